@@ -1,0 +1,104 @@
+"""Finds the conflicts of a record: cells whose siblings say different things.
+
+Pure; knows no resolver and no table. Invariant: what it reports is a function of the record's cells, so every node
+that holds the same cells reports the same conflicts under the same ids. Equal values are no conflict, and neither is
+an unknown type (that is quarantine). The kinds TYPE, RULE, UNIQUE and BOUND have their place in the values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from holdfast.clocks import Dot
+from holdfast.resolvers import JSON
+from holdfast.resolvers.canonical import decode
+from holdfast.resolvers.values import Conflict, ConflictKind, Version, canonical, conflict_id
+
+from .cells import BIRTH, DECISION, EQUIVOCAL, REGISTER, Cell, Life, Record, Stamp
+from .join import claims
+
+
+def readable(cell: Cell) -> bool:
+    """Whether every sibling is of a type that this version can read."""
+    return all(sibling.tag in (REGISTER, EQUIVOCAL) for sibling in cell.values())
+
+
+def agreed(cell: Cell) -> str | None:
+    """The JSON text that all siblings of a readable cell agree on, or None if they differ."""
+    if len(cell) == 1:
+        (sibling,) = cell.values()
+        if sibling.tag == REGISTER and isinstance(sibling.value, str):
+            return sibling.value
+    texts = {text for sibling in cell.values() for text in claims(sibling)}
+    return texts.pop() if len(texts) == 1 else None
+
+
+def disputed(existence: Mapping[Dot, Life]) -> bool:
+    """Whether some siblings of the existence say dead and some alive."""
+    return len(existence) > 1 and len({life.alive for life in existence.values()}) > 1
+
+
+def conflicts_of(collection: str, key: str, record: Record) -> Iterator[Conflict]:
+    """Every conflict of the record, existence first, then by field name."""
+    fields = [
+        name for name in sorted(record.cells) if readable(record.cells[name]) and agreed(record.cells[name]) is None
+    ]
+    if not fields and not disputed(record.existence):
+        return
+    rest = _agreed_values(record)
+    if disputed(record.existence):
+        yield _conflict(collection, key, None, [_existence(life) for life in record.existence.values()], rest)
+    for name in fields:
+        yield _conflict(collection, key, name, _versions(record.cells[name]), rest)
+
+
+def _agreed_values(record: Record) -> dict[str, JSON]:
+    texts = {name: agreed(cell) for name, cell in record.cells.items() if readable(cell)}
+    return {name: decode(text) for name, text in texts.items() if text is not None}
+
+
+def _conflict(
+    collection: str, key: str, field: str | None, versions: list[Version], rest: Mapping[str, JSON]
+) -> Conflict:
+    siblings = canonical(versions)
+    return Conflict(
+        id=conflict_id(collection, key, field, [version.dot for version in siblings]),
+        collection=collection,
+        key=key,
+        field=field,
+        kind=_kind(field, siblings),
+        base=None,
+        base_status="none",
+        siblings=siblings,
+        record=rest,
+    )
+
+
+def _kind(field: str | None, siblings: tuple[Version, ...]) -> ConflictKind:
+    if field is None:
+        return ConflictKind.UPDATE_DELETE
+    if all(version.decision for version in siblings):
+        return ConflictKind.RESOLVE_RESOLVE
+    if all(version.birth for version in siblings):
+        return ConflictKind.CREATE_CREATE
+    return ConflictKind.UPDATE_UPDATE
+
+
+def _versions(cell: Cell) -> list[Version]:
+    return [_version(sibling.stamp, decode(text), text) for sibling in cell.values() for text in claims(sibling)]
+
+
+def _existence(life: Life) -> Version:
+    return _version(life.stamp, None, "", deleted=not life.alive)
+
+
+def _version(stamp: Stamp, value: JSON, text: str, *, deleted: bool = False) -> Version:
+    return Version(
+        dot=stamp.dot,
+        clock=stamp.clock,
+        value=value,
+        text=text,
+        deleted=deleted,
+        birth=bool(stamp.flags & BIRTH),
+        decision=bool(stamp.flags & DECISION),
+    )

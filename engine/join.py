@@ -1,0 +1,106 @@
+"""The one merge of the engine: a dot survives if both sides hold it, or if the side without it never took it in.
+
+Pure; knows nothing of storage or sessions, and nothing of what values mean. Invariant: join is commutative,
+associative and idempotent over what honest nodes can hold (merge.md, Join).
+"""
+
+from __future__ import annotations
+
+from holdfast.clocks import Dot, VersionVector
+from holdfast.resolvers.canonical import decode, encode
+
+from .cells import EQUIVOCAL, Cell, Life, Record, Sibling
+
+
+class ValueLeftOutError(Exception):
+    """A sender left out a value that the receiver turned out to lack: the record is to be asked for whole.
+
+    Internal: it never leaves the engine; the session answers it with a message.
+    """
+
+
+def join(ours: Record, our_context: VersionVector, theirs: Record, their_context: VersionVector) -> Record:
+    """The join of two states of one record.
+
+    Args:
+        ours: What this node holds; may be absent (empty).
+        our_context: What this node's state of the record has taken in.
+        theirs: What the peer holds; values that this node's vector covered may be left out.
+        their_context: What the peer's state of the record has taken in.
+
+    Raises:
+        ValueLeftOutError: The result needs a value that the peer left out.
+    """
+    existence = _join_lives(ours, our_context, theirs, their_context)
+    cells: dict[str, Cell] = {}
+    for name in ours.cells.keys() | theirs.cells.keys():
+        cell = _join_cell(ours.cells.get(name, {}), our_context, theirs.cells.get(name, {}), their_context)
+        if cell:
+            cells[name] = cell
+    return Record(existence, cells)
+
+
+def _join_lives(
+    ours: Record, our_context: VersionVector, theirs: Record, their_context: VersionVector
+) -> dict[Dot, Life]:
+    lives = {
+        dot: life for dot, life in ours.existence.items() if dot in theirs.existence or not their_context.covers(dot)
+    }
+    for dot, life in theirs.existence.items():
+        if dot in lives:
+            if life.alive and not lives[dot].alive:  # equivocation: alive is the side that loses nothing
+                lives[dot] = life
+        elif dot not in ours.existence and not our_context.covers(dot):
+            lives[dot] = life
+    return lives
+
+
+def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_context: VersionVector) -> Cell:
+    joined: dict[Dot, Sibling] = {}
+    for dot, sibling in ours.items():
+        other = theirs.get(dot)
+        if other is not None:
+            joined[dot] = sibling if _same(sibling, other) else equivocal(sibling, other)
+        elif not their_context.covers(dot):
+            joined[dot] = sibling
+    for dot, sibling in theirs.items():
+        if dot not in ours and not our_context.covers(dot):
+            if sibling.value is None:
+                raise ValueLeftOutError
+            joined[dot] = sibling
+    return joined
+
+
+def _same(ours: Sibling, theirs: Sibling) -> bool:
+    return theirs.value is None or (ours.value == theirs.value and ours.tag == theirs.tag)
+
+
+def equivocal(ours: Sibling, theirs: Sibling) -> Sibling:
+    """Two values under one dot: two copies of one identity wrote. Both are kept, in an order all nodes agree on."""
+    values = sorted(set(claims(ours)) | set(claims(theirs)))
+    stamp = max(ours.stamp, theirs.stamp)
+    return Sibling(stamp, EQUIVOCAL, encode(values), max(ours.base or b"", theirs.base or b"") or None)
+
+
+def claims(sibling: Sibling) -> list[str]:
+    """The JSON texts that stand under the sibling's dot: one, unless copies of an identity used it several times."""
+    if sibling.tag == EQUIVOCAL and isinstance(sibling.value, str):
+        listed = decode(sibling.value)
+        return [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+    if isinstance(sibling.value, bytes):
+        return [encode(sibling.value.hex())]
+    return [] if sibling.value is None else [sibling.value]
+
+
+def discarded(before: Record, after: Record) -> list[tuple[str, Sibling]]:
+    """The siblings of conflicts in `before` that `after` no longer holds: what a reader may want back.
+
+    A single value that a later write replaced is no conflict: the log keeps it.
+    """
+    return [
+        (name, sibling)
+        for name, cell in before.cells.items()
+        if len(cell) > 1
+        for dot, sibling in cell.items()
+        if dot not in after.cells.get(name, {})
+    ]

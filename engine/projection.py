@@ -1,0 +1,57 @@
+"""What readers see of a record: its document, whether it is alive, and how its conflicts were settled.
+
+Pure; writes nothing and knows no table. Invariant: a projection is a function of the record's cells and the policy
+alone, so two nodes with the same cells and rules show the same, and no projection can answer another's for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.resolvers import Policy, Settlement, settle
+from holdfast.resolvers.values import Conflict
+
+from .cells import Record
+from .detector import agreed, conflicts_of, readable
+from .documents import compose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """A record as readers see it.
+
+    Attributes:
+        doc: JSON text of the visible fields; kept for a dead record too, whose cells may be revived.
+        live: Whether the record exists for readers.
+        settled: Every conflict with how it is to be read, existence first.
+        unreadable: Names of fields whose type this version does not know; they are missing from `doc`.
+    """
+
+    doc: str
+    live: bool
+    settled: tuple[tuple[Conflict, Settlement], ...]
+    unreadable: tuple[str, ...]
+
+
+def project(collection: str, key: str, record: Record, policy: Policy) -> Projection:
+    """The record under this policy."""
+    settled = tuple(
+        (conflict, settle(policy.resolver_for(conflict.field), conflict))
+        for conflict in conflicts_of(collection, key, record)
+    )
+    texts: dict[str, str] = {}
+    unreadable: list[str] = []
+    for name, cell in record.cells.items():
+        if not readable(cell):
+            unreadable.append(name)
+            continue
+        text = agreed(cell)
+        if text is not None:
+            texts[name] = text
+    live = record.alive
+    for conflict, settlement in settled:
+        if conflict.field is None:
+            live = not settlement.deleted
+        elif not settlement.deleted:
+            texts[conflict.field] = settlement.text
+    return Projection(doc=compose(texts), live=live, settled=settled, unreadable=tuple(sorted(unreadable)))

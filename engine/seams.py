@@ -1,0 +1,36 @@
+"""Where the world comes in: wall time and randomness, as values that can be replaced.
+
+The only module of the engine that reads a clock or draws random bytes. Invariant: nothing else in the engine does, so
+a simulation that passes its own seams decides everything.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from holdfast.clocks import Entropy, TimeSource
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seams:
+    """The outside world as the engine sees it.
+
+    Attributes:
+        time: Wall time.
+        entropy: Random bytes for identities, feeds and tickets.
+        drift_ms_max: How far ahead of `time` a peer's stamp may be before it counts as suspect.
+    """
+
+    time: TimeSource = field(default_factory=SystemClock)
+    entropy: Entropy = os.urandom
+    drift_ms_max: int = 300_000

@@ -1,0 +1,56 @@
+"""Begins a file's life: its first identity, and a new incarnation when the file is not the one it claims to be.
+
+Knows nothing of witnesses: others decide when. Invariant: an identity is random in both halves, so two copies that
+begin a new life never meet; nothing keyed by the old identity or feed is used after it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from holdfast.clocks import Actor, actor_of, new_incarnation, new_node_id, new_space_id, node_of
+
+from ..delta import FeedId
+from ..seams import Seams
+from .peers import forget_sessions
+from .store import Tx
+
+FEED_BYTES = 8
+
+
+def begin_file(connection: sqlite3.Connection, seams: Seams, *, label: str, space_name: str) -> None:
+    """Write the first identity of a file that has only its tables."""
+    actor = actor_of(new_node_id(seams.entropy), new_incarnation(seams.entropy))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO actor (id, actor, label) VALUES (1, ?, ?)", (actor, label))
+    connection.execute(
+        "INSERT INTO node (id, actor, label, seq, shared, lsn, clock, digest, feed, space, space_name, adopted, policy)"
+        " VALUES (1, 1, ?, 0, 0, 0, 0, 0, ?, ?, ?, 0, x'')",
+        (label, _new_feed(seams), new_space_id(seams.entropy), space_name),
+    )
+    connection.execute("COMMIT")
+
+
+def begin_incarnation(tx: Tx, label: str) -> Actor:
+    """Go on under a new identity and a new feed; the old identity's operations stay what they are.
+
+    Everything in the file counts as shared: copies of it may be anywhere.
+    """
+    old, old_seq = tx.own, tx.seq
+    actor = actor_of(node_of(tx.actor), new_incarnation(tx.store.seams.entropy))
+    number = tx.names.number(actor, label)
+    if old_seq:
+        tx.connection.execute(
+            "INSERT INTO vector (actor, seq) VALUES (?, ?)"
+            " ON CONFLICT (actor) DO UPDATE SET seq = max(seq, excluded.seq)",
+            (old, old_seq),
+        )
+    forget_sessions(tx)
+    feed = _new_feed(tx.store.seams)
+    tx.connection.execute("UPDATE node SET actor = ?, feed = ?, seq = 0, shared = 0", (number, feed))
+    tx.restart(number, actor, feed)
+    return actor
+
+
+def _new_feed(seams: Seams) -> FeedId:
+    return FeedId(seams.entropy(FEED_BYTES).hex())

@@ -1,0 +1,119 @@
+"""Connections to the file: one that writes, others that only read, each on a thread of its own.
+
+The only module that opens SQLite. Knows nothing of records. Invariants: a transaction is one function handed to the
+thread in one hop; only the writing connection checkpoints (facts.md: the WAL-reset bug); readers are query-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
+
+import aiosqlite
+
+from holdfast.errors import EngineClosed, ForkedEngine, StorageError
+
+from .faults import translated
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Durability = Literal["full", "normal"]
+
+SQLITE_MIN: Final = (3, 38, 0)
+"""The first version with the ``->>`` operator; STRICT, UPSERT and RETURNING are older."""
+
+CHECKPOINT_PAGES: Final = 4_000
+"""WAL pages (16 MiB) after which a commit of the writer checkpoints."""
+
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+"""What a checkpoint leaves of the WAL file."""
+
+CACHE_KIB: Final = 16_384
+READER_CACHE_KIB: Final = 4_096
+
+
+class StorageThread(aiosqlite.Connection):
+    """A connection whose transactions are whole functions, one hop each."""
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection], path: Path) -> None:
+        super().__init__(connector, iter_chunk_size=256)
+        self.path = str(path)
+        self._pid = os.getpid()
+        # A thread that waits for work must not keep a program alive that forgot to close the engine.
+        self._thread.daemon = True
+
+    async def run(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(connection, ...)` on the thread and give its result.
+
+        Raises:
+            EngineClosed: The connection is closed.
+            ForkedEngine: This process is a fork of the one that opened the file.
+            StorageError: SQLite failed.
+        """
+        if os.getpid() != self._pid:
+            raise ForkedEngine("a connection does not survive a fork", subject=self.path, remedy="Open the file anew.")
+        if not self._running or self._connection is None:
+            raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
+        with translated(self.path):
+            result: T = await self._execute(function, self._connection, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return result
+
+
+async def open_writer(path: Path, durability: Durability = "full") -> StorageThread:
+    """Open the connection that writes; it creates the file if there is none."""
+    return await _open(path, lambda: _connect_writer(path, durability))
+
+
+async def open_reader(path: Path) -> StorageThread:
+    """Open a query-only connection to a file that exists."""
+    return await _open(path, lambda: _connect_reader(path))
+
+
+async def _open(path: Path, connector: Callable[[], sqlite3.Connection]) -> StorageThread:
+    if sqlite3.sqlite_version_info < SQLITE_MIN:
+        raise StorageError(
+            f"SQLite {sqlite3.sqlite_version} is too old", subject=str(path), remedy="Use 3.38 or later."
+        )
+    thread = StorageThread(connector, path)
+    with translated(str(path)):
+        await asyncio.shield(_started(thread))
+    return thread
+
+
+async def _started(thread: StorageThread) -> None:
+    await thread
+
+
+def _connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,48 @@
+"""Turns SQLite's errors into those of the tree, at the one boundary where they arise.
+
+Invariant: what leaves the storage layer is a StorageError that names the file, with SQLite's error as its cause.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from holdfast.errors import (
+    DamagedFile,
+    DiskFull,
+    FileLocked,
+    FileUnreadable,
+    HoldfastError,
+    NotADatabase,
+    StorageError,
+)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise SQLite's errors as StorageErrors about `path`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise fault(error, path) from error
+
+
+def fault(error: sqlite3.Error, path: str) -> HoldfastError:
+    """The error of the tree that stands for `error`."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    what = f"SQLite says: {error}"
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return DiskFull("no space left on the device", subject=path, remedy="Free space; the write was undone.")
+        case sqlite3.SQLITE_NOTADB:
+            return NotADatabase(what, subject=path, remedy="Check the path; the file was left as it is.")
+        case sqlite3.SQLITE_CORRUPT:
+            return DamagedFile(what, subject=path, remedy="Run `holdfast verify`, keep the file, restore a copy.")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return FileLocked(what, subject=path, remedy="Another program holds the file; close it.")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return FileUnreadable(what, subject=path, remedy="Check folder, rights and device.")
+        case _:
+            return StorageError(what, subject=path, remedy="Report this: the engine did not expect it.")

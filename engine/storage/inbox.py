@@ -1,0 +1,97 @@
+"""The conflict inbox as rows: opened, closed and reopened as records change.
+
+Knows nothing of who decides. Invariant: after every change of a record the rows with `standing` are exactly the
+conflicts of its cells; rows of conflicts that ended stay, with how they ended.
+"""
+
+from __future__ import annotations
+
+import msgpack
+
+from holdfast.clocks import Actor, Dot, Timestamp
+from holdfast.resolvers import Settlement
+from holdfast.resolvers.canonical import decode
+from holdfast.resolvers.values import Conflict, Version
+
+from ..cells import DECISION, Record, Stamp
+from ..projection import Projection
+from .store import Tx
+
+_OPEN = (
+    "INSERT INTO conflict (id, record, field, kind, state, standing, rule, error, siblings, opened)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, standing = 1,"
+    " rule = excluded.rule, error = excluded.error, closed = NULL"
+)
+
+
+def note_conflicts(tx: Tx, record: int, after: Record, projection: Projection | None, lsn: int) -> int:
+    """Bring the inbox in line with a record; gives how many conflicts are new (one that grew is not)."""
+    rows = tx.connection.execute(
+        "SELECT id, field, opened FROM conflict WHERE record = ? AND standing = 1", (record,)
+    ).fetchall()
+    before = {number: (field, opened) for number, field, opened in rows}
+    settled = projection.settled if projection else ()
+    disputed = {conflict.field: conflict.id for conflict, _ in settled}
+    grown: dict[str | None, int] = {}
+    for number, (field, opened) in before.items():
+        if field in disputed:
+            if disputed[field] != number:
+                grown[field] = opened
+                tx.connection.execute("DELETE FROM conflict WHERE id = ?", (number,))
+        else:
+            _close(tx, number, _ending(after, field), lsn)
+    for conflict, settlement in settled:
+        _open(tx, record, conflict, settlement, grown.get(conflict.field, lsn))
+    return sum(1 for conflict, _ in settled if conflict.id not in before and conflict.field not in grown)
+
+
+def _open(tx: Tx, record: int, conflict: Conflict, settlement: Settlement, opened: int) -> None:
+    tx.connection.execute(
+        _OPEN,
+        (
+            conflict.id,
+            record,
+            conflict.field,
+            conflict.kind.value,
+            "open" if settlement.open else "settled",
+            settlement.rule,
+            settlement.error or settlement.deferred,
+            pack_versions(conflict.siblings),
+            opened,
+        ),
+    )
+
+
+def _close(tx: Tx, number: str, state: str, lsn: int) -> None:
+    tx.connection.execute("UPDATE conflict SET state = ?, standing = 0, closed = ? WHERE id = ?", (state, lsn, number))
+
+
+def _ending(after: Record, field: str | None) -> str:
+    """How a conflict ended: by a write that says it is a decision, or by any other."""
+    stamps: list[Stamp] = []
+    if field is None or field not in after.cells:
+        stamps = [life.stamp for life in after.existence.values()]
+    else:
+        stamps = [sibling.stamp for sibling in after.cells[field].values()]
+    return "decided" if any(stamp.flags & DECISION for stamp in stamps) else "overwritten"
+
+
+def pack_versions(versions: tuple[Version, ...]) -> bytes:
+    """The versions as bytes, so that the inbox can show a conflict after it ended."""
+    return msgpack.packb([[v.dot.actor, v.dot.seq, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
+
+
+def unpack_versions(packed: bytes) -> tuple[Version, ...]:
+    """The versions that `pack_versions` packed."""
+    return tuple(
+        Version(
+            dot=Dot(Actor(actor), seq),
+            clock=Timestamp(clock),
+            value=decode(text) if text else None,
+            text=text,
+            deleted=deleted,
+            birth=birth,
+            decision=decision,
+        )
+        for actor, seq, clock, text, deleted, birth, decision in msgpack.unpackb(packed)
+    )

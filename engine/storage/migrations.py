@@ -1,0 +1,62 @@
+"""Brings a file to this version's format, one numbered script per format, each in one transaction.
+
+Knows nothing of records. Invariant: a fresh file equals one that went through every script; a file of a newer format
+or of another program is refused and left as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from holdfast.errors import NewerFormat, NotADatabase
+
+FORMAT: Final = 1
+"""The format that this version writes; stands in the file as PRAGMA user_version."""
+
+APPLICATION_ID: Final = 0x48464442
+"""'HFDB': tells a Holdfast file from any other SQLite database."""
+
+
+@cache
+def scripts() -> tuple[str, ...]:
+    """The SQL of each format, in order."""
+    folder = resources.files("holdfast.engine.storage") / "sql"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def format_of(connection: sqlite3.Connection, path: str) -> int:
+    """The format of the file; 0 if it is empty.
+
+    Raises:
+        NotADatabase: It is a database of another program.
+        NewerFormat: A newer version wrote it.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables or version:
+            raise NotADatabase("this is another program's database", subject=path, remedy="Choose another file.")
+        return 0
+    if version > FORMAT:
+        raise NewerFormat(
+            f"the file has format {version}, this version reads up to {FORMAT}",
+            subject=path,
+            remedy="Upgrade Holdfast; the file was left as it is.",
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> bool:
+    """Bring the file to FORMAT; tells whether it was empty before."""
+    found = format_of(connection, path)
+    for number, script in enumerate(scripts()[found:FORMAT], found + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+    return found == 0

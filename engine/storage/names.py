@@ -1,0 +1,120 @@
+"""Numbers for what repeats in the file: identities, collections, vectors.
+
+Knows nothing of records. Invariant: a number stands for the same thing for ever; what is remembered here is only what
+committed transactions, or the open one, have stored.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+
+from holdfast.clocks import Actor, VersionVector
+
+
+class Names(Mapping[int, Actor]):
+    """Identities, collections and vectors by number, remembered."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._numbers: dict[Actor, int] = {}
+        self._actors: dict[int, Actor] = {}
+        self._collections: dict[str, int] = {}
+        self._collection_names: dict[int, str] = {}
+        self._unsettled: dict[int, VersionVector] | None = None
+
+    def forget(self) -> None:
+        """Drop what was remembered: the transaction it came from was undone."""
+        for cache in (self._numbers, self._actors, self._collections, self._collection_names):
+            cache.clear()
+        self._unsettled = None
+
+    def number(self, actor: Actor, label: str = "") -> int:
+        """The number of an identity, given one if it is new; a label that was unknown is noted."""
+        known = self._numbers.get(actor)
+        if known is not None:
+            return known
+        self._connection.execute(
+            "INSERT INTO actor (actor, label) VALUES (?, ?)"
+            " ON CONFLICT (actor) DO UPDATE SET label = excluded.label WHERE label = '' AND excluded.label <> ''",
+            (actor, label),
+        )
+        (number,) = self._connection.execute("SELECT id FROM actor WHERE actor = ?", (actor,)).fetchone()
+        self._numbers[actor], self._actors[number] = number, actor
+        return int(number)
+
+    def actor(self, number: int) -> Actor:
+        """The identity with this number."""
+        known = self._actors.get(number)
+        if known is None:
+            (text,) = self._connection.execute("SELECT actor FROM actor WHERE id = ?", (number,)).fetchone()
+            known = self._actors[number] = Actor(text)
+            self._numbers[known] = number
+        return known
+
+    def __getitem__(self, number: int) -> Actor:
+        return self.actor(number)
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for (number,) in self._connection.execute("SELECT id FROM actor ORDER BY id"))
+
+    def __len__(self) -> int:
+        (count,) = self._connection.execute("SELECT count(*) FROM actor").fetchone()
+        return int(count)
+
+    def collection(self, name: str) -> int:
+        """The number of a collection, given one if it is new."""
+        known = self._collections.get(name)
+        if known is None:
+            self._connection.execute("INSERT INTO collection (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+            (known,) = self._connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone()
+            self._collections[name], self._collection_names[known] = known, name
+        return int(known)
+
+    def collection_name(self, number: int) -> str:
+        """The collection with this number."""
+        known = self._collection_names.get(number)
+        if known is None:
+            (known,) = self._connection.execute("SELECT name FROM collection WHERE id = ?", (number,)).fetchone()
+            self._collections[known], self._collection_names[number] = number, known
+        return str(known)
+
+    def unsettled(self) -> dict[int, VersionVector]:
+        """The extra contexts that the node's vector does not cover yet, by number."""
+        if self._unsettled is None:
+            rows = self._connection.execute("SELECT id, vector FROM context WHERE settled = 0").fetchall()
+            self._unsettled = {number: VersionVector.decode(vector) for number, vector in rows}
+        return self._unsettled
+
+    def extra(self, vector: VersionVector) -> int:
+        """The number of an extra context that the node's vector does not cover."""
+        number = self._intern(vector, settled=0)
+        self.unsettled()[number] = vector
+        return number
+
+    def vector(self, vector: VersionVector) -> int:
+        """The number of a vector that is only referred to."""
+        return self._intern(vector, settled=1)
+
+    def vector_at(self, number: int) -> VersionVector:
+        """The vector with this number."""
+        (encoded,) = self._connection.execute("SELECT vector FROM context WHERE id = ?", (number,)).fetchone()
+        return VersionVector.decode(encoded)
+
+    def settle(self, covering: VersionVector) -> None:
+        """Void the extra contexts that `covering` covers."""
+        done = [number for number, vector in self.unsettled().items() if covering.dominates(vector)]
+        if done:
+            self._connection.executemany("UPDATE context SET settled = 1 WHERE id = ?", [(n,) for n in done])
+            for number in done:
+                del self.unsettled()[number]
+
+    def _intern(self, vector: VersionVector, settled: int) -> int:
+        encoded = vector.encode()
+        self._connection.execute(
+            "INSERT INTO context (vector, settled) VALUES (?, ?)"
+            " ON CONFLICT (vector) DO UPDATE SET settled = min(settled, excluded.settled)",
+            (encoded, settled),
+        )
+        (number,) = self._connection.execute("SELECT id FROM context WHERE vector = ?", (encoded,)).fetchone()
+        return int(number)

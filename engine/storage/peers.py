@@ -1,0 +1,165 @@
+"""What this node knows of the identities it met: checkpoints, vectors, tickets.
+
+Knows nothing of how they are reached. Invariant: a checkpoint is kept under the id of the feed it refers to, and a
+peer that comes with another feed starts at 0; everything here changes in the transaction of what it tells of.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from holdfast.clocks import EMPTY, Actor, VersionVector
+
+from ..delta import NO_FEED, FeedBatch, FeedId
+from .store import Tx
+
+_COLUMNS = (
+    "p.actor, p.label, p.url, p.feed, p.checkpoint, c.vector, p.acked_feed, p.acked, p.told, p.ticket, p.issued,"
+    " p.pending, p.synced_ms, p.drift_ms, p.drained"
+)
+_SELECT = f"SELECT {_COLUMNS} FROM peer p LEFT JOIN context c ON c.id = p.vector"  # noqa: S608 - constants only
+_SAVE = (
+    "INSERT INTO peer (actor, label, url, feed, checkpoint, vector, acked_feed, acked, told, ticket, issued, pending,"
+    " synced_ms, drift_ms, drained) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (actor) DO UPDATE SET label = excluded.label, url = coalesce(excluded.url, url),"
+    " feed = excluded.feed, checkpoint = excluded.checkpoint, vector = excluded.vector,"
+    " acked_feed = excluded.acked_feed, acked = excluded.acked, told = excluded.told, ticket = excluded.ticket,"
+    " issued = excluded.issued, pending = excluded.pending, synced_ms = excluded.synced_ms,"
+    " drift_ms = excluded.drift_ms, drained = excluded.drained"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Peer:
+    """One identity that this node met.
+
+    Attributes:
+        actor, label, url: Who, and where it was reached.
+        feed, checkpoint: Its feed, and the lsn up to which this node has read it.
+        vector: Its version vector when it last said it.
+        acked_feed, acked: The feed of this node that it reads, and how far it has stored it.
+        told: Fingerprint of this node's vector as the peer last took it in.
+        ticket: To show it in the next session; issued, pending: what it is to show here.
+        synced_ms: When a session last completed (milliseconds since 1970).
+        drift_ms: Its clock less ours when last seen.
+        drained: The lsn of this node that the peer was last known to hold completely.
+    """
+
+    actor: Actor
+    label: str = ""
+    url: str | None = None
+    feed: FeedId = NO_FEED
+    checkpoint: int = 0
+    vector: VersionVector = EMPTY
+    acked_feed: FeedId = NO_FEED
+    acked: int = 0
+    told: bytes = b""
+    ticket: bytes = b""
+    issued: bytes = b""
+    pending: bytes = b""
+    synced_ms: int | None = None
+    drift_ms: int = 0
+    drained: int = 0
+
+    def checkpoint_in(self, feed: FeedId) -> int:
+        """How far this node has read that feed of the peer."""
+        return self.checkpoint if feed == self.feed else 0
+
+    def acked_in(self, feed: FeedId) -> int:
+        """How far the peer has stored that feed of this node."""
+        return self.acked if feed == self.acked_feed else 0
+
+
+def find_peer(connection: sqlite3.Connection, actor: Actor) -> Peer:
+    """What is known of an identity; a blank peer if it was never met."""
+    row = connection.execute(f"{_SELECT} WHERE p.actor = ?", (actor,)).fetchone()
+    return _peer(row) if row else Peer(actor=actor)
+
+
+def peer_at(connection: sqlite3.Connection, url: str) -> Peer | None:
+    """The identity that was last met at a URL."""
+    query = f"{_SELECT} WHERE p.url = ? ORDER BY coalesce(p.synced_ms, 0) DESC, p.actor LIMIT 1"
+    row = connection.execute(query, (url,)).fetchone()
+    return _peer(row) if row else None
+
+
+def all_peers(connection: sqlite3.Connection) -> list[Peer]:
+    """Every identity that this node met."""
+    return [_peer(row) for row in connection.execute(f"{_SELECT} ORDER BY p.actor")]
+
+
+def save_peer(tx: Tx, peer: Peer) -> None:
+    """Store what is known of a peer."""
+    vector = tx.names.vector(peer.vector) if peer.vector else None
+    tx.connection.execute(
+        _SAVE,
+        (
+            peer.actor,
+            peer.label,
+            peer.url,
+            peer.feed,
+            peer.checkpoint,
+            vector,
+            peer.acked_feed,
+            peer.acked,
+            peer.told,
+            peer.ticket,
+            peer.issued,
+            peer.pending,
+            peer.synced_ms,
+            peer.drift_ms,
+            peer.drained,
+        ),
+    )
+
+
+def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
+    """The batch has been applied: remember how far the feed has been read."""
+    peer.feed, peer.checkpoint = batch.feed, batch.end
+    peer.vector = peer.vector.join(batch.vector)
+    if completed:
+        peer.synced_ms = tx.now_ms
+    save_peer(tx, peer)
+
+
+def forget_sessions(tx: Tx) -> None:
+    """A new identity or feed began here: nothing that was keyed by the old one may be used again."""
+    tx.connection.execute("UPDATE peer SET acked_feed = '', acked = 0, told = x'', ticket = x'', drained = 0")
+
+
+def _peer(row: tuple[object, ...]) -> Peer:
+    (
+        actor,
+        label,
+        url,
+        feed,
+        checkpoint,
+        vector,
+        acked_feed,
+        acked,
+        told,
+        ticket,
+        issued,
+        pending,
+        synced,
+        drift,
+        drained,
+    ) = row
+    return Peer(
+        actor=actor,  # type: ignore[arg-type]  # the table is STRICT
+        label=label,  # type: ignore[arg-type]
+        url=url,  # type: ignore[arg-type]
+        feed=feed,  # type: ignore[arg-type]
+        checkpoint=checkpoint,  # type: ignore[arg-type]
+        vector=VersionVector.decode(vector) if isinstance(vector, bytes) else EMPTY,
+        acked_feed=acked_feed,  # type: ignore[arg-type]
+        acked=acked,  # type: ignore[arg-type]
+        told=told,  # type: ignore[arg-type]
+        ticket=ticket,  # type: ignore[arg-type]
+        issued=issued,  # type: ignore[arg-type]
+        pending=pending,  # type: ignore[arg-type]
+        synced_ms=synced,  # type: ignore[arg-type]
+        drift_ms=drift,  # type: ignore[arg-type]
+        drained=drained,  # type: ignore[arg-type]
+    )

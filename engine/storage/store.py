@@ -1,0 +1,195 @@
+"""The writer's transactions: what changes together with the data is read at their start and written at their end.
+
+Owns the counters (seq, lsn, clock, digest) and the version vector of the file; knows nothing of merging. Invariant: a
+counter in memory is only ever that of the open transaction, so a rollback takes back all of them (faults.md, B3).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from holdfast.clocks import Actor, Dot, HybridClock, Observation, Timestamp, VersionVector
+from holdfast.resolvers import Policy
+
+from ..cells import Stamp
+from ..delta import FeedId
+from ..digest import added
+from ..seams import Seams
+from .names import Names
+
+_NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
+_SAVE = "UPDATE node SET seq = ?, shared = ?, lsn = ?, clock = ?, digest = ?"
+_DEFAULT_POLICY = Policy()
+
+
+class Store:
+    """A writing connection with what may be remembered between its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, seams: Seams) -> None:
+        self.connection = connection
+        self.seams = seams
+        self.policies: dict[str, Policy] = {}
+        self.names = Names(connection)
+        self._others: VersionVector | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """One transaction; an exception inside undoes it and passes on."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            tx = Tx(self)
+            yield tx
+            tx.save()
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.forget()
+            if self.connection.in_transaction:  # a full disk has rolled back already
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def forget(self) -> None:
+        """Drop what was remembered: the transaction it came from was undone."""
+        self.names.forget()
+        self._others = None
+
+    def others(self) -> VersionVector:
+        """The version vector without the node's own current entry."""
+        if self._others is None:
+            rows = self.connection.execute("SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor")
+            self._others = VersionVector({Actor(actor): seq for actor, seq in rows})
+        return self._others
+
+    def policy(self, collection: str) -> Policy:
+        """The rules of a collection."""
+        return self.policies.get(collection, _DEFAULT_POLICY)
+
+    def take_others(self, vector: VersionVector) -> None:
+        """Remember the vector that this transaction has stored."""
+        self._others = vector
+
+
+class Tx:
+    """One open write transaction.
+
+    Attributes:
+        own: Number of the node's identity; actor: the identity.
+        seq, shared, lsn, digest: As the file will hold them; feed: id of the feed.
+        clock: The hybrid clock, saved with the transaction.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.connection = store.connection
+        self.names = store.names
+        row: tuple[int, int, int, int, int, int, str] = self.connection.execute(_NODE).fetchone()
+        self.own, self.seq, self.shared, self.lsn, last, self.digest, feed = row
+        self.feed = FeedId(feed)
+        self.actor = self.names.actor(self.own)
+        self.clock = HybridClock(store.seams.time, last, store.seams.drift_ms_max)
+        self._loaded = row
+        self._next_record: int | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """Wall time, milliseconds since 1970."""
+        return self.store.seams.time.now_ms()
+
+    @property
+    def vector(self) -> VersionVector:
+        """The node's version vector, own operations of this transaction included."""
+        others = self.store.others()
+        return others.join(VersionVector({self.actor: self.seq})) if self.seq else others
+
+    @property
+    def others(self) -> VersionVector:
+        """The vector without the node's own current entry."""
+        return self.store.others()
+
+    def next_lsn(self) -> int:
+        """Take the next local sequence number: one per user transaction or applied batch."""
+        self.lsn += 1
+        return self.lsn
+
+    def next_record(self, count: int = 1) -> int:
+        """Take `count` record numbers; the first is returned."""
+        if self._next_record is None:
+            (highest,) = self.connection.execute("SELECT max(id) FROM record").fetchone()
+            self._next_record = (highest or 0) + 1
+        first = self._next_record
+        self._next_record += count
+        return int(first)
+
+    def stamp(self, clock: Timestamp, flags: int) -> Stamp:
+        """The stamp of a new own operation."""
+        self.seq += 1
+        return Stamp(Dot(self.actor, self.seq), clock, flags)
+
+    def observe(self, clocks: list[int]) -> int:
+        """Take remote stamps into the clock; gives by how many milliseconds the worst is beyond the allowed drift."""
+        horizon = self.clock.horizon()
+        believed = [clock for clock in clocks if clock <= horizon]
+        if believed:
+            assert self.clock.observe(Timestamp(max(believed))) is Observation.ACCEPTED
+        worst = max(clocks, default=0)
+        return max(0, (worst >> 16) - self.now_ms) if worst > horizon else 0
+
+    def change_digest(self, change: int) -> None:
+        """Add the change of the records' digests to the space's."""
+        self.digest = added(self.digest, change)
+
+    def take_in(self, vector: VersionVector) -> None:
+        """Join a vector into the node's: everything it covers has been taken in. Settles contexts it now covers."""
+        others = self.others
+        grown = others.join(VersionVector({a: s for a, s in vector.items() if a != self.actor}))
+        if grown is not others:
+            rows = [(self.names.number(actor), seq) for actor, seq in grown.changes_since(others).items()]
+            self.connection.executemany(
+                "INSERT INTO vector (actor, seq) VALUES (?, ?) ON CONFLICT (actor) DO UPDATE SET seq = excluded.seq",
+                rows,
+            )
+            self.store.take_others(grown)
+        self.names.settle(self.vector)
+
+    def restart(self, number: int, actor: Actor, feed: FeedId) -> None:
+        """Go on under a new identity that the caller has stored."""
+        self.store.forget()
+        self.own, self.actor, self.feed, self.seq, self.shared = number, actor, feed, 0, 0
+        self._loaded = (number, 0, 0, *self._loaded[3:6], feed)
+
+    def policy(self, collection: str) -> Policy:
+        """The rules of a collection."""
+        return self.store.policy(collection)
+
+    def save(self) -> None:
+        """Write the counters, if they changed."""
+        own, _, _, _, last, _, feed = self._loaded
+        now = (own, self.seq, self.shared, self.lsn, max(last, self.clock.last), self.digest, feed)
+        if now != self._loaded:
+            self.connection.execute(_SAVE, now[1:6])
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A savepoint: an exception inside undoes only this part, and passes on."""
+        kept = (self.seq, self.shared, self.lsn, self.digest, self.clock.last, self._next_record)
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+            self.connection.execute("RELEASE part")
+        except BaseException:
+            self.store.forget()
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+            self.seq, self.shared, self.lsn, self.digest, _, self._next_record = kept
+            raise
+
+
+def vector_of(connection: sqlite3.Connection) -> VersionVector:
+    """The node's version vector as a reader's transaction sees it."""
+    rows = connection.execute(
+        "SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor"
+        " UNION ALL SELECT a.actor, n.seq FROM node n JOIN actor a ON a.id = n.actor WHERE n.seq > 0"
+    )
+    return VersionVector({Actor(actor): seq for actor, seq in rows})

@@ -1,0 +1,177 @@
+"""Local operations in a transaction: check, stamp, edit, log.
+
+Knows nothing of threads or callers. Invariant: an operation takes a dot exactly when it changes a record; one that is
+refused leaves the transaction as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.clocks import Dot, Timestamp
+from holdfast.errors import NoSuchRecord, TransactionTooLarge, VersionMismatch
+
+from ..cells import BIRTH, DECISION, Record
+from ..delta import BATCH_RECORDS_MAX
+from ..detector import disputed
+from ..documents import RECORD_BYTES_MAX
+from ..edits import Delete, Edit, Put, Seen, Update, edited
+from ..projection import project
+from ..versions import Version, version_of
+from .journal import Journal, Kind, superseded
+from .rows import Records, Stored
+from .store import Tx
+
+TRANSACTION_BYTES_MAX = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One local operation.
+
+    Attributes:
+        collection, key, edit: What to write where.
+        seen: The dots that its author had read; None for the state at commit.
+        if_version: Refuse unless the record has this version; None for no check.
+        upsert: Whether an update or delete of a record that is not there is legal.
+        decision: Whether it settles a conflict.
+        author, note: For the log.
+    """
+
+    collection: str
+    key: str
+    edit: Edit
+    seen: Seen = None
+    if_version: Version | None = None
+    upsert: bool = False
+    decision: bool = False
+    author: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof of a write that returned.
+
+    Attributes:
+        collection, key: What was written.
+        dot: The operation's name, unique for ever.
+        clock: Its packed hybrid timestamp.
+        lsn: Its transaction in this node's feed.
+        version: The record's version after it.
+    """
+
+    collection: str
+    key: str
+    dot: Dot
+    clock: Timestamp
+    lsn: int
+    version: Version
+
+
+def write_all(tx: Tx, writes: list[Write]) -> list[Receipt]:
+    """Write operations that are whole together: one lsn, one clock.
+
+    Raises:
+        NoSuchRecord, VersionMismatch, TransactionTooLarge: Nothing of it was written.
+    """
+    check_size(writes)
+    journal = Journal(tx)
+    records = Records(tx, journal)
+    for collection in dict.fromkeys(write.collection for write in writes):
+        records.load(collection, [write.key for write in writes if write.collection == collection])
+    lsn, clock = tx.next_lsn(), tx.clock.tick()
+    receipts = [_write(tx, records, journal, write, lsn, clock) for write in writes]
+    records.flush()
+    journal.flush()
+    return receipts
+
+
+def check_size(writes: list[Write]) -> None:
+    """Check the bounds of a transaction.
+
+    Raises:
+        TransactionTooLarge: More than 10,000 operations or 16 MiB of values.
+    """
+    size = sum(_size(write) for write in writes)
+    if len(writes) > BATCH_RECORDS_MAX or size > TRANSACTION_BYTES_MAX:
+        raise TransactionTooLarge(
+            f"{len(writes)} operations with {size} bytes; at most {BATCH_RECORDS_MAX} with {TRANSACTION_BYTES_MAX}",
+            subject=writes[0].collection,
+            remedy="Split it, or use put_many, which commits in parts.",
+        )
+
+
+def _size(write: Write) -> int:
+    fields = write.edit.fields if isinstance(write.edit, Put | Update) else {}
+    return sum(len(name) + len(text) for name, text in fields.items()) + len(write.key)
+
+
+def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, clock: Timestamp) -> Receipt:
+    stored = records.at(write.collection, write.key)
+    before = records.current(stored)
+    _check(tx, stored, before, write)
+    birth = 0 if before.existence else BIRTH
+    stamp = tx.stamp(clock, birth | (DECISION if write.decision else 0))
+    after = edited(before, write.edit, stamp, write.seen)
+    _check_record_size(after, write)
+    records.change(stored, after, lsn)
+    old = superseded(before, _touched(write.edit))
+    journal.note(_kind(write), lsn, stored.number, stamp, old=old, author=write.author, note=write.note)
+    version = version_of(after.frontier)
+    return Receipt(collection=write.collection, key=write.key, dot=stamp.dot, clock=clock, lsn=lsn, version=version)
+
+
+def _check(tx: Tx, stored: Stored, before: Record, write: Write) -> None:
+    subject = f"{write.collection}/{write.key}"
+    live = _live(tx, stored, before)
+    if write.if_version is not None:
+        found = version_of(before.frontier) if live else Version("")
+        if found != write.if_version:
+            raise VersionMismatch(
+                f"the record has version {found or 'none'}, not {write.if_version or 'none'}",
+                subject=subject,
+                remedy="Read it again and decide anew.",
+            )
+    if not live and not isinstance(write.edit, Put) and not write.upsert:
+        raise NoSuchRecord("there is no such record", subject=subject, remedy="Put it, or pass upsert=True.")
+
+
+def _live(tx: Tx, stored: Stored, before: Record) -> bool:
+    if stored.after is None:
+        return stored.row is not None and bool(stored.row.live)
+    if disputed(before.existence):
+        return project(stored.collection, stored.key, before, tx.policy(stored.collection)).live
+    return before.alive
+
+
+def _check_record_size(after: Record, write: Write) -> None:
+    size = sum(len(s.value or "") for cell in after.cells.values() for s in cell.values())
+    if size > RECORD_BYTES_MAX * 4:
+        raise TransactionTooLarge(
+            f"the record would hold {size} bytes in all its siblings",
+            subject=f"{write.collection}/{write.key}",
+            remedy="Settle its conflicts, or split it.",
+        )
+
+
+def _touched(edit: Edit) -> dict[str, None] | None:
+    match edit:
+        case Put():
+            return None
+        case Update(fields, removed):
+            return dict.fromkeys([*fields, *removed])
+        case Delete():
+            return {}
+
+
+def _kind(write: Write) -> Kind:
+    if write.decision:
+        return Kind.DECIDE
+    match write.edit:
+        case Put():
+            return Kind.PUT
+        case Update():
+            return Kind.UPDATE
+        case Delete():
+            return Kind.DELETE

@@ -1,0 +1,189 @@
+"""One sample of every message, and Hypothesis strategies for all of them.
+
+The golden frames in `golden/` were written from these samples, once, by
+
+    PYTHONPATH=src python -m tests.transport.samples
+
+which never replaces a file: a frame that a released version wrote must be readable by all later ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from holdfast.clocks import SEQ_MAX, Actor, SpaceId, VersionVector
+from holdfast.engine.delta import Delta, FeedId
+from holdfast.transport.messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse, VectorNote
+from holdfast.transport.wire import encode
+from tests.strategies import any_actors, any_vectors
+
+GOLDEN = Path(__file__).parent / "golden"
+
+HUB = Actor("0a" * 16)
+EDGE = Actor("7f" * 16)
+FEED = FeedId("c3" * 8)
+
+
+def plain_batch(count: int) -> Batch:
+    """A batch of `count` plain records of one collection, as a feed usually gives them."""
+    delta = Delta(
+        actors=(HUB,),
+        labels=("hub",),
+        collections=("tasks",),
+        collection=[0] * count,
+        key=[f"t{row:06}" for row in range(count)],
+        actor=[0] * count,
+        seq=list(range(1, count + 1)),
+        clock=[(1_700_000_000_000 << 16) + 7 * row for row in range(count)],
+        flags=[0] * count,
+        doc=[f'{{"done":false,"title":"Task {row}"}}' for row in range(count)],
+    )
+    return Batch(feed=FEED, start=0, end=count, drained=False, vector=VectorNote(), delta=delta)
+
+
+MIXED = Delta(
+    actors=(HUB, EDGE),
+    labels=("hub", ""),
+    collections=("tasks", "sites"),
+    contexts=(VersionVector({EDGE: 9}),),
+    collection=[0, 0, 1, 0],
+    key=["t1", "t2", "öst/1", "two\nlines"],
+    actor=[0, -1, 1, 0],
+    seq=[4, 0, 9, 5],
+    clock=[(1_700_000_000_000 << 16) + 3, 0, 1_690_000_000_000 << 16, 1_700_000_000_001 << 16],
+    flags=[0, 0, 1, 0],
+    doc=['{"done":true}', "{}", '{"name":"Østerbro"}', '{"done":false}'],
+    cells={1: b"\x01packed cells", 2: b""},
+    extra={1: 0, 3: 0},
+)
+
+SAMPLES: dict[str, Message] = {
+    "hello": Hello(
+        features=("zstd-dictionary",),
+        space_name="plant",
+        space=SpaceId("5e" * 16),
+        actor=EDGE,
+        label="pump-7",
+        feed=FEED,
+        head=1200,
+        vector=VectorNote(b"\x11" * 8, VersionVector({EDGE: 1200, HUB: 7})),
+        peer_feed=FeedId("d4" * 8),
+        checkpoints={0: 88, 1: 90},
+        held_of=HUB,
+        held=7,
+        ticket=b"ticket",
+        clock_ms=1_700_000_000_000,
+        schema=b"\x22" * 8,
+        policy=b"\x33" * 8,
+        fence=VersionVector({HUB: 2}),
+        rights="r",
+    ),
+    "batch": Batch(
+        feed=FEED,
+        start=88,
+        end=92,
+        drained=True,
+        vector=VectorNote(b"\x11" * 8, VersionVector({HUB: 9})),
+        delta=MIXED,
+    ),
+    "ack": Ack(feed=FEED, checkpoint=92, ticket=b"next ticket"),
+    "need_whole": NeedWhole(FEED, (("tasks", "t1"), ("sites", "öst/1"))),
+    "need_vector": NeedVector(),
+    "refuse": Refuse(code="space-mismatch", message="another space", subject="plant", remedy="Ask its owner."),
+}
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+_NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+_INTEGERS = st.one_of(st.integers(0, 300), st.integers(0, SEQ_MAX))
+_FEEDS = st.binary(min_size=8, max_size=8).map(bytes.hex)
+_PRINTS = st.sampled_from([b"", b"\x00" * 8, b"fingerpr"])
+_NOTES = st.builds(VectorNote, _PRINTS, any_vectors())
+
+
+@st.composite
+def deltas(draw: st.DrawFn) -> Delta:
+    """Any delta that keeps the promises of `Delta`."""
+    actors = tuple(draw(st.lists(any_actors(), min_size=1, max_size=4, unique=True)))
+    collections = tuple(draw(st.lists(_NAMES, min_size=1, max_size=3, unique=True)))
+    contexts = tuple(draw(st.lists(any_vectors(), max_size=3)))
+    records = draw(st.lists(st.tuples(st.integers(0, len(collections) - 1), _NAMES), max_size=8, unique=True))
+    rows = range(len(records))
+    actor = [draw(st.integers(-1, len(actors) - 1)) for _ in rows]
+    celled = {row for row in rows if actor[row] < 0 or draw(st.booleans())}
+    return Delta(
+        actors=actors,
+        labels=tuple(draw(_TEXT) for _ in actors),
+        collections=collections,
+        contexts=contexts,
+        collection=[number for number, _ in records],
+        key=[key for _, key in records],
+        actor=actor,
+        seq=[draw(st.integers(1, SEQ_MAX)) if index >= 0 else 0 for index in actor],
+        clock=[draw(_INTEGERS) if index >= 0 else 0 for index in actor],
+        flags=[draw(st.integers(0, 3)) if index >= 0 else 0 for index in actor],
+        doc=[draw(_TEXT) for _ in rows],
+        cells={row: draw(st.binary(max_size=12)) for row in celled},
+        extra={row: draw(st.integers(0, len(contexts) - 1)) for row in rows if contexts and draw(st.booleans())},
+    )
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    """Any batch."""
+    start, end = sorted((draw(_INTEGERS), draw(_INTEGERS)))
+    return Batch(
+        feed=draw(_FEEDS),
+        start=start,
+        end=end,
+        drained=draw(st.booleans()),
+        vector=draw(_NOTES),
+        delta=draw(deltas()),
+    )
+
+
+def hellos() -> st.SearchStrategy[Hello]:
+    """Any hello of this version."""
+    return st.builds(
+        Hello,
+        version=st.just(1),
+        features=st.lists(_NAMES, max_size=3).map(tuple),
+        space_name=_TEXT,
+        space=st.one_of(st.just(""), st.binary(min_size=16, max_size=16).map(bytes.hex)),
+        actor=any_actors(),
+        label=_TEXT,
+        feed=_FEEDS,
+        head=_INTEGERS,
+        vector=_NOTES,
+        peer_feed=st.one_of(st.just(""), _FEEDS),
+        checkpoints=st.dictionaries(st.integers(0, 255), _INTEGERS, max_size=3),
+        held_of=st.one_of(st.just(""), any_actors()),
+        held=_INTEGERS,
+        ticket=st.binary(max_size=32),
+        clock_ms=_INTEGERS,
+        schema=_PRINTS,
+        policy=_PRINTS,
+        fence=any_vectors(),
+        rights=st.sampled_from(["rw", "r"]),
+    )
+
+
+def messages() -> st.SearchStrategy[Message]:
+    """Any message of any type."""
+    return st.one_of(
+        hellos(),
+        batches(),
+        st.builds(Ack, feed=_FEEDS, checkpoint=_INTEGERS, ticket=st.binary(max_size=32)),
+        st.builds(NeedWhole, _FEEDS, st.lists(st.tuples(_NAMES, _NAMES), max_size=4).map(tuple)),
+        st.just(NeedVector()),
+        st.builds(Refuse, code=_TEXT, message=_TEXT, subject=_TEXT, remedy=_TEXT),
+    )
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, sample in SAMPLES.items():
+        path = GOLDEN / f"{name}.frame"
+        if not path.exists():
+            path.write_bytes(b"".join(encode(sample)))

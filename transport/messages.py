@@ -1,0 +1,118 @@
+"""The messages of a session: a closed union of frozen values.
+
+Knows nothing of bytes, links or storage. Invariant: a message says everything its receiver needs beside the facts of
+the session's two hellos; no message depends on the connection that carried it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
+from holdfast.engine.delta import Delta, FeedId
+
+PROTOCOL_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VectorNote:
+    """A version vector, whole or as a difference.
+
+    Attributes:
+        base: Fingerprint (8 bytes) of a vector that the receiver is known to hold; b"" when `entries` is whole.
+        entries: The entries that are greater than in the base.
+    """
+
+    base: bytes = b""
+    entries: VersionVector = EMPTY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The handshake, sent first by both sides (merge.md, Sessions 1).
+
+    Attributes:
+        version: Protocol version of the sender.
+        features: Names of optional features that the sender can use.
+        space_name: Human name of the space.
+        space: Its random id; "" while the sender has not met another node.
+        actor: Identity of the sender; label: its human name.
+        feed: Id of the sender's feed; head: the last lsn in it.
+        vector: The sender's version vector.
+        peer_feed: The feed of the receiver that `checkpoints` refer to; "" at first contact.
+        checkpoints: Priority class -> lsn read so far of the receiver's feed (version 1 has class 0 only).
+        held_of: Identity of the receiver that `held` refers to; "" at first contact.
+        held: Highest sequence number of that identity that the sender holds, extra contexts included.
+        ticket: What the receiver gave the sender in their last session; b"" at first contact.
+        clock_ms: The sender's wall clock, milliseconds since 1970.
+        schema: Fingerprint of the sender's schemas; policy: of its resolvers (8 bytes each, b"" when none).
+        fence: What the sender has purged (empty in version 1).
+        rights: What the receiver may do here: "rw" or "r"; set in answers.
+    """
+
+    version: int = PROTOCOL_VERSION
+    features: tuple[str, ...] = ()
+    space_name: str
+    space: SpaceId
+    actor: Actor
+    label: str = ""
+    feed: FeedId
+    head: int
+    vector: VectorNote
+    peer_feed: FeedId = FeedId("")
+    checkpoints: dict[int, int] = field(default_factory=dict)
+    held_of: Actor = Actor("")
+    held: int = 0
+    ticket: bytes = b""
+    clock_ms: int = 0
+    schema: bytes = b""
+    policy: bytes = b""
+    fence: VersionVector = EMPTY
+    rights: str = "rw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Records of the sender's feed (merge.md, Sessions 2-4); `vector` is a difference to the sender's hello."""
+
+    feed: FeedId
+    start: int
+    end: int
+    drained: bool
+    vector: VectorNote
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """The sender has stored the receiver's feed up to `checkpoint`, durably; `ticket` is for the next session."""
+
+    feed: FeedId
+    checkpoint: int
+    ticket: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedWhole:
+    """The sender lacks values that were left out: stream again behind its checkpoint and leave out nothing."""
+
+    feed: FeedId
+    keys: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedVector:
+    """The sender does not hold the vector that the hello's note is based on: say hello again with a whole one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The session ends: `code` is that of an error in the tree, with what happened and what to do."""
+
+    code: str
+    message: str
+    subject: str = ""
+    remedy: str = ""
+
+
+Message = Hello | Batch | Ack | NeedWhole | NeedVector | Refuse

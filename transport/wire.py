@@ -1,0 +1,266 @@
+"""The wire format: messages to frames and back, without any link.
+
+Every message is one flat payload (see `payload`), by position: a later version appends items, and this one ignores
+what it does not know. A payload above the limit of a frame is cut into parts, which are joined before anything in
+them is read. It must not know what a session does with a message. Invariant: whatever bytes come in, what goes out is
+a valid message or a `ProtocolError`, and a connection holds at most one unfinished message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Final, assert_never
+
+from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FeedId
+from holdfast.errors import FrameTooLarge, IncompatibleProtocol, MalformedFrame
+
+from .batch import (
+    ACTOR_BYTES,
+    FEED_BYTES,
+    FINGERPRINT_BYTES,
+    KEY_BYTES,
+    NAME_BYTES_MAX,
+    TABLE_BYTES_MAX,
+    batch_items,
+    read_batch,
+    read_vector,
+    vector_items,
+)
+from .columns import pack_integers, pack_texts, read_integers, read_texts
+from .frame import FRAME_RAW_BYTES_MAX, FrameReader, FrameType, encode_frame
+from .messages import PROTOCOL_VERSION, Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .payload import PayloadReader, Scalar, pack
+
+MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 8 * 1024 * 1024
+"""Payload of one message over all its parts: the largest batch, with its tables and columns of numbers."""
+
+SPACE_BYTES: Final = 16
+
+TICKET_BYTES_MAX: Final = 256
+"""Bytes of a session ticket: room for a signed one."""
+
+FEATURES_MAX: Final = 256
+CLASSES_MAX: Final = 256
+
+REASON_BYTES_MAX: Final = 64 * 1024
+"""Bytes of each text of a refusal."""
+
+RIGHTS: Final = ("rw", "r")
+
+
+def encode(message: Message, *, level: int = 3) -> list[bytes]:
+    """Return the frames that carry `message`, in their order.
+
+    Args:
+        message: The message; its fields must be within the limits of this module and of `batch`.
+        level: zstd level: 3 live, 9 for what is kept, 19 for what is cached.
+    """
+    type_, items = _items(message)
+    payload = pack(items)
+    assert len(payload) <= MESSAGE_BYTES_MAX, f"a {type_.name} of {len(payload)} bytes is above {MESSAGE_BYTES_MAX}"
+    parts = [payload[at : at + FRAME_RAW_BYTES_MAX] for at in range(0, len(payload), FRAME_RAW_BYTES_MAX)]
+    frames = [encode_frame(type_, part, more=True, level=level) for part in parts[:-1]]
+    return [*frames, encode_frame(type_, parts[-1], level=level)]
+
+
+class Decoder:
+    """Turns the bytes of one connection into messages, however the link cut them.
+
+    After an error it is of no further use: end the session.
+    """
+
+    __slots__ = ("_frames", "_joined", "_type")
+
+    def __init__(self) -> None:
+        self._frames = FrameReader()
+        self._joined = bytearray()
+        self._type: FrameType | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the bytes so far end with a whole message; a link that ends elsewhere was cut."""
+        return self._frames.idle and self._type is None
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take a chunk of bytes and return the messages that it completes, each decoded as it is asked for.
+
+        They are not a list, because a small hostile chunk can hold many frames that expand. What is not asked for
+        comes first out of the next call.
+
+        Raises:
+            MalformedFrame: the bytes are no frames, or parts of different messages are mixed.
+            FrameTooLarge: a frame or a message announces or reaches more than the limits.
+            MalformedMessage: a field is missing, of another type or out of range; MalformedVector: of a vector.
+            IncompatibleProtocol: the peer speaks another version.
+        """
+        self._frames.feed(data)
+        return self._messages()
+
+    def _messages(self) -> Iterator[Message]:
+        while (frame := self._frames.next()) is not None:
+            if self._type is None and not frame.more:
+                yield _read(frame.type, frame.payload)
+                continue
+            self._join(frame.type, frame.payload)
+            self._type = frame.type
+            if not frame.more:
+                payload, self._joined, self._type = self._joined, bytearray(), None
+                yield _read(frame.type, payload)
+
+    def _join(self, type_: FrameType, part: bytes) -> None:
+        if self._type is not None and type_ is not self._type:
+            raise MalformedFrame(
+                f"a {type_.name} stands among the parts of a {self._type.name}",
+                subject="frame",
+                remedy="The session ends; if the peer repeats it, update the peer.",
+            )
+        if len(self._joined) + len(part) > MESSAGE_BYTES_MAX:
+            raise FrameTooLarge(
+                f"the parts of a {type_.name} have more than {MESSAGE_BYTES_MAX} bytes",
+                subject="frame",
+                remedy="The session ends; the peer must send smaller batches.",
+            )
+        self._joined += part
+
+
+def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
+    match message:
+        case Hello():
+            return FrameType.HELLO, _hello_items(message)
+        case Batch():
+            return FrameType.BATCH, batch_items(message)
+        case Ack():
+            return FrameType.ACK, iter((bytes.fromhex(message.feed), message.checkpoint, message.ticket))
+        case NeedWhole():
+            return FrameType.NEED_WHOLE, _need_whole_items(message)
+        case NeedVector():
+            return FrameType.NEED_VECTOR, iter(())
+        case Refuse():
+            return FrameType.REFUSE, iter((message.code, message.message, message.subject, message.remedy))
+        case _:
+            assert_never(message)
+
+
+def _read(type_: FrameType, payload: bytes | bytearray) -> Message:
+    reader = PayloadReader(payload, type_.name.lower())
+    message = _READERS[type_](reader)
+    reader.finish()
+    return message
+
+
+def _hello_items(hello: Hello) -> Iterator[Scalar]:
+    # The version is first: a peer of any later version can be told which one is spoken here.
+    yield hello.version
+    yield from (len(hello.features), *pack_texts(hello.features))
+    yield from (hello.space_name, bytes.fromhex(hello.space), bytes.fromhex(hello.actor), hello.label)
+    yield from (bytes.fromhex(hello.feed), hello.head, *vector_items(hello.vector), bytes.fromhex(hello.peer_feed))
+    classes = sorted(hello.checkpoints)
+    lsns = list(map(hello.checkpoints.__getitem__, classes))
+    yield from (len(classes), pack_integers(classes), pack_integers(lsns))
+    yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
+    yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
+
+
+def _read_hello(reader: PayloadReader) -> Hello:
+    # Fields are read in the order of the arguments, which is the order of the items.
+    return Hello(
+        version=_read_version(reader),
+        features=_read_features(reader),
+        space_name=reader.text("space_name", NAME_BYTES_MAX),
+        space=SpaceId(reader.fixed("space", 0, SPACE_BYTES).hex()),
+        actor=Actor(reader.fixed("actor", ACTOR_BYTES).hex()),
+        label=reader.text("label", NAME_BYTES_MAX),
+        feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
+        head=reader.integer("head"),
+        vector=read_vector(reader, "vector"),
+        peer_feed=FeedId(reader.fixed("peer_feed", 0, FEED_BYTES).hex()),
+        checkpoints=_read_checkpoints(reader),
+        held_of=Actor(reader.fixed("held_of", 0, ACTOR_BYTES).hex()),
+        held=reader.integer("held"),
+        ticket=reader.blob("ticket", TICKET_BYTES_MAX),
+        clock_ms=reader.integer("clock_ms"),
+        schema=reader.fixed("schema", 0, FINGERPRINT_BYTES),
+        policy=reader.fixed("policy", 0, FINGERPRINT_BYTES),
+        fence=VersionVector.decode(reader.blob("fence", TABLE_BYTES_MAX)),
+        rights=_read_rights(reader),
+    )
+
+
+def _read_version(reader: PayloadReader) -> int:
+    version = reader.integer("version")
+    if version != PROTOCOL_VERSION:
+        raise IncompatibleProtocol(
+            f"the peer speaks protocol version {version}, this node version {PROTOCOL_VERSION}",
+            subject="hello.version",
+            remedy="Update the older of the two nodes.",
+        )
+    return version
+
+
+def _read_features(reader: PayloadReader) -> tuple[str, ...]:
+    count = reader.integer("features", high=FEATURES_MAX)
+    return tuple(read_texts(reader, "features", count, TABLE_BYTES_MAX, range(1, NAME_BYTES_MAX + 1)))
+
+
+def _read_checkpoints(reader: PayloadReader) -> dict[int, int]:
+    count = reader.integer("checkpoints", high=CLASSES_MAX)
+    classes = read_integers(reader, "checkpoints", count, high=CLASSES_MAX - 1)
+    checkpoints = dict(zip(classes, read_integers(reader, "checkpoints", count), strict=True))
+    if len(checkpoints) != count:
+        raise reader.error("checkpoints", "a priority class stands there twice")
+    return checkpoints
+
+
+def _read_rights(reader: PayloadReader) -> str:
+    rights = reader.text("rights", NAME_BYTES_MAX)
+    if rights not in RIGHTS:
+        raise reader.error("rights", f"must be one of {', '.join(RIGHTS)}")
+    return rights
+
+
+def _read_ack(reader: PayloadReader) -> Ack:
+    return Ack(
+        feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
+        checkpoint=reader.integer("checkpoint"),
+        ticket=reader.blob("ticket", TICKET_BYTES_MAX),
+    )
+
+
+def _need_whole_items(need: NeedWhole) -> Iterator[Scalar]:
+    assert len(need.keys) <= BATCH_RECORDS_MAX, f"{len(need.keys)} records asked for at once"
+    names = list(chain.from_iterable(need.keys))
+    yield from (bytes.fromhex(need.feed), len(need.keys), *pack_texts(names[::2]), *pack_texts(names[1::2]))
+
+
+def _read_need_whole(reader: PayloadReader) -> NeedWhole:
+    feed = FeedId(reader.fixed("feed", FEED_BYTES).hex())
+    count = reader.integer("keys", high=BATCH_RECORDS_MAX)
+    sizes = range(1, NAME_BYTES_MAX + 1)
+    collections = read_texts(reader, "keys.collection", count, count * sizes.stop, sizes)
+    keys = read_texts(reader, "keys.key", count, count * KEY_BYTES.stop, KEY_BYTES)
+    return NeedWhole(feed, tuple(zip(collections, keys, strict=True)))
+
+
+def _read_need_vector(_: PayloadReader) -> NeedVector:
+    return NeedVector()
+
+
+def _read_refuse(reader: PayloadReader) -> Refuse:
+    return Refuse(
+        code=reader.text("code", NAME_BYTES_MAX),
+        message=reader.text("message", REASON_BYTES_MAX),
+        subject=reader.text("subject", REASON_BYTES_MAX),
+        remedy=reader.text("remedy", REASON_BYTES_MAX),
+    )
+
+
+_READERS: Final[dict[FrameType, Callable[[PayloadReader], Message]]] = {
+    FrameType.HELLO: _read_hello,
+    FrameType.BATCH: read_batch,
+    FrameType.ACK: _read_ack,
+    FrameType.NEED_WHOLE: _read_need_whole,
+    FrameType.NEED_VECTOR: _read_need_vector,
+    FrameType.REFUSE: _read_refuse,
+}
