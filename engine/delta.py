@@ -18,6 +18,9 @@ FeedId = NewType("FeedId", str)
 NO_FEED: Final = FeedId("")
 """Stands for the feed of a node that was never met."""
 
+ASIDE: Final = 1 << 62
+"""Start and end of a batch that stands beside the feed: records that were asked for whole. It moves nothing."""
+
 BATCH_RECORDS_MAX = 10_000
 """Records in one batch, and in one transaction: a batch never ends inside a transaction."""
 

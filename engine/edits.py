@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from holdfast.clocks import Dot
 
-from .cells import REGISTER, Cell, Life, Record, Sibling, Stamp
+from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _unseen(cell: Cell, seen: Seen, *, registers_only: bool = False) -> Cell:
     return {
         dot: sibling
         for dot, sibling in cell.items()
-        if (seen is not None and dot not in seen) or (registers_only and sibling.tag != REGISTER)
+        if (seen is not None and dot not in seen) or (registers_only and sibling.tag not in (REGISTER, EQUIVOCAL))
     }
 
 

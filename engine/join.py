@@ -95,12 +95,13 @@ def claims(sibling: Sibling) -> list[str]:
 def discarded(before: Record, after: Record) -> list[tuple[str, Sibling]]:
     """The siblings of conflicts in `before` that `after` no longer holds: what a reader may want back.
 
-    A single value that a later write replaced is no conflict: the log keeps it.
+    A single value that a later write replaced is no conflict: the log keeps it. Neither is a value discarded that
+    the field still holds under another dot, as when a decision takes it.
     """
-    return [
-        (name, sibling)
-        for name, cell in before.cells.items()
-        if len(cell) > 1
-        for dot, sibling in cell.items()
-        if dot not in after.cells.get(name, {})
-    ]
+    gone = []
+    for name, cell in before.cells.items():
+        if len(cell) > 1:
+            now = after.cells.get(name, {})
+            kept = {(sibling.tag, sibling.value) for sibling in now.values()}
+            gone += [(name, s) for dot, s in cell.items() if dot not in now and (s.tag, s.value) not in kept]
+    return gone

@@ -48,6 +48,8 @@ class Hello:
         schema: Fingerprint of the sender's schemas; policy: of its resolvers (8 bytes each, b"" when none).
         fence: What the sender has purged (empty in version 1).
         rights: What the receiver may do here: "rw" or "r"; set in answers.
+        holds: Fingerprint of the receiver's vector that the sender holds, the base of the receiver's next note.
+        digest: The sender's digest over all cells, 8 bytes; b"" while it may not be compared.
     """
 
     version: int = PROTOCOL_VERSION
@@ -69,6 +71,8 @@ class Hello:
     policy: bytes = b""
     fence: VersionVector = EMPTY
     rights: str = "rw"
+    holds: bytes = b""
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from .frame import FRAME_RAW_BYTES_MAX, FrameReader, FrameType, encode_frame
 from .messages import PROTOCOL_VERSION, Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
 from .payload import PayloadReader, Scalar, pack
 
+DIGEST_BYTES: Final = 8
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 8 * 1024 * 1024
 """Payload of one message over all its parts: the largest batch, with its tables and columns of numbers."""
 
@@ -161,6 +162,7 @@ def _hello_items(hello: Hello) -> Iterator[Scalar]:
     yield from (len(classes), pack_integers(classes), pack_integers(lsns))
     yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
     yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
+    yield from (hello.holds, hello.digest)
 
 
 def _read_hello(reader: PayloadReader) -> Hello:
@@ -185,6 +187,8 @@ def _read_hello(reader: PayloadReader) -> Hello:
         policy=reader.fixed("policy", 0, FINGERPRINT_BYTES),
         fence=VersionVector.decode(reader.blob("fence", TABLE_BYTES_MAX)),
         rights=_read_rights(reader),
+        holds=reader.fixed("holds", 0, FINGERPRINT_BYTES),
+        digest=reader.fixed("digest", 0, DIGEST_BYTES),
     )
 
 

@@ -158,7 +158,7 @@ class _Merge:
             fresh = {at for record, at in enumerate(new, first) if record in ids}
         if self.had_holes:
             for at in fresh:
-                fill_hole(tx, self.batch.feed, delta.collections[delta.collection[at]], delta.key[at])
+                fill_hole(tx, self.batch.feed, self._place(at), self._their_context(at))
         return inserted, [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
 
     def _base_extra(self) -> int | None:
@@ -175,32 +175,42 @@ class _Merge:
         for number, name in enumerate(delta.collections):
             self.records.load(name, [delta.key[at] for at in rest if delta.collection[at] == number])
         for at in rest:
-            place = (delta.collections[delta.collection[at]], delta.key[at])
+            place = self._place(at)
             try:
                 self._merge_row(at, self.records.at(*place))
             except ValueLeftOutError:
                 self.lacking.append(place)
                 continue
             except (UnreadableCellsError, InvalidValue) as error:
-                note_hole(self.tx, self.batch.feed, place, str(error))
+                note_hole(self.tx, self.batch.feed, place, self._their_context(at), str(error))
                 continue
             if self.had_holes:
-                fill_hole(self.tx, self.batch.feed, *place)
+                fill_hole(self.tx, self.batch.feed, place, self._their_context(at))
+
+    def _place(self, at: int) -> tuple[str, str]:
+        delta = self.batch.delta
+        return delta.collections[delta.collection[at]], delta.key[at]
+
+    def _their_context(self, at: int) -> VersionVector:
+        delta = self.batch.delta
+        vector = self.batch.vector
+        return vector.join(delta.contexts[delta.extra[at]]) if at in delta.extra else vector
 
     def _merge_row(self, at: int, stored: Stored) -> None:
         delta, batch = self.batch.delta, self.batch
         extra = delta.contexts[delta.extra[at]] if at in delta.extra else EMPTY
         theirs_have, ours_have = batch.vector.join(extra), self.ours.join(stored.extra)
-        self.touched.append((stored, extra))
         stamp = self._plain_stamp(at)
         row = stored.row
         if stamp is not None and row is not None and stored.after is None and row.cells is None:
             verdict = _compare_plain(row, row.plain(self.tx.names), stamp, delta.doc[at], ours_have, theirs_have)
             if verdict is False:
+                self.touched.append((stored, extra))
                 return
         theirs = self._their_record(at, stamp)
         mine = self.records.current(stored)
         joined = join(mine, ours_have, theirs, theirs_have)
+        self.touched.append((stored, extra))  # not before: a record that was not joined has taken in nothing
         if joined.existence and (joined.existence != mine.existence or joined.cells != mine.cells):
             self.records.change(stored, joined, self.lsn, merged=True)
             self.changed += 1

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from holdfast.clocks import Actor, VersionVector
+from holdfast.clocks import EMPTY, Actor, VersionVector
 
-from ..delta import BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
+from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
 from ..documents import compose, split
 from ..packing import pack, unpack
 from .store import vector_of
@@ -29,8 +29,14 @@ WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq)
 ORDER BY r.lsn, r.id
 """
 
+_WHOLE: Final = """
+SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc
+FROM json_each(?) j JOIN collection c ON c.name = j.value ->> 0
+JOIN record r ON r.collection = c.id AND r.key = j.value ->> 1
+"""
+
 _PENDING: Final = (
-    f"SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM ({_BEHIND})"
+    "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM (" + _BEHIND + ")"  # noqa: S608 - constants only
 )
 
 
@@ -81,6 +87,19 @@ def read_batch(
             vector=vector_of(connection),
             delta=_delta(connection, rows, held, omit=omit),
         )
+    finally:
+        connection.execute("COMMIT")
+
+
+def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> FeedBatch:
+    """These records whole, as a batch that reaches no checkpoint and so moves nothing."""
+    connection.execute("BEGIN")
+    try:
+        (feed,) = connection.execute("SELECT feed FROM node").fetchone()
+        rows = connection.execute(_WHOLE, (json.dumps([list(place) for place in places[:BATCH_RECORDS_MAX]]),))
+        delta = _delta(connection, [*map(FeedRow._make, rows.fetchall())], EMPTY, omit=False)
+        vector = vector_of(connection)
+        return FeedBatch(feed=FeedId(feed), start=ASIDE, end=ASIDE, drained=False, vector=vector, delta=delta)
     finally:
         connection.execute("COMMIT")
 

@@ -5,6 +5,10 @@ Invariant: while a feed has a hole, no session with it completes, so the version
 
 from __future__ import annotations
 
+import sqlite3
+
+from holdfast.clocks import EMPTY, VersionVector
+
 from ..delta import FeedId
 from .store import Tx
 
@@ -17,21 +21,30 @@ def holes_of(tx: Tx, feed: FeedId) -> int:
     return int(count)
 
 
-def hole_keys(tx: Tx, feed: FeedId) -> list[tuple[str, str]]:
+def hole_keys(connection: sqlite3.Connection, feed: FeedId) -> list[tuple[str, str]]:
     """(collection, key) of each hole of this feed, to be asked for again."""
-    rows = tx.connection.execute("SELECT collection, key FROM hole WHERE feed = ? ORDER BY id LIMIT 1000", (feed,))
+    rows = connection.execute("SELECT collection, key FROM hole WHERE feed = ? ORDER BY id LIMIT 1000", (feed,))
     return [(collection, key) for collection, key in rows]
 
 
-def note_hole(tx: Tx, feed: FeedId, place: tuple[str, str], reason: str) -> None:
-    """Note a record that could not be joined."""
+def note_hole(tx: Tx, feed: FeedId, place: tuple[str, str], context: VersionVector, reason: str) -> None:
+    """Note a record that could not be joined, with what its state at the sender had taken in."""
+    known = _context(tx, feed, place) or EMPTY
     tx.connection.execute(
-        "INSERT INTO hole (feed, collection, key, reason, since_ms) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET reason = excluded.reason",
-        (feed, *place, reason[:REASON_CHARS_MAX], tx.now_ms),
+        "INSERT INTO hole (feed, collection, key, context, reason, since_ms) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET context = excluded.context, reason = excluded.reason",
+        (feed, *place, tx.names.vector(known.join(context)), reason[:REASON_CHARS_MAX], tx.now_ms),
     )
 
 
-def fill_hole(tx: Tx, feed: FeedId, collection: str, key: str) -> None:
-    """The record has been joined: the hole, if there was one, is gone."""
-    tx.connection.execute("DELETE FROM hole WHERE feed = ? AND collection = ? AND key = ?", (feed, collection, key))
+def fill_hole(tx: Tx, feed: FeedId, place: tuple[str, str], context: VersionVector) -> None:
+    """A state of the record has been joined: the hole is gone, unless that state was older than what is missing."""
+    missing = _context(tx, feed, place)
+    if missing is not None and context.dominates(missing):
+        tx.connection.execute("DELETE FROM hole WHERE feed = ? AND collection = ? AND key = ?", (feed, *place))
+
+
+def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> VersionVector | None:
+    query = "SELECT context FROM hole WHERE feed = ? AND collection = ? AND key = ?"
+    row = tx.connection.execute(query, (feed, *place)).fetchone()
+    return tx.names.vector_at(row[0]) if row else None

@@ -7,18 +7,35 @@ peer that comes with another feed starts at 0; everything here changes in the tr
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import NO_FEED, FeedBatch, FeedId
 from .store import Tx
 
-_COLUMNS = (
-    "p.actor, p.label, p.url, p.feed, p.checkpoint, c.vector, p.acked_feed, p.acked, p.told, p.ticket, p.issued,"
-    " p.pending, p.synced_ms, p.drift_ms, p.drained"
-)
-_SELECT = f"SELECT {_COLUMNS} FROM peer p LEFT JOIN context c ON c.id = p.vector"  # noqa: S608 - constants only
+_FIELDS = [
+    "actor",
+    "label",
+    "url",
+    "feed",
+    "checkpoint",
+    "vector",
+    "acked_feed",
+    "acked",
+    "told",
+    "ticket",
+    "issued",
+    "pending",
+    "synced_ms",
+    "drift_ms",
+    "drained",
+]
+_VECTORS = {"vector": "c.vector", "told": "t.vector"}
+_COLUMNS = ", ".join(_VECTORS.get(name, f"p.{name}") for name in _FIELDS)
+_SELECT = f"SELECT {_COLUMNS} FROM peer p LEFT JOIN context c ON c.id = p.vector LEFT JOIN context t ON t.id = p.told"  # noqa: S608 - constants only
 _SAVE = (
     "INSERT INTO peer (actor, label, url, feed, checkpoint, vector, acked_feed, acked, told, ticket, issued, pending,"
     " synced_ms, drift_ms, drained) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -39,7 +56,7 @@ class Peer:
         feed, checkpoint: Its feed, and the lsn up to which this node has read it.
         vector: Its version vector when it last said it.
         acked_feed, acked: The feed of this node that it reads, and how far it has stored it.
-        told: Fingerprint of this node's vector as the peer last took it in.
+        told: This node's vector as the peer was last told it.
         ticket: To show it in the next session; issued, pending: what it is to show here.
         synced_ms: When a session last completed (milliseconds since 1970).
         drift_ms: Its clock less ours when last seen.
@@ -54,7 +71,7 @@ class Peer:
     vector: VersionVector = EMPTY
     acked_feed: FeedId = NO_FEED
     acked: int = 0
-    told: bytes = b""
+    told: VersionVector = EMPTY
     ticket: bytes = b""
     issued: bytes = b""
     pending: bytes = b""
@@ -103,7 +120,7 @@ def save_peer(tx: Tx, peer: Peer) -> None:
             vector,
             peer.acked_feed,
             peer.acked,
-            peer.told,
+            tx.names.vector(peer.told) if peer.told else None,
             peer.ticket,
             peer.issued,
             peer.pending,
@@ -125,41 +142,14 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
 
 def forget_sessions(tx: Tx) -> None:
     """A new identity or feed began here: nothing that was keyed by the old one may be used again."""
-    tx.connection.execute("UPDATE peer SET acked_feed = '', acked = 0, told = x'', ticket = x'', drained = 0")
-
-
-def _peer(row: tuple[object, ...]) -> Peer:
-    (
-        actor,
-        label,
-        url,
-        feed,
-        checkpoint,
-        vector,
-        acked_feed,
-        acked,
-        told,
-        ticket,
-        issued,
-        pending,
-        synced,
-        drift,
-        drained,
-    ) = row
-    return Peer(
-        actor=actor,  # type: ignore[arg-type]  # the table is STRICT
-        label=label,  # type: ignore[arg-type]
-        url=url,  # type: ignore[arg-type]
-        feed=feed,  # type: ignore[arg-type]
-        checkpoint=checkpoint,  # type: ignore[arg-type]
-        vector=VersionVector.decode(vector) if isinstance(vector, bytes) else EMPTY,
-        acked_feed=acked_feed,  # type: ignore[arg-type]
-        acked=acked,  # type: ignore[arg-type]
-        told=told,  # type: ignore[arg-type]
-        ticket=ticket,  # type: ignore[arg-type]
-        issued=issued,  # type: ignore[arg-type]
-        pending=pending,  # type: ignore[arg-type]
-        synced_ms=synced,  # type: ignore[arg-type]
-        drift_ms=drift,  # type: ignore[arg-type]
-        drained=drained,  # type: ignore[arg-type]
+    tx.connection.execute(
+        "UPDATE peer SET acked_feed = '', acked = 0, told = NULL, ticket = x'', issued = x'',"
+        " pending = x'', drained = 0"
     )
+
+
+def _peer(row: Sequence[Any]) -> Peer:
+    values = dict(zip(_FIELDS, row, strict=True))
+    for name in ("vector", "told"):
+        values[name] = VersionVector.decode(values[name]) if values[name] is not None else EMPTY
+    return Peer(**values)

@@ -9,6 +9,7 @@ Invariant: `import holdfast` loads the error tree and nothing else of Holdfast.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from holdfast.errors import (
     DamagedFile,
@@ -56,17 +57,68 @@ from holdfast.errors import (
     VersionMismatch,
 )
 
+if TYPE_CHECKING:
+    from holdfast.clocks import Dot, VersionVector
+    from holdfast.engine.collection import BulkReport, Collection, Remove
+    from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.schema import Schema
+    from holdfast.engine.seams import Seams
+    from holdfast.engine.status import LedgerEntry, LogEntry, PeerStatus, Status
+    from holdfast.engine.storage.reading import Change, Document
+    from holdfast.engine.storage.write import Receipt
+    from holdfast.engine.transaction import Transaction
+    from holdfast.engine.verify import VerifyReport
+    from holdfast.engine.versions import NO_RECORD
+    from holdfast.engine.witness import SideFile, Testimony, Witness
+    from holdfast.facade import Engine
+    from holdfast.resolvers import (
+        AskOnDelete,
+        Conflict,
+        ConflictKind,
+        Defer,
+        Delete,
+        DeleteWins,
+        FirstWriterWins,
+        LastWriterWins,
+        Leave,
+        Manual,
+        MultiValue,
+        Policy,
+        Resolver,
+        Take,
+        UpdateWins,
+        Value,
+        Version,
+    )
+    from holdfast.transport.links.address import Hub
+    from holdfast.transport.progress import SyncProgress, SyncReport
+
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "NO_RECORD",
+    "AskOnDelete",
+    "BulkReport",
+    "Change",
+    "Collection",
+    "Conflict",
+    "ConflictKind",
     "DamagedFile",
+    "Defer",
+    "Delete",
+    "DeleteWins",
     "DiskFull",
+    "Document",
+    "Dot",
+    "Engine",
     "EngineClosed",
     "FileLocked",
     "FileUnreadable",
+    "FirstWriterWins",
     "ForkedEngine",
     "FrameTooLarge",
     "HoldfastError",
+    "Hub",
     "HubError",
     "ImportFailed",
     "IncompatibleProtocol",
@@ -77,37 +129,107 @@ __all__ = [
     "InvalidSchema",
     "InvalidUrl",
     "InvalidValue",
+    "LastWriterWins",
+    "Leave",
+    "LedgerEntry",
     "LinkCut",
     "LinkError",
+    "LogEntry",
     "MalformedFrame",
     "MalformedMessage",
     "MalformedVector",
+    "Manual",
     "MissingExtra",
+    "MultiValue",
     "NewerFormat",
     "NoSuchConflict",
     "NoSuchRecord",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
+    "OpenConflict",
+    "PeerStatus",
+    "Policy",
     "ProtocolError",
     "ReadOnlyEngine",
     "ReadOnlyToken",
+    "Receipt",
+    "Remove",
+    "Resolver",
     "ResolverFault",
+    "Schema",
+    "Seams",
     "SessionRefused",
+    "SideFile",
     "SpaceMismatch",
+    "Status",
     "StorageError",
+    "SyncProgress",
+    "SyncReport",
+    "Take",
+    "Testimony",
+    "Transaction",
     "TransactionConflict",
     "TransactionTooLarge",
     "Unauthorized",
     "Unreachable",
+    "UpdateWins",
     "UsageError",
+    "Value",
+    "VerifyReport",
+    "Version",
     "VersionMismatch",
+    "VersionVector",
+    "Witness",
     "__version__",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
 # import under `if TYPE_CHECKING:`; tests/test_exports.py proves that the three agree.
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = {
+    "AskOnDelete": "holdfast.resolvers",
+    "BulkReport": "holdfast.engine.collection",
+    "Change": "holdfast.engine.storage.reading",
+    "Collection": "holdfast.engine.collection",
+    "Conflict": "holdfast.resolvers",
+    "ConflictKind": "holdfast.resolvers",
+    "Defer": "holdfast.resolvers",
+    "Delete": "holdfast.resolvers",
+    "DeleteWins": "holdfast.resolvers",
+    "Document": "holdfast.engine.storage.reading",
+    "Dot": "holdfast.clocks",
+    "Engine": "holdfast.facade",
+    "FirstWriterWins": "holdfast.resolvers",
+    "Hub": "holdfast.transport.links.address",
+    "LastWriterWins": "holdfast.resolvers",
+    "Leave": "holdfast.resolvers",
+    "LedgerEntry": "holdfast.engine.status",
+    "LogEntry": "holdfast.engine.status",
+    "Manual": "holdfast.resolvers",
+    "MultiValue": "holdfast.resolvers",
+    "NO_RECORD": "holdfast.engine.versions",
+    "OpenConflict": "holdfast.engine.conflicts",
+    "PeerStatus": "holdfast.engine.status",
+    "Policy": "holdfast.resolvers",
+    "Receipt": "holdfast.engine.storage.write",
+    "Remove": "holdfast.engine.collection",
+    "Resolver": "holdfast.resolvers",
+    "Schema": "holdfast.engine.schema",
+    "Seams": "holdfast.engine.seams",
+    "SideFile": "holdfast.engine.witness",
+    "Status": "holdfast.engine.status",
+    "SyncProgress": "holdfast.transport.progress",
+    "SyncReport": "holdfast.transport.progress",
+    "Take": "holdfast.resolvers",
+    "Testimony": "holdfast.engine.witness",
+    "Transaction": "holdfast.engine.transaction",
+    "UpdateWins": "holdfast.resolvers",
+    "Value": "holdfast.resolvers",
+    "VerifyReport": "holdfast.engine.verify",
+    "Version": "holdfast.resolvers",
+    "VersionVector": "holdfast.clocks",
+    "Witness": "holdfast.engine.witness",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -182,6 +182,11 @@ def test_a_batch_above_the_frame_limit_travels_in_parts():
     assert decoder.idle
 
 
+def test_messages_in_parts_may_follow_each_other():
+    decoder = Decoder()
+    assert list(decoder.feed(b"".join(encode(large_batch())) * 2)) == [large_batch()] * 2
+
+
 def test_parts_of_different_messages_do_not_mix():
     first = encode(large_batch())[0]
     for other in (encode(SAMPLES["ack"])[0], encode_frame(FrameType.ACK, b"", more=True)):

@@ -134,6 +134,7 @@ CREATE TABLE hole (
     feed       TEXT    NOT NULL,
     collection TEXT    NOT NULL,
     key        TEXT    NOT NULL,
+    context    INTEGER NOT NULL REFERENCES context (id),   -- what its state at the peer had taken in
     reason     TEXT    NOT NULL,
     since_ms   INTEGER NOT NULL,
     UNIQUE (feed, collection, key)
@@ -149,7 +150,7 @@ CREATE TABLE peer (
     vector     INTEGER REFERENCES context (id),            -- the peer's vector when it last said it
     acked_feed TEXT    NOT NULL,                           -- the feed of this node that `acked` refers to
     acked      INTEGER NOT NULL,                           -- how far the peer has stored it
-    told       BLOB    NOT NULL,                           -- fingerprint of the vector that the peer has of us
+    told       INTEGER REFERENCES context (id),            -- our vector as the peer was last told it
     ticket     BLOB    NOT NULL,                           -- from the peer, to show in the next session
     issued     BLOB    NOT NULL,                           -- the last ticket for the peer that it has shown
     pending    BLOB    NOT NULL,                           -- the ticket for the peer that it has not shown yet

@@ -1,0 +1,55 @@
+"""W1b: a bulk put of 100,000 records, durable when it returns, against the floor's one big transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+from holdfast import Engine
+
+from . import floor
+from .measure import Turns, in_turns
+from .records import Pairs
+from .scenario import Aim, Plan, Result
+
+TITLE = "bulk put"
+AIMS = {"bulk_put": Aim(bound=0.5, at_least=True)}
+RECORDS = 100_000
+COLLECTION = "cities"
+
+
+async def run(plan: Plan) -> Result:
+    """Measures bulk puts."""
+    pairs = plan.records(RECORDS)
+    turns = await measure(plan, pairs, plan.repetitions(quick=5, full=15))
+    return Result(
+        figures={
+            "records": len(pairs),
+            "floor_per_s": len(pairs) / turns.floor_s,
+            "bulk_put_per_s": len(pairs) / turns.product_s,
+        },
+        ratios={"bulk_put": turns.speed},
+    )
+
+
+async def measure(plan: Plan, pairs: Pairs, repetitions: int) -> Turns:
+    """Loads the records into fresh files of the floor and of the product, in turns."""
+
+    async def floor_turn(turn: int) -> float:
+        file = plan.directory / f"floor-{len(pairs)}-{turn}.db"
+        seconds = floor.load(file, pairs)
+        file.unlink()
+        return seconds
+
+    async def product_turn(turn: int) -> float:
+        return await put_all(plan.directory / f"product-{len(pairs)}-{turn}.db", pairs)
+
+    return await in_turns(f"{len(pairs):,} records", floor_turn, product_turn, repetitions)
+
+
+async def put_all(file: Path, pairs: Pairs) -> float:
+    """Seconds that a bulk put into a file takes; it stays with its records."""
+    async with Engine.open(file) as engine:
+        start = perf_counter()
+        await engine[COLLECTION].put_many(pairs)
+        return perf_counter() - start

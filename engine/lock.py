@@ -1,0 +1,67 @@
+"""The writer lock: one process writes a file, and whoever comes second learns who holds it.
+
+Knows nothing of SQLite. Invariant: the kernel's lock decides (it goes with the process, however that ends); the text
+in the lock file only informs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from holdfast.errors import FileLocked, FileUnreadable
+
+HOLDER_BYTES_MAX = 400
+
+
+class WriterLock:
+    """An exclusive lock beside a database file."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self.path = database.with_name(database.name + "-lock")
+        self._descriptor: int | None = None
+
+    def acquire(self, holder: str) -> None:
+        """Take the lock and note the holder.
+
+        Raises:
+            FileLocked: Another process, or another engine of this one, holds it.
+            FileUnreadable: The lock file cannot be made.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FileUnreadable(
+                f"the lock file cannot be opened: {error.strerror}", subject=str(self.path), remedy="Check the folder."
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            held_by = os.read(descriptor, HOLDER_BYTES_MAX).decode("utf-8", "replace").strip("\0\n ") or "someone"
+            os.close(descriptor)
+            raise FileLocked(
+                f"the file is open for writing in {_described(held_by)}",
+                subject=str(self._database),
+                remedy="Close it there, or open it here with read_only=True.",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "name": holder})[:HOLDER_BYTES_MAX].encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, so that nobody locks one that was replaced."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _described(holder: str) -> str:
+    try:
+        note = json.loads(holder)
+        return f"process {note['pid']} ({note['name']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,293 @@
+"""The local node: a file that is open, and everything an application does with it.
+
+Owns the connections, the lock and the watchers; knows nothing of networks. Invariants: one node is one event loop and
+one writer; closing is idempotent and waits for the writes that were accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+from holdfast.clocks import Actor
+from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine
+
+from .collection import Collection
+from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
+from .documents import check_name
+from .lock import WriterLock
+from .opening import Opening, open_store
+from .readers import Readers
+from .schema import Schema
+from .seams import Seams
+from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
+from .storage import reading
+from .storage.connection import Durability, StorageThread
+from .storage.migrations import format_of
+from .storage.reading import Change
+from .storage.store import Tx
+from .transaction import Transaction
+from .verify import VerifyReport, verify_file
+from .witness import SideFile, Witness
+from .writer import Writer
+
+T = TypeVar("T")
+N = TypeVar("N", bound="Node")
+
+WATCH_PAGE: Final = 500
+FOREIGN_POLL_S: Final = 0.2
+"""How often a read-only node looks for commits of the process that writes."""
+
+
+class Opened(Generic[N]):
+    """A node that is about to open: await it, or use it as an async context manager."""
+
+    def __init__(self, node: N, opening: Opening | None, witness: Witness) -> None:
+        self._node = node
+        self._opening = opening
+        self._witness = witness
+
+    def __await__(self) -> Generator[Any, None, N]:
+        """Open and give the node; the caller closes it."""
+        return self._start().__await__()
+
+    async def __aenter__(self) -> N:
+        """Open."""
+        return await self._start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self._node.close()
+
+    async def _start(self) -> N:
+        await self._node.start(self._opening, self._witness)
+        return self._node
+
+
+class Node:
+    """One replica of a space in a local file. Made by `open`; use it as an async context manager."""
+
+    def __init__(self, path: Path, schemas: Sequence[Schema], seams: Seams) -> None:
+        self.path = path
+        self.seams = seams
+        self.schemas = {schema.name: schema for schema in schemas}
+        self.readers = Readers(path)
+        self.label = ""
+        self.space = ""
+        self.renewed: str | None = None
+        self._writer: Writer | None = None
+        self._thread: StorageThread | None = None
+        self._lock: WriterLock | None = None
+        self._witness: Witness | None = None
+        self._watchers: set[asyncio.Event] = set()
+        self._open = False
+
+    @classmethod
+    def open(  # noqa: PLR0913 - each is one documented choice, by keyword
+        cls,
+        path: str | Path,
+        *,
+        space: str | None = None,
+        name: str = "",
+        schemas: Sequence[Schema] = (),
+        durability: Durability = "full",
+        witness: Witness | None = None,
+        read_only: bool = False,
+        seams: Seams | None = None,
+    ) -> Opened[Self]:
+        """Open a file, creating it unless `read_only`: ``async with Engine.open(path) as engine`` or ``await``.
+
+        Args:
+            path: The database file; `-lock` and `-witness` files stand beside it.
+            space: Name of the space; a file holds one, "default" if a new file names none.
+            name: Human name of the node; the file's stem if a new file names none.
+            schemas: Declared collections; others work too.
+            durability: "full" survives a power cut; "normal" survives a crash of the process only.
+            witness: What stands outside the file to recognise copies; by default a side file.
+            read_only: Only read, beside a process that writes.
+            seams: Time and randomness.
+
+        Raises:
+            FileLocked, NotADatabase, NewerFormat, DamagedFile, FileUnreadable, SpaceMismatch: The file is as it was.
+        """
+        node = cls(Path(path), schemas, seams or Seams())
+        opening = Opening(
+            path=node.path, space=space, label=name, schemas=schemas, durability=durability, seams=node.seams
+        )
+        return Opened(node, None if read_only else opening, witness or SideFile(node.path))
+
+    async def start(self, opening: Opening | None, witness: Witness) -> None:
+        """Open the connections (what `open` awaits); without `opening` for reading only."""
+        try:
+            if opening is None:
+                await self._open_readers()
+            else:
+                if opening.space is not None:
+                    check_name(opening.space, "space")
+                await self._open_writer(opening, witness)
+            self.label, self.space = await self.readers.run(_names)
+        except BaseException:
+            await self.close()
+            raise
+        self._open = True
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the node can only read."""
+        return self._writer is None
+
+    def __getitem__(self, collection: str) -> Collection:
+        """The collection of this name; it exists when it has records."""
+        return Collection(self, collection)
+
+    def transaction(self) -> Transaction:
+        """A transaction over several records; see `Transaction`."""
+        return Transaction(self)
+
+    async def actor(self) -> Actor:
+        """The identity that new operations are written under."""
+        return await self.readers.run(_actor)
+
+    async def watch(self, since: int | None = None, *, collection: str | None = None) -> AsyncIterator[Change]:
+        """Every record that changes, after its commit, local and remote, in lsn order.
+
+        It reads the feed, so it holds no buffer that could overflow: a slow watcher sees the net change of a record
+        instead of each step, and misses nothing.
+
+        Args:
+            since: Start behind this lsn; None: behind what is committed now.
+            collection: Only this one.
+        """
+        position = (await self.readers.run(reading.head) if since is None else since, 2**62)
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            while self._open:
+                news.clear()
+                found, position = await self.readers.run(reading.changes, position, collection, WATCH_PAGE)
+                for change in found:
+                    yield change
+                if not found:
+                    await self._next_commit(news)
+        finally:
+            self._watchers.discard(news)
+
+    async def conflicts(
+        self, state: str | None = "open", *, collection: str | None = None, limit: int = 1_000
+    ) -> list[OpenConflict]:
+        """The conflict inbox.
+
+        Args:
+            state: "open", "settled" (by policy), "decided", "overwritten", or None for all.
+            collection: Only this one.
+            limit: At most so many, oldest first.
+        """
+        return await find_conflicts(self, state, collection, limit)
+
+    async def conflict(self, conflict_id: str) -> OpenConflict:
+        """One conflict by its id; raises NoSuchConflict."""
+        return await find_conflict(self, conflict_id)
+
+    async def reopen(self, conflict_id: str) -> OpenConflict:
+        """Put a conflict that was settled or decided back into the inbox of this node; raises NoSuchConflict."""
+        return await reopen_conflict(self, conflict_id)
+
+    async def ledger(
+        self, *, collection: str | None = None, key: str | None = None, limit: int = 100
+    ) -> list[LedgerEntry]:
+        """What writes and merges discarded, newest first."""
+        return await self.readers.run(read_ledger, collection, key, limit)
+
+    async def log(self, *, collection: str | None = None, key: str | None = None, limit: int = 100) -> list[LogEntry]:
+        """The operation log, newest first."""
+        return await self.readers.run(read_log, collection, key, limit)
+
+    async def status(self) -> Status:
+        """What this node holds, whom it met, and what blocks it."""
+        return await self.readers.run(read_status, self.path)
+
+    async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
+        """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
+        return await verify_file(self, on_progress)
+
+    async def write(self, job: Callable[[Tx], T]) -> T:
+        """Run a job in a write transaction (for the parts of Holdfast; applications use collections)."""
+        if self._writer is None:
+            if not self._open:
+                raise EngineClosed("the engine is closed", subject=str(self.path), remedy="Open it again.")
+            raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it without read_only.")
+        return await self._writer.run(job)
+
+    def columns(self, collection: str) -> tuple[str, ...]:
+        """The declared fields of a collection."""
+        schema = self.schemas.get(collection)
+        return schema.columns if schema else ()
+
+    async def close(self) -> None:
+        """Wait for accepted writes, then close every connection and give the lock back."""
+        self._open = False
+        self._committed(0)
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        await self.readers.close()
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            await thread.close()
+        if self._witness is not None:
+            self._witness.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def __aenter__(self) -> Self:
+        """The node itself; it is open already."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def _open_writer(self, opening: Opening, witness: Witness) -> None:
+        lock = WriterLock(self.path)
+        lock.acquire(opening.label or self.path.name)
+        self._lock, self._witness = lock, witness
+        self._thread, store, self.renewed = await open_store(opening, witness)
+        self._writer = Writer(self._thread, store, witness, self._committed)
+
+    async def _open_readers(self) -> None:
+        if not self.path.exists():
+            raise FileUnreadable("there is no such file", subject=str(self.path), remedy="Open it for writing once.")
+        await self.readers.run(_check_readable, str(self.path))
+
+    def _committed(self, _lsn: int) -> None:
+        for news in self._watchers:
+            news.set()
+
+    async def _next_commit(self, news: asyncio.Event) -> None:
+        if self._writer is None and self._open:
+            await asyncio.sleep(FOREIGN_POLL_S)
+        else:
+            await news.wait()
+
+
+def _names(connection: sqlite3.Connection) -> tuple[str, str]:
+    label, space = connection.execute("SELECT label, space_name FROM node").fetchone()
+    return str(label), str(space)
+
+
+def _actor(connection: sqlite3.Connection) -> Actor:
+    (actor,) = connection.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
+    return Actor(actor)
+
+
+def _check_readable(connection: sqlite3.Connection, path: str) -> None:
+    if format_of(connection, path) == 0:
+        raise NotADatabase("the file is empty", subject=path, remedy="Open it for writing once.")

@@ -1,0 +1,106 @@
+"""Opens a file: lock, format, identity, schemas, in the order in which each may refuse.
+
+Knows nothing of what is done with an open file. Invariant: a file that is refused is left as it was, and a file whose
+witness doubts it starts a new incarnation before anything is written under the old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import FileUnreadable, SpaceMismatch
+
+from .schema import Schema
+from .seams import Seams
+from .storage.birth import begin_file, begin_incarnation
+from .storage.connection import Durability, StorageThread, open_writer
+from .storage.declare import declare
+from .storage.migrations import format_of, migrate
+from .storage.store import Store, Tx
+from .witness import Witness, doubt
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a file is to be opened; see `Node.open`."""
+
+    path: Path
+    space: str | None
+    label: str
+    schemas: Sequence[Schema]
+    durability: Durability
+    seams: Seams
+
+
+async def open_store(opening: Opening, witness: Witness) -> tuple[StorageThread, Store, str | None]:
+    """Open the writing side of a file, creating it if there is none.
+
+    Returns:
+        The storage thread, the store, and why a new incarnation began (None if none did).
+
+    Raises:
+        NotADatabase, NewerFormat, DamagedFile, FileUnreadable: The file was refused and left as it is.
+        SpaceMismatch: It holds another space.
+    """
+    folder = opening.path.parent
+    if not folder.is_dir():
+        raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
+    thread = await open_writer(opening.path, opening.durability)
+    try:
+        store, reason = await thread.run(_prepare, opening, witness)
+    except BaseException:
+        await thread.close()
+        raise
+    if reason:
+        _log.warning("new incarnation of %s: %s", opening.path, reason)
+    return thread, store, reason
+
+
+def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness) -> tuple[Store, str | None]:
+    path = str(opening.path)
+    format_of(connection, path)
+    # Only now: a file of another program, or of a newer format, must stay as it is.
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrate(connection, path)
+    fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
+    if fresh:
+        label = opening.label or opening.path.stem
+        begin_file(connection, opening.seams, label=label, space_name=opening.space or "default")
+    _check_space(connection, opening)
+    store = Store(connection, opening.seams)
+    with store.transaction() as tx:
+        reason = None if fresh else doubt(witness.recall(), tx.actor, tx.seq, witness.place())
+        if reason:
+            begin_incarnation(tx, _label(tx, opening))
+        if opening.label and opening.label != _label(tx, opening):
+            _relabel(tx, opening.label)
+        declare(tx, opening.schemas)
+        actor, seq = tx.actor, tx.seq
+    witness.note(actor, seq)
+    return store, reason
+
+
+def _check_space(connection: sqlite3.Connection, opening: Opening) -> None:
+    (name,) = connection.execute("SELECT space_name FROM node").fetchone()
+    if opening.space is not None and opening.space != name:
+        raise SpaceMismatch(
+            f"the file holds the space {name!r}, not {opening.space!r}",
+            subject=str(opening.path),
+            remedy="Open it with its own space, or choose another file: one file is one space.",
+        )
+
+
+def _label(tx: Tx, opening: Opening) -> str:
+    (label,) = tx.connection.execute("SELECT label FROM node").fetchone()
+    return str(label) or opening.label
+
+
+def _relabel(tx: Tx, label: str) -> None:
+    tx.connection.execute("UPDATE node SET label = ?", (label,))
+    tx.connection.execute("UPDATE actor SET label = ? WHERE id = ?", (label, tx.own))

@@ -1,0 +1,214 @@
+"""A node as a session sees it: facts for the handshake, its feed, and what happens to what a peer sends.
+
+Knows nothing of messages or bytes. Invariant: every step is one transaction, so a session may be cut between any two.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from holdfast.clocks import Actor, SpaceId, VersionVector
+
+from .delta import FeedBatch, FeedId
+from .node import Node
+from .schema import policies_fingerprint, schemas_fingerprint
+from .storage.apply import Applied, apply_batch
+from .storage.birth import begin_incarnation
+from .storage.feed import read_batch, read_keys
+from .storage.holes import hole_keys
+from .storage.peers import Peer, find_peer, peer_at, save_peer
+from .storage.reissue import reissue
+from .storage.store import Tx, vector_of
+from .storage.write import Receipt
+
+TICKET_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A node's side of a handshake, read in one transaction.
+
+    Attributes:
+        space_name, space, adopted: The space; `adopted` once its id is shared with another node.
+        actor, label, seq: Its identity and the last operation under it.
+        feed, head: Its feed and the last lsn in it.
+        vector: Its version vector.
+        digest: 62 bits over all cells; None while a record carries an extra context (it may not be compared then).
+        clock_ms: Its wall clock.
+        schema, policy: Fingerprints of what it declares.
+        peer: What it knows of the other side; None if it does not know who that is.
+        held: The highest sequence number of the other side's identity that it holds, extra contexts included.
+        holes: (collection, key) of records of the other side's feed that could not be joined.
+    """
+
+    space_name: str
+    space: SpaceId
+    adopted: bool
+    actor: Actor
+    label: str
+    seq: int
+    feed: FeedId
+    head: int
+    vector: VersionVector
+    digest: int | None
+    clock_ms: int
+    schema: bytes
+    policy: bytes
+    peer: Peer | None
+    held: int
+    holes: tuple[tuple[str, str], ...]
+
+
+class Replica:
+    """What sessions do with a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
+        """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
+        schemas = tuple(self._node.schemas.values())
+        facts = await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms())
+        return replace(facts, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
+
+    async def read(self, start: int, held: VersionVector) -> FeedBatch:
+        """The next batch of this node's feed; see `read_batch`."""
+        return await self._node.readers.run(read_batch, start=start, held=held)
+
+    async def read_whole(self, places: Sequence[tuple[str, str]]) -> FeedBatch:
+        """These records whole, as a batch that moves nothing."""
+        return await self._node.readers.run(read_keys, places)
+
+    async def apply(self, batch: FeedBatch, actor: Actor) -> Applied:
+        """Apply a batch of that identity's feed, durably."""
+        return await self._node.write(lambda tx: apply_batch(tx, batch, find_peer(tx.connection, actor)))
+
+    async def meet(self, peer: Peer) -> None:
+        """Remember what a handshake said of a peer (checkpoints into its feed are kept as they are)."""
+        await self._node.write(lambda tx: _meet(tx, peer))
+
+    async def acknowledged(self, actor: Actor, feed: FeedId, checkpoint: int, ticket: bytes) -> None:
+        """The peer has stored this node's feed up to a checkpoint, durably."""
+
+        def note(tx: Tx) -> None:
+            peer = find_peer(tx.connection, actor)
+            if feed == tx.feed:
+                peer.acked, peer.acked_feed = max(peer.acked_in(feed), checkpoint), feed
+                if checkpoint >= tx.lsn:
+                    peer.told = tx.vector
+            if ticket:
+                peer.ticket = ticket
+            save_peer(tx, peer)
+
+        await self._node.write(note)
+
+    async def has_reached(self, receipt: Receipt, url: str) -> bool:
+        """Whether the peer that was last met at this URL has stored a write, durably."""
+        facts = await self.facts(url=url)
+        if facts.peer is None:
+            return False
+        return facts.peer.vector.covers(receipt.dot) or facts.peer.acked_in(facts.feed) >= receipt.lsn
+
+    async def issue_ticket(self, actor: Actor) -> bytes:
+        """A ticket that the peer is to show in the next session."""
+
+        def issue(tx: Tx) -> bytes:
+            peer = find_peer(tx.connection, actor)
+            peer.pending = tx.store.seams.entropy(TICKET_BYTES)
+            save_peer(tx, peer)
+            return peer.pending
+
+        return await self._node.write(issue)
+
+    async def share(self) -> None:
+        """Note, durably, that own operations may leave the node from now on."""
+        facts = await self._node.readers.run(_shared)
+        if facts[0] < facts[1]:
+            await self._node.write(_share)
+
+    async def adopt(self, space: SpaceId) -> None:
+        """Take over the space's id from the first node that was met."""
+
+        def take_over(tx: Tx) -> None:
+            tx.connection.execute("UPDATE node SET space = ?, adopted = 1", (space,))
+
+        await self._node.write(take_over)
+
+    async def renew(self, reason: str) -> None:
+        """A peer's sign says that this file is a copy: go on under a new identity.
+
+        Operations that never left this file keep their values under new names; all others come back from peers.
+        """
+        self._node.renewed = reason
+
+        def begin(tx: Tx) -> None:
+            old, shared = tx.own, tx.shared
+            begin_incarnation(tx, self._node.label)
+            reissue(tx, old, shared)
+
+        await self._node.write(begin)
+
+
+def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
+    connection.execute("BEGIN")
+    try:
+        own, label, seq, feed, head, digest, space, name, adopted = connection.execute(
+            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space, n.space_name, n.adopted"
+            " FROM node n JOIN actor a ON a.id = n.actor"
+        ).fetchone()
+        peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
+        vector, waiting = vector_of(connection), _unsettled(connection)
+        holes = tuple(hole_keys(connection, peer.feed)) if peer else ()
+        return Facts(
+            space_name=name,
+            space=SpaceId(space),
+            adopted=bool(adopted),
+            actor=Actor(own),
+            label=label,
+            seq=seq,
+            feed=FeedId(feed),
+            head=head,
+            vector=vector,
+            digest=None if waiting else digest,
+            clock_ms=now_ms,
+            schema=b"",
+            policy=b"",
+            peer=peer,
+            held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
+            holes=holes,
+        )
+    finally:
+        connection.execute("COMMIT")
+
+
+def _unsettled(connection: sqlite3.Connection) -> list[VersionVector]:
+    rows = connection.execute("SELECT vector FROM context WHERE settled = 0").fetchall()
+    return [VersionVector.decode(vector) for (vector,) in rows]
+
+
+def _meet(tx: Tx, said: Peer) -> None:
+    """Keep checkpoints and tickets that this node holds; take the rest from what the peer said."""
+    peer = find_peer(tx.connection, said.actor)
+    if said.feed != peer.feed:
+        peer.feed, peer.checkpoint, peer.vector = said.feed, 0, said.vector
+    peer.label, peer.url, peer.drift_ms = said.label, said.url or peer.url, said.drift_ms
+    peer.vector = peer.vector.join(said.vector)
+    if said.acked_feed == tx.feed:
+        peer.acked_feed, peer.acked = said.acked_feed, said.acked
+    if said.told:
+        peer.told = said.told
+    if said.issued:
+        peer.issued = said.issued
+    save_peer(tx, peer)
+    tx.names.number(said.actor, said.label)
+
+
+def _shared(connection: sqlite3.Connection) -> tuple[int, int]:
+    shared, seq = connection.execute("SELECT shared, seq FROM node").fetchone()
+    return int(shared), int(seq)
+
+
+def _share(tx: Tx) -> None:
+    tx.shared = tx.seq

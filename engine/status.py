@@ -1,0 +1,274 @@
+"""What a node says about itself: status, log and ledger, as values.
+
+Read-only. Invariant: whatever keeps the node from converging stands in `blockers`, in words (never stuck in silence).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.clocks import Actor, Dot, Timestamp, millis, node_of
+from holdfast.resolvers import JSON
+from holdfast.resolvers.canonical import decode
+
+from .storage.feed import pending
+from .storage.journal import Kind
+from .storage.peers import all_peers
+from .storage.store import vector_of
+
+DRIFT_REPORTED_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """One node that this node met.
+
+    Attributes:
+        actor, label, url: Who and where.
+        read: How far this node has read the peer's feed (lsn).
+        acknowledged: How far the peer has stored this node's feed (lsn).
+        pending: Records that wait to be sent to it.
+        synced_ms: When a session last completed, milliseconds since 1970; None if never.
+        drift_ms: Its clock less this node's.
+    """
+
+    actor: str
+    label: str
+    url: str | None
+    read: int
+    acknowledged: int
+    pending: int
+    synced_ms: int | None
+    drift_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a node holds, whom it met and what blocks it.
+
+    Attributes:
+        path, space, space_id, label, actor, incarnations: Which node; how many lives the file has had.
+        lsn: Last position in the feed; operations: own operations so far.
+        records, deleted: Living records, and dead ones whose tombstones are kept.
+        collections: Living records per collection.
+        vector: Highest sequence number taken in, per identity.
+        digest: 62 bits over all cells, hexadecimal: equal vectors must mean equal digests.
+        whole: Whether no record waits for the end of a session.
+        conflicts: Rows of the inbox by state.
+        quarantined, holes: Records that cannot be shown in full, or not even joined.
+        peers: Whom it met.
+        bytes: Of the database file and its write-ahead log.
+        blockers: What keeps it from converging, in words; empty if nothing does.
+    """
+
+    path: str
+    space: str
+    space_id: str
+    label: str
+    actor: str
+    incarnations: int
+    lsn: int
+    operations: int
+    records: int
+    deleted: int
+    collections: dict[str, int]
+    vector: dict[str, int]
+    digest: str
+    whole: bool
+    conflicts: dict[str, int]
+    quarantined: int
+    holes: int
+    peers: tuple[PeerStatus, ...]
+    bytes: dict[str, int]
+    blockers: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One operation, or one record that a merge changed.
+
+    Attributes:
+        lsn: Its transaction here; kind: "put", "update", "delete", "decide" or "merge".
+        collection, key: Which record.
+        dot: The operation; of a merge, the latest of the record's frontier.
+        clock_ms: Its time, milliseconds since 1970.
+        author, note: As given by the caller.
+        old: The values it replaced.
+    """
+
+    lsn: int
+    kind: str
+    collection: str
+    key: str
+    dot: Dot
+    clock_ms: int
+    author: str | None
+    note: str | None
+    old: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """A value that a write or a merge discarded while it stood in a conflict.
+
+    Attributes:
+        lsn: When it was discarded here.
+        collection, key, field: Where it stood.
+        dot: The write it stems from; clock_ms: its time, milliseconds since 1970.
+        value: The value (hexadecimal text for types that are no JSON).
+        reason: "decided" or "overwritten".
+        by: The write that discarded it.
+    """
+
+    lsn: int
+    collection: str
+    key: str
+    field: str
+    dot: Dot
+    clock_ms: int
+    value: JSON
+    reason: str
+    by: Dot | None
+
+
+def read_status(connection: sqlite3.Connection, path: Path) -> Status:
+    """The status, read in one transaction."""
+    connection.execute("BEGIN")
+    try:
+        return _status(connection, path)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _status(connection: sqlite3.Connection, path: Path) -> Status:
+    actor, label, seq, lsn, digest, feed, space, name = connection.execute(
+        "SELECT a.actor, n.label, n.seq, n.lsn, n.digest, n.feed, n.space, n.space_name"
+        " FROM node n JOIN actor a ON a.id = n.actor"
+    ).fetchone()
+    vector = vector_of(connection)
+    counts = connection.execute(
+        "SELECT c.name, sum(r.live), count(*) FROM record r JOIN collection c ON c.id = r.collection"
+        " GROUP BY c.id ORDER BY c.name"
+    ).fetchall()
+    waiting = _one(connection, "SELECT count(*) FROM context WHERE settled = 0")
+    holes = connection.execute("SELECT collection, key, reason FROM hole ORDER BY id").fetchall()
+    peers = tuple(
+        PeerStatus(
+            actor=peer.actor,
+            label=peer.label,
+            url=peer.url,
+            read=peer.checkpoint,
+            acknowledged=peer.acked_in(feed),
+            pending=pending(connection, peer.acked_in(feed), peer.vector)[0],
+            synced_ms=peer.synced_ms,
+            drift_ms=peer.drift_ms,
+        )
+        for peer in all_peers(connection)
+    )
+    lives = connection.execute("SELECT actor FROM actor").fetchall()
+    return Status(
+        path=str(path),
+        space=name,
+        space_id=space,
+        label=label,
+        actor=actor,
+        incarnations=sum(1 for (other,) in lives if node_of(Actor(other)) == node_of(Actor(actor))),
+        lsn=lsn,
+        operations=seq,
+        records=sum(live for _, live, _ in counts),
+        deleted=sum(total - live for _, live, total in counts),
+        collections={collection: live for collection, live, _ in counts},
+        vector=dict(sorted(vector.items())),
+        digest=f"{digest:016x}",
+        whole=not waiting,
+        conflicts=dict(connection.execute("SELECT state, count(*) FROM conflict GROUP BY state ORDER BY state")),
+        quarantined=_one(connection, "SELECT count(*) FROM quarantine"),
+        holes=len(holes),
+        peers=peers,
+        bytes={"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))},
+        blockers=_blockers(holes, waiting, peers),
+    )
+
+
+def _blockers(holes: list[Any], waiting: int, peers: tuple[PeerStatus, ...]) -> tuple[str, ...]:
+    found = [
+        f"{collection}/{key} from a peer cannot be joined ({reason}): upgrade, or mend it at its author"
+        for collection, key, reason in holes[:10]
+    ]
+    if waiting:
+        found.append("a session was cut before its end: sync again, until then transactions may be seen in parts")
+    found += [
+        f"the clock of {peer.label or peer.actor} differs by {peer.drift_ms / 1000:.0f} s: set one of the clocks"
+        for peer in peers
+        if abs(peer.drift_ms) > DRIFT_REPORTED_MS
+    ]
+    return tuple(found)
+
+
+def read_log(connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
+    """Log entries, newest first."""
+    rows = connection.execute(
+        "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old FROM log l"
+        " JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
+        " LEFT JOIN actor a ON a.id = l.node"
+        " WHERE (?1 IS NULL OR c.name = ?1) AND (?2 IS NULL OR r.key = ?2) ORDER BY l.id DESC LIMIT ?3",
+        (collection, key, limit),
+    )
+    return [
+        LogEntry(
+            lsn=lsn,
+            kind=Kind(kind).name.lower(),
+            collection=name,
+            key=record,
+            dot=Dot(Actor(actor or ""), seq or 0),
+            clock_ms=millis(Timestamp(clock)),
+            author=author,
+            note=note,
+            old=json.loads(old) if old else {},
+        )
+        for lsn, kind, name, record, actor, seq, clock, author, note, old in rows
+    ]
+
+
+def read_ledger(
+    connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int
+) -> list[LedgerEntry]:
+    """Ledger entries, newest first."""
+    rows = connection.execute(
+        "SELECT g.lsn, c.name, r.key, g.field, a.actor, g.seq, g.clock, g.value, g.reason, b.actor, g.by_seq"
+        " FROM ledger g JOIN record r ON r.id = g.record JOIN collection c ON c.id = r.collection"
+        " JOIN actor a ON a.id = g.node LEFT JOIN actor b ON b.id = g.by_node"
+        " WHERE (?1 IS NULL OR c.name = ?1) AND (?2 IS NULL OR r.key = ?2) ORDER BY g.id DESC LIMIT ?3",
+        (collection, key, limit),
+    )
+    return [
+        LedgerEntry(
+            lsn=lsn,
+            collection=name,
+            key=record,
+            field=field,
+            dot=Dot(Actor(actor), seq),
+            clock_ms=millis(Timestamp(clock)),
+            value=value.hex() if isinstance(value, bytes) else decode(value),
+            reason=reason,
+            by=Dot(Actor(by), by_seq) if by else None,
+        )
+        for lsn, name, record, field, actor, seq, clock, value, reason, by, by_seq in rows
+    ]
+
+
+def _one(connection: sqlite3.Connection, sql: str) -> int:
+    (number,) = connection.execute(sql).fetchone()
+    return int(number)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

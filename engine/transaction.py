@@ -1,0 +1,92 @@
+"""A transaction over several records: reads now, writes at the end, all or nothing.
+
+Optimistic: nothing is locked meanwhile. Invariant: it commits only if every record it has read is still in the state
+it read; its writes share one lsn, so they are whole here at once and elsewhere whenever the space is drained.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from holdfast.errors import TransactionConflict
+
+from .collection import Fields, put_edit, update_edit
+from .documents import check_key, check_name
+from .edits import Delete, Edit
+from .storage import reading
+from .storage.journal import Journal
+from .storage.reading import Document
+from .storage.rows import Records
+from .storage.store import Tx
+from .storage.write import Receipt, Write, write_all
+from .versions import NO_RECORD, Version, version_of
+
+if TYPE_CHECKING:
+    from .node import Node
+
+
+class Transaction:
+    """Collects writes; an ``async with`` block commits them at its end, and none if it raises.
+
+    Attributes:
+        receipts: Of its writes, in order, once it has committed.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._writes: list[Write] = []
+        self._read: dict[tuple[str, str], Version] = {}
+        self.receipts: list[Receipt] = []
+
+    async def get(self, collection: str, key: str) -> Document | None:
+        """The record as committed (writes of this transaction are not in it); checked again at commit."""
+        check_key(key, collection)
+        found = (await self._node.readers.run(reading.documents, collection, [key])).get(key)
+        self._read.setdefault((collection, key), found.version if found else NO_RECORD)
+        return found
+
+    def put(self, collection: str, key: str, fields: Fields) -> None:
+        """Write a whole record; see `Collection.put`."""
+        self._add(collection, key, put_edit(collection, key, fields))
+
+    def update(self, collection: str, key: str, fields: Fields, *, upsert: bool = False) -> None:
+        """Write some fields; see `Collection.update`."""
+        self._add(collection, key, update_edit(collection, key, fields), upsert=upsert)
+
+    def delete(self, collection: str, key: str) -> None:
+        """Mark a record dead; see `Collection.delete`."""
+        self._add(collection, key, Delete())
+
+    async def __aenter__(self) -> Self:
+        """Begin; nothing is held."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit, unless the block raised.
+
+        Raises:
+            TransactionConflict: A record it had read was changed meanwhile; run the block again.
+            TransactionTooLarge: More than 10,000 operations or 16 MiB.
+        """
+        if kind is None and self._writes:
+            self.receipts = await self._node.write(self._commit)
+
+    def _add(self, collection: str, key: str, edit: Edit, *, upsert: bool = False) -> None:
+        check_name(collection, "collection")
+        self._writes.append(Write(collection=collection, key=check_key(key, collection), edit=edit, upsert=upsert))
+
+    def _commit(self, tx: Tx) -> list[Receipt]:
+        records = Records(tx, Journal(tx))
+        for (collection, key), version in self._read.items():
+            stored = records.at(collection, key)
+            live = stored.row is not None and stored.row.live
+            if version != (version_of(records.current(stored).frontier) if live else NO_RECORD):
+                raise TransactionConflict(
+                    "a record that the transaction had read was changed before it committed",
+                    subject=f"{collection}/{key}",
+                    remedy="Run the transaction again.",
+                )
+        return write_all(tx, self._writes)

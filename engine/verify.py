@@ -1,0 +1,167 @@
+"""Checks a file against itself: pages, rows, digests, vectors, indexes, inbox.
+
+Read-only: it reports and changes nothing. Invariant: every problem names the object; an empty list means that each
+row is what its cells say, that the vector covers every dot, and that the digest is the sum of the rows'.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.clocks import Actor, VersionVector
+from holdfast.resolvers import Policy
+
+from .digest import DIGEST_MASK
+from .packing import UnreadableCellsError
+from .projection import Projection
+from .storage.query import index_name
+from .storage.reading import all_actors
+from .storage.rows import COLUMNS, Row, row_values
+from .storage.store import vector_of
+
+if TYPE_CHECKING:
+    from .node import Node
+
+PAGE: Final = 2_000
+PROBLEMS_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What a check found.
+
+    Attributes:
+        records: Rows that were checked.
+        problems: What is wrong, a line each, at most 100; empty if all is well.
+    """
+
+    records: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return asdict(self) | {"ok": self.ok}
+
+
+@dataclass(slots=True)
+class _Check:
+    """The running state of one check."""
+
+    policies: dict[str, Policy]
+    problems: list[str] = field(default_factory=list)
+    records: int = 0
+    digest: int = 0
+    last: int = 0
+
+    def note(self, problem: str) -> None:
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(problem)
+
+
+async def verify_file(node: Node, on_progress: Callable[[int], None] | None) -> VerifyReport:
+    """Check the file of a node. Records are read page by page, each page in a transaction of its own.
+
+    Commits that happen meanwhile are not mistaken for damage: the sum is compared only if none happened.
+    """
+    check = _Check({name: schema.policy for name, schema in node.schemas.items()})
+    before = await node.readers.run(_file, check)
+    while await node.readers.run(_page, check):
+        if on_progress:
+            on_progress(check.records)
+    await node.readers.run(_sums, check, before)
+    return VerifyReport(records=check.records, problems=tuple(check.problems))
+
+
+def _file(connection: sqlite3.Connection, check: _Check) -> int:
+    for (line,) in connection.execute("PRAGMA integrity_check(20)"):
+        if line != "ok":
+            check.note(f"file: {line}")
+    for number, name, schema in connection.execute("SELECT id, name, schema FROM collection ORDER BY id").fetchall():
+        for fields in json.loads(schema)["indexes"] if schema else []:
+            wanted = index_name(number, fields)
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (wanted,)).fetchone() is None:
+                check.note(f"collection {name}: the index over {', '.join(fields)} is missing")
+    (lsn,) = connection.execute("SELECT lsn FROM node").fetchone()
+    return int(lsn)
+
+
+def _page(connection: sqlite3.Connection, check: _Check) -> bool:
+    """Check one page of rows; False after the last."""
+    connection.execute("BEGIN")
+    try:
+        rows = connection.execute(
+            f"SELECT {COLUMNS}, c.name, r.key, r.lsn FROM record r JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
+            " WHERE r.id > ? ORDER BY r.id LIMIT ?",
+            (check.last, PAGE),
+        ).fetchall()
+        actors, vector = all_actors(connection), vector_of(connection)
+        numbers = {actor: number for number, actor in actors.items()}
+        (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+        unsettled = {
+            number: VersionVector.decode(encoded)
+            for number, encoded in connection.execute("SELECT id, vector FROM context WHERE settled = 0")
+        }
+    finally:
+        connection.execute("COMMIT")
+    for *columns, name, key, lsn in rows:
+        row = Row._make(columns)
+        have = vector.join(unsettled[row.extra]) if row.extra in unsettled else vector
+        _row(check, row, f"{name}/{key}", (name, key), actors, numbers, have)
+        if lsn > head:
+            check.note(f"{name}/{key}: it stands at {lsn} in a feed that ends at {head}")
+    return bool(rows)
+
+
+def _row(
+    check: _Check,
+    row: Row,
+    subject: str,
+    place: tuple[str, str],
+    actors: dict[int, Actor],
+    numbers: dict[Actor, int],
+    have: VersionVector,
+) -> None:
+    check.records += 1
+    check.digest += row.digest
+    check.last = row.id
+    try:
+        record = row.record(actors)
+        policy = check.policies.get(place[0], Policy())
+        values, projection = row_values(*place, record, policy, numbers.__getitem__)
+    except (UnreadableCellsError, ValueError, KeyError) as error:
+        check.note(f"{subject}: its cells cannot be read: {error}")
+        return
+    if values.digest != row.digest:
+        check.note(f"{subject}: its digest is not that of its cells")
+    elif (values.doc, values.live) != (row.doc, row.live):
+        check.note(f"{subject}: its document is not what its cells and the declared rules say")
+    if (values.node, values.seq, values.clock) != (row.node, row.seq, row.clock):
+        check.note(f"{subject}: its columns name another frontier than its cells")
+    if _standing(projection) != row.conflicts:
+        check.note(f"{subject}: the inbox counts {row.conflicts} conflicts, its cells have {_standing(projection)}")
+    if not have.covers_all(stamp.dot for stamp in record.stamps()):
+        check.note(f"{subject}: the version vector does not cover a dot that stands here")
+
+
+def _standing(projection: Projection | None) -> int:
+    return len(projection.settled) if projection else 0
+
+
+def _sums(connection: sqlite3.Connection, check: _Check, before: int) -> None:
+    lsn, digest = connection.execute("SELECT lsn, digest FROM node").fetchone()
+    if lsn == before and check.digest & DIGEST_MASK != digest:
+        check.note("the digest of the space is not the sum of its records'")
+    (stray,) = connection.execute(
+        "SELECT count(*) FROM conflict x LEFT JOIN record r ON r.id = x.record WHERE r.id IS NULL"
+    ).fetchone()
+    if stray:
+        check.note(f"{stray} rows of the inbox name records that do not exist")

@@ -1,0 +1,106 @@
+"""The one writer: jobs that arrive while a commit is under way share the next one (group commit).
+
+Owns the writing connection's queue; knows nothing of what jobs do. Invariants: a job's result is handed out only after
+the commit that holds it is durable; a job that fails undoes only itself; a cancelled caller cancels no commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from .storage.connection import StorageThread
+from .storage.faults import fault
+from .storage.store import Store, Tx
+from .witness import Witness
+
+T = TypeVar("T")
+Job = Callable[[Tx], T]
+
+GROUP_MAX: Final = 256
+"""Jobs in one commit: bounds how long one transaction holds the file."""
+
+IDLE_PAGES: Final = 256
+
+
+@dataclass(slots=True)
+class _Waiting:
+    job: Job[Any]
+    done: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+class Writer:
+    """Runs jobs on the writing connection, several to a commit when they come together."""
+
+    def __init__(self, thread: StorageThread, store: Store, witness: Witness, committed: Callable[[int], None]) -> None:
+        self._thread = thread
+        self._store = store
+        self._witness = witness
+        self._committed = committed
+        self._queue: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self, job: Job[T]) -> T:
+        """Run one job in a transaction and give its result after the commit.
+
+        The commit is shielded: cancelling the caller does not take the write back.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(job, done))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain(), name="holdfast-writer")
+        return await asyncio.shield(done)
+
+    async def close(self) -> None:
+        """Wait for the jobs that were accepted."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _drain(self) -> None:
+        while self._queue:
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
+            try:
+                outcomes, lsn = await self._thread.run(self._commit, [waiting.job for waiting in group])
+            except Exception as error:  # noqa: BLE001 - every waiting caller must learn of it
+                _settle(group, [_Failed(error)] * len(group))
+            else:
+                _settle(group, outcomes)
+                self._committed(lsn)
+
+    def _commit(self, _connection: sqlite3.Connection, jobs: list[Job[Any]]) -> tuple[list[object], int]:
+        """On the storage thread: one transaction for all jobs."""
+        with self._store.transaction() as tx:
+            outcomes = [jobs[0](tx)] if len(jobs) == 1 else [self._part(tx, job) for job in jobs]
+            actor, seq = tx.actor, tx.seq
+        self._witness.note(actor, seq)
+        return outcomes, tx.lsn
+
+    def _part(self, tx: Tx, job: Job[Any]) -> object:
+        try:
+            with tx.part():
+                return job(tx)
+        except sqlite3.Error as error:
+            if not tx.connection.in_transaction:  # a full disk has undone the whole group
+                raise
+            return _Failed(fault(error, self._thread.path))
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller of this job alone
+            return _Failed(error)
+
+
+def _settle(group: list[_Waiting], outcomes: list[object] | list[_Failed]) -> None:
+    for waiting, outcome in zip(group, outcomes, strict=True):
+        if waiting.done.done():
+            continue
+        if isinstance(outcome, _Failed):
+            waiting.done.set_exception(outcome.error)
+        else:
+            waiting.done.set_result(outcome)

@@ -1,0 +1,76 @@
+"""The public engine: the local node, and the links to other nodes.
+
+Imports the network parts on first use, so that a node that only works locally never pays for them. Invariant: nothing
+here is logic; it joins `engine` and `transport`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.engine.node import Node
+from holdfast.errors import NotReached, ReadOnlyToken
+
+if TYPE_CHECKING:
+    from holdfast.engine.storage.write import Receipt
+    from holdfast.transport.links.address import Hub
+    from holdfast.transport.progress import OnProgress, SyncReport
+
+
+class Engine(Node):
+    """A replica of a space in a local file: always readable and writable, in sync when a network allows.
+
+    ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
+    """
+
+    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+        """Sync with a hub until both have all that the other has.
+
+        Args:
+            hub: Where, and with which token; a bare URL means no token.
+            on_progress: Called with what has been sent and received so far.
+
+        Raises:
+            LinkError: The hub was not reached, or let nobody in; what was exchanged stays, the next sync goes on.
+            ProtocolError: The hub refused the session.
+            StorageError: The file failed.
+        """
+        from holdfast.engine.replica import Replica
+        from holdfast.transport.links.address import Hub as Address
+        from holdfast.transport.links.http import HttpLink
+        from holdfast.transport.sync import sync
+
+        address = Address(hub) if isinstance(hub, str) else hub
+        link = HttpLink(address, self.space)
+        try:
+            return await sync(Replica(self), link, on_progress)
+        finally:
+            await link.close()
+
+    async def reached(self, receipt: Receipt, hub: Hub | str) -> None:
+        """Return when the hub has this write durably; syncs if it has not said so yet.
+
+        Args:
+            receipt: Of the write.
+            hub: Which hub.
+
+        Raises:
+            ReadOnlyToken: The token may not write, so the write cannot get there.
+            NotReached: A session was completed and the hub still has not stored it.
+            LinkError, ProtocolError, StorageError: As `sync`.
+        """
+        from holdfast.engine.replica import Replica
+
+        replica = Replica(self)
+        url = hub if isinstance(hub, str) else hub.url
+        if await replica.has_reached(receipt, url):
+            return
+        report = await self.sync(hub)
+        if await replica.has_reached(receipt, url):
+            return
+        subject = f"{receipt.collection}/{receipt.key}"
+        if any("may only read" in blocker for blocker in report.blockers):
+            raise ReadOnlyToken("the token may only read", subject=subject, remedy="Use a token with rights rw.")
+        raise NotReached(
+            "the hub has not stored the write", subject=subject, remedy="; ".join(report.blockers) or "Sync again."
+        )

@@ -1,0 +1,105 @@
+"""Every case that once failed, by name and in its smallest form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from holdfast.clocks import EMPTY, Actor, Dot, Timestamp
+from holdfast.engine.cells import EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp
+from holdfast.engine.delta import FeedBatch
+from holdfast.engine.edits import Edit, Put, Update, edited
+from holdfast.engine.storage.apply import Applied, apply_batch
+from holdfast.engine.storage.feed import read_batch
+from holdfast.engine.storage.write import Write, write_all
+
+from .fleet import GARBAGE
+from .member import Member, Wall, new_member
+
+NOW = 1_750_000_000_000
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Member, Member]]:
+    members = new_member("A", Wall(NOW), 1), new_member("B", Wall(NOW), 2)
+    yield members
+    for member in members:
+        member.close()
+
+
+def write(member: Member, key: str, edit: Edit) -> None:
+    with member.store.transaction() as tx:
+        write_all(tx, [Write(collection="c", key=key, edit=edit)])
+
+
+def read(source: Member, reader: Member, **options: object) -> FeedBatch:
+    start = reader.peer(source).checkpoint_in(source.feed)
+    arguments = {"start": start, "held": reader.vector, **options}
+    return read_batch(source.connection, **arguments)
+
+
+def apply(reader: Member, source: Member, batch: FeedBatch) -> Applied:
+    with reader.store.transaction() as tx:
+        return apply_batch(tx, batch, reader.peer(source))
+
+
+def spoil(batch: FeedBatch, at: int) -> FeedBatch:
+    return replace(batch, delta=replace(batch.delta, cells={**batch.delta.cells, at: GARBAGE}))
+
+
+def document(member: Member, key: str) -> str:
+    found: tuple[str] = member.connection.execute("SELECT doc FROM record WHERE key = ?", (key,)).fetchone()
+    return found[0]
+
+
+def half_known(a: Member, b: Member) -> None:
+    """B holds k as A wrote it first; A has gone on, in several writes."""
+    write(a, "k", Put({"v": "1", "w": "1"}))
+    apply(b, a, read(a, b))
+    write(a, "k", Update({"v": "2"}))
+
+
+def test_a_record_that_could_not_be_joined_has_taken_in_nothing(pair: tuple[Member, Member]):
+    """It once carried the sender's context all the same, and dropped what it lacked when that came readable."""
+    a, b = pair
+    half_known(a, b)
+    assert apply(b, a, spoil(read(a, b), 0)).holes == 1
+    apply(b, a, read(a, b, start=0, held=EMPTY, omit=False))
+    assert document(b, "k") == '{"v":2,"w":1}'
+
+
+def test_a_record_that_lacks_a_value_has_taken_in_nothing(pair: tuple[Member, Member]):
+    a, b = pair
+    half_known(a, b)
+    whole = read(a, b)
+    short = replace(whole, delta=replace(whole.delta, doc=["{}"]))
+    assert apply(b, a, short).need_whole == (("c", "k"),)
+    assert apply(b, a, whole).completed
+    assert document(b, "k") == '{"v":2,"w":1}'
+
+
+def test_an_old_batch_does_not_fill_a_hole_that_came_later(pair: tuple[Member, Member]):
+    """Replaying what was read before the hole once closed it; the vector then claimed what had never come."""
+    a, b = pair
+    write(a, "k", Put({"v": "1"}))
+    old = read(a, b)
+    apply(b, a, old)
+    write(a, "k", Update({"w": "2"}))
+    assert apply(b, a, spoil(read(a, b), 0)).holes == 1
+    assert apply(b, a, old).holes == 1
+    assert not apply(b, a, read(a, b)).completed
+    assert not b.vector.covers(Dot(a.actor, 2))
+    assert apply(b, a, read(a, b, start=0, held=EMPTY, omit=False)).holes == 0
+    assert apply(b, a, read(a, b)).completed
+    assert document(b, "k") == '{"v":1,"w":2}'
+
+
+def test_put_clears_a_field_whose_one_dot_has_two_values():
+    """An equivocal sibling is a register like any other: a put that does not name its field removes it."""
+    first, second = (Stamp(Dot(Actor("0a" * 16), seq), Timestamp(seq)) for seq in (1, 2))
+    twice = Sibling(first, EQUIVOCAL, '["1","2"]')
+    record = Record({first.dot: Life(first, alive=True)}, {"v": {first.dot: twice}})
+    after = edited(record, Put({"w": "3"}), second)
+    assert after.cells == {"w": {second.dot: Sibling(second, REGISTER, "3")}}

@@ -1,0 +1,100 @@
+"""What a session wants its driver to do: a closed union of frozen values.
+
+Knows nothing of how it is done. Invariant: each effect is one transaction or one message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.engine.delta import FeedBatch, FeedId
+from holdfast.engine.storage.peers import Peer
+from holdfast.errors import HoldfastError
+
+from .messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to the peer."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """Read this node's facts about an identity and hand them to `introduced`."""
+
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Remember what the handshake said of the peer."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next batch of this node's feed and hand it to `fed`."""
+
+    start: int
+    held: VersionVector
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWhole:
+    """Read these records whole and hand the batch to `fed`."""
+
+    places: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply a batch of the peer's feed, durably, and hand the outcome to `applied`."""
+
+    batch: FeedBatch
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Remember how far the peer has stored this node's feed."""
+
+    actor: Actor
+    feed: FeedId
+    checkpoint: int
+    ticket: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IssueTicket:
+    """Make a ticket for the peer and hand it to `ticketed`."""
+
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take over the peer's space id."""
+
+    space: SpaceId
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Begin a new incarnation: the peer has shown that this one is used twice. The session starts anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the session with this error."""
+
+    error: HoldfastError
+
+
+Effect = Send | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Adopt | Renew | Fail

@@ -1,0 +1,147 @@
+"""The handshake's rules, common to both sides: hellos, vectors as differences, signs of a copy.
+
+Pure. Invariant: a vector note is resolved only against the very vector that it was made from (fingerprints agree), and
+an identity that a peer has seen further than its owner never writes again (merge.md, Sessions 1 and Identity).
+"""
+
+from __future__ import annotations
+
+from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.engine.delta import NO_FEED, FeedBatch
+from holdfast.engine.replica import Facts
+from holdfast.engine.storage.peers import Peer
+
+from .messages import Batch, Hello, VectorNote
+
+FEATURES: tuple[str, ...] = ()
+"""Optional features of this version: none yet."""
+
+RENEW = "renew-identity"
+"""Code of the refusal that asks the peer to begin a new incarnation."""
+
+
+def note_of(vector: VersionVector, bases: tuple[VersionVector, ...], holds: bytes | None = None) -> VectorNote:
+    """The shortest note that the receiver can resolve.
+
+    Args:
+        vector: What is to be said.
+        bases: Vectors that the receiver may hold.
+        holds: Fingerprint of what it says it holds; None if it has not said and the first base is a guess.
+    """
+    for base in bases:
+        if base and (holds is None or base.fingerprint() == holds):
+            return VectorNote(base.fingerprint(), vector.changes_since(base))
+    return VectorNote(b"", vector)
+
+
+def resolve(note: VectorNote, held: VersionVector) -> VersionVector | None:
+    """The vector that a note stands for; None if its base is not what is held."""
+    if not note.base:
+        return note.entries
+    if not held or held.fingerprint() != note.base:
+        return None
+    return held.join(note.entries)
+
+
+def hello(
+    facts: Facts, note: VectorNote, *, holds: VersionVector, rights: str = "rw", answering: bool = False
+) -> Hello:
+    """This node's hello.
+
+    Args:
+        facts: This node's side.
+        note: Its vector.
+        holds: The receiver's vector as it is held here.
+        rights: What the receiver may do here.
+        answering: Whether the receiver may adopt this node's space id.
+    """
+    peer = facts.peer
+    return Hello(
+        features=FEATURES,
+        space_name=facts.space_name,
+        space=facts.space if facts.adopted or answering else SpaceId(""),
+        actor=facts.actor,
+        label=facts.label,
+        feed=facts.feed,
+        head=facts.head,
+        vector=note,
+        peer_feed=peer.feed if peer else NO_FEED,
+        checkpoints={0: peer.checkpoint} if peer and peer.feed else {},
+        held_of=peer.actor if peer else Actor(""),
+        held=facts.held,
+        ticket=peer.ticket if peer else b"",
+        clock_ms=facts.clock_ms,
+        schema=facts.schema,
+        policy=facts.policy,
+        rights=rights,
+        holds=holds.fingerprint() if holds else b"",
+        digest=b"" if facts.digest is None else facts.digest.to_bytes(8, "big"),
+    )
+
+
+def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = None) -> Peer:
+    """What a hello says of the peer, to be remembered."""
+    read_here = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
+    return Peer(
+        actor=said.actor,
+        label=said.label,
+        url=url,
+        feed=said.feed,
+        vector=vector,
+        acked_feed=facts.feed,
+        acked=read_here,
+        drift_ms=said.clock_ms - facts.clock_ms,
+    )
+
+
+def is_news(known: Peer | None, said: Peer) -> bool:
+    """Whether remembering `said` would change anything that matters (a write costs a sync of the disk)."""
+    if known is None or not known.feed:
+        return True
+    return (
+        (known.feed, known.label, known.acked_in(said.acked_feed)) != (said.feed, said.label, said.acked)
+        or known.vector != said.vector
+        or bool(said.told and said.told != known.told)
+        or bool(said.issued and said.issued != known.issued)
+        or bool(said.url and said.url != known.url)
+        or abs(known.drift_ms - said.drift_ms) > DRIFT_NEWS_MS
+    )
+
+
+DRIFT_NEWS_MS = 10_000
+
+
+def used_twice(said: Hello, facts: Facts) -> str | None:
+    """Why this node's identity must not write again, by what a peer holds of it; None if all is well (tripwire)."""
+    if said.held_of == facts.actor and said.held > facts.seq:
+        return f"a peer holds operation {said.held} of this identity, which ends at {facts.seq} here"
+    return None
+
+
+def diverged(facts: Facts, said: Hello, vector: VersionVector) -> bool:
+    """Whether both have taken in the same and yet hold different cells."""
+    if facts.digest is None or not said.digest or vector != facts.vector:
+        return False
+    return said.digest != facts.digest.to_bytes(8, "big")
+
+
+def to_message(batch: FeedBatch, base: VersionVector) -> Batch:
+    """A batch as a message; its vector is noted as a difference to the vector of this side's hello."""
+    note = VectorNote(base.fingerprint(), batch.vector.changes_since(base))
+    return Batch(
+        feed=batch.feed, start=batch.start, end=batch.end, drained=batch.drained, vector=note, delta=batch.delta
+    )
+
+
+def from_message(message: Batch, base: VersionVector) -> FeedBatch | None:
+    """The batch that a message stands for; None if its vector cannot be resolved against the peer's hello."""
+    if message.vector.base != base.fingerprint():
+        return None
+    return FeedBatch(
+        feed=message.feed,
+        start=message.start,
+        end=message.end,
+        drained=message.drained,
+        vector=base.join(message.vector.entries),
+        delta=message.delta,
+    )

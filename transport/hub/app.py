@@ -1,0 +1,134 @@
+"""What the hub answers over HTTP: sessions about its spaces, and whether it is well.
+
+    POST /v1/spaces/{space}/sync    one exchange of frames
+    GET  /v1/health                 {status, data: {version, protocol, spaces}, message}
+
+It must not know what a session says. Invariants: before a token is checked nothing of a body is read and no space is
+looked up, so that whoever has no good token learns nothing; whoever has one learns of no space but the token's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Generic
+
+from aiohttp import hdrs, web
+
+from holdfast import __version__
+from holdfast.errors import HoldfastError, HubError, NoSuchSpace, SessionRefused, Unauthorized
+
+from ..links.address import FRAMES_TYPE
+from ..messages import PROTOCOL_VERSION
+from .answers import failure, say_little, success
+from .door import Door
+from .engines import OpenEngine, OpenEngines, R
+from .exchange import Respond, answer, too_long
+from .limits import Limits
+from .registry import Grant, HubRegistry
+
+DOOR: Final = web.AppKey("door", Door)
+LIMITS: Final = web.AppKey("limits", Limits)
+
+_log = logging.getLogger(__name__)
+
+
+def make_app(
+    registry: HubRegistry, open_engine: OpenEngine[R], respond: Respond[R], *, limits: Limits | None = None
+) -> web.Application:
+    """Build the application of a hub; its clean-up closes the engines.
+
+    Args:
+        registry: The spaces, and who may use them.
+        open_engine: Opens the engine of a space (name, file), once, when the first client comes.
+        respond: Answers one exchange for such an engine.
+        limits: Bounds for clients.
+    """
+    limits = limits or Limits()
+    app = web.Application(middlewares=[_answer_errors])
+    app[DOOR], app[LIMITS] = Door(limits), limits
+    hub = _Hub(registry, OpenEngines(open_engine), respond, app)
+    app.router.add_post("/v1/spaces/{space}/sync", hub.sync)
+    app.router.add_get("/v1/health", hub.health)
+    app.on_response_prepare.append(say_little)
+    app.cleanup_ctx.append(hub.engines_closed)
+    return app
+
+
+class _Hub(Generic[R]):
+    """The handlers, and what they share."""
+
+    def __init__(
+        self, registry: HubRegistry, engines: OpenEngines[R], respond: Respond[R], app: web.Application
+    ) -> None:
+        self._registry = registry
+        self._engines = engines
+        self._respond = respond
+        self._door = app[DOOR]
+        self._limits = app[LIMITS]
+        self._running = 0
+
+    async def sync(self, request: web.Request) -> web.StreamResponse:
+        """Answer one exchange."""
+        grant = await self._admit(request)
+        self._check(request)
+        self._running += 1
+        try:
+            replica = await self._engines.get(grant.space, grant.path)
+            _log.debug("exchange in space %s with token %s from %s", grant.space, grant.token, request.remote)
+            return await answer(request, replica, self._respond, grant.rights, self._limits)
+        finally:
+            self._running -= 1
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """Tell that the hub works, to anyone; how many spaces it has, but not which."""
+        spaces = await asyncio.to_thread(self._registry.spaces)
+        return success({"version": __version__, "protocol": PROTOCOL_VERSION, "spaces": len(spaces)})
+
+    async def engines_closed(self, app: web.Application) -> AsyncIterator[None]:
+        """Close the engines when the application ends."""
+        yield
+        await self._engines.close()
+
+    async def _admit(self, request: web.Request) -> Grant:
+        """Check the token of a request, and then whether it is for the space it names.
+
+        Raises:
+            Unauthorized: there is no good token.
+            NoSuchSpace: the token is good, but not for a space of that name; there may be one or not.
+        """
+        scheme, _, secret = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        grant = None
+        if scheme.lower() == "bearer":
+            grant = await asyncio.to_thread(self._registry.authenticate, secret.strip())
+        if grant is None:
+            remedy = "Pass a token of this space that is not revoked."
+            raise Unauthorized("the hub does not know this token", subject="token", remedy=remedy)
+        self._door.admit(request.protocol)
+        if grant.space != request.match_info["space"]:
+            remedy = "Use the name of the space that the token was made for."
+            raise NoSuchSpace("the token is not for a space of this name", subject="space", remedy=remedy)
+        return grant
+
+    def _check(self, request: web.Request) -> None:
+        """Refuse what is not worth being read."""
+        if request.content_type != FRAMES_TYPE:
+            raise SessionRefused("the body is of another type", subject="request", remedy=f"Send {FRAMES_TYPE}.")
+        if (request.content_length or 0) > self._limits.request_bytes_max:
+            raise too_long(self._limits)
+        if self._running >= self._limits.exchanges_max:
+            raise HubError("the hub is busy", subject="hub", remedy="Come again later.")
+
+
+@web.middleware
+async def _answer_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except HoldfastError as error:
+        response = failure(error)
+        level = logging.ERROR if response.status >= 500 else logging.INFO  # noqa: PLR2004 - the hub's own failures
+        _log.log(level, "request from %s failed with status %s: %s", request.remote, response.status, error)
+        return response

@@ -1,0 +1,91 @@
+"""Counts the bytes that really pass over the sockets of a link: TLS, HTTP and frames.
+
+The only module that subclasses sockets. Knows nothing of HTTP. Invariant: a byte is counted when the operating system
+took or gave it, so retries and handshakes count as well. An event loop that goes around Python's sockets (uvloop)
+leaves the counts at zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+
+class Meter:
+    """What passed over the sockets that `socket` made, and whether anything still does."""
+
+    __slots__ = ("_deadline", "_idle_s", "received", "sent")
+
+    def __init__(self, idle_s: float) -> None:
+        self.sent = 0
+        self.received = 0
+        self._idle_s = idle_s
+        self._deadline: asyncio.Timeout | None = None
+
+    def socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """Make a socket for an address as `getaddrinfo` gives it."""
+        family, kind, protocol = address[:3]
+        counting = CountingSocket(family, kind, protocol)
+        counting.meter = self
+        return counting
+
+    def count(self, *, sent: int = 0, received: int = 0) -> None:
+        """Take note of bytes that passed."""
+        self.sent += sent
+        self.received += received
+        self.moved()
+
+    def moved(self) -> None:
+        """Take note of progress: whoever waits goes on waiting."""
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self._idle_s)
+
+    @asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """Raise TimeoutError inside once nothing has moved for the idle time, in either direction.
+
+        A request that is still being sent is alive while its peer says nothing, hence not just a time for reading.
+        """
+        async with asyncio.timeout(self._idle_s) as deadline:
+            self._deadline = deadline
+            try:
+                yield
+            finally:
+                self._deadline = None
+
+
+class CountingSocket(socket.socket):
+    """A socket that reports to its meter; these four methods are those that event loops call.
+
+    What they take and give is what `socket.socket` says.
+    """
+
+    __slots__ = ("meter",)
+    meter: Meter
+
+    def send(self, *args: Any) -> int:  # noqa: ANN401
+        """Send and count."""
+        size = super().send(*args)
+        self.meter.count(sent=size)
+        return size
+
+    def sendmsg(self, *args: Any) -> int:  # noqa: ANN401
+        """Send several buffers and count."""
+        size = super().sendmsg(*args)
+        self.meter.count(sent=size)
+        return size
+
+    def recv(self, *args: Any) -> bytes:  # noqa: ANN401
+        """Receive and count."""
+        data = super().recv(*args)
+        self.meter.count(received=len(data))
+        return data
+
+    def recv_into(self, *args: Any) -> int:  # noqa: ANN401
+        """Receive into a buffer and count."""
+        size = super().recv_into(*args)
+        self.meter.count(received=size)
+        return size

@@ -1,0 +1,52 @@
+"""What a sync has done so far, and in the end, as values.
+
+Invariant: counts only grow during a sync, and `blockers` is empty exactly when both sides have all that the other had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncProgress:
+    """Records sent and received so far."""
+
+    sent: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        peer: Human name of the other node.
+        sent, received: Records that went out, and that changed something here.
+        conflicts: Conflicts that are new here.
+        bytes_sent, bytes_received: On the link, headers included.
+        round_trips: Requests that were answered.
+        seconds: From start to end.
+        completed: Both sides have all that the other had when it was read.
+        blockers: Why not, in words, and what else deserves a look.
+    """
+
+    peer: str
+    sent: int
+    received: int
+    conflicts: int
+    bytes_sent: int
+    bytes_received: int
+    round_trips: int
+    seconds: float
+    completed: bool
+    blockers: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return asdict(self)
+
+
+OnProgress = Callable[[SyncProgress], None]

@@ -1,0 +1,364 @@
+"""Both sides of one exchange of a session, as state machines over messages and effects (sans-IO).
+
+An exchange is a handshake and batches in both directions; a session is as many exchanges as it takes until both sides
+have drained. Everything that must outlive an exchange stands in the two files, so a session can be cut anywhere and
+goes on with the next exchange. Knows nothing of bytes, links, clocks or storage. Rules: merge.md, Sessions 1-7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from holdfast.clocks import EMPTY, VersionVector
+from holdfast.engine.delta import ASIDE, FeedBatch
+from holdfast.engine.replica import Facts
+from holdfast.engine.storage.apply import Applied
+from holdfast.errors import MalformedMessage, SessionRefused, SpaceMismatch
+
+from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
+from .handshake import (
+    RENEW,
+    diverged,
+    from_message,
+    hello,
+    is_news,
+    met,
+    note_of,
+    resolve,
+    to_message,
+    used_twice,
+)
+from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+
+PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Bytes at rest that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
+
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes at rest that a responder answers in one exchange."""
+
+Places = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an exchange moved: records sent and received, conflicts that are new here."""
+
+    sent: int = 0
+    received: int = 0
+    conflicts: int = 0
+    suspect_ms: int = 0
+
+
+@dataclass(slots=True)
+class Initiator:
+    """The side that asks.
+
+    Attributes:
+        facts: This node's side, read for this exchange.
+        url: Where the peer is reached.
+        wants, owes: Records to ask for whole, and that were asked for, from the exchange before.
+        whole_vector: Say the whole vector: the peer does not hold the base.
+        peer: The peer's hello, once it has come.
+        pulled: The peer's feed was drained and taken in; pushed: the peer has stored all of this node's feed.
+        diverged: Both have taken in the same and hold different cells.
+        holes: Records of the peer that could not be joined.
+    """
+
+    facts: Facts
+    url: str
+    wants: Places = ()
+    owes: Places = ()
+    whole_vector: bool = False
+    peer: Hello | None = None
+    peer_vector: VersionVector = EMPTY
+    pulled: bool = False
+    pushed: bool = False
+    pushing: bool = False
+    renewed: bool = False
+    diverged: bool = False
+    holes: int = 0
+    tally: Tally = field(default_factory=Tally)
+    next_wants: Places = ()
+    next_owes: Places = ()
+    next_whole_vector: bool = False
+    _pushed_bytes: int = 0
+    _pushed_to: int = -1
+
+    def opening(self) -> list[Effect]:
+        """What to send before the peer has said anything."""
+        facts, peer = self.facts, self.facts.peer
+        told = (peer.told,) if peer and not self.whole_vector else ()
+        note = note_of(facts.vector, told)
+        effects: list[Effect] = [Send(hello(facts, note, holds=peer.vector if peer else EMPTY))]
+        if peer is None or not peer.feed:
+            return effects  # first contact: nothing is known of what the peer holds
+        wanted = tuple(dict.fromkeys((*self.wants, *facts.holes)))
+        if wanted:
+            effects.append(Send(NeedWhole(peer.feed, wanted)))
+        if self.owes:
+            effects.append(ReadWhole(self.owes))
+        acked = peer.acked_in(facts.feed)
+        if acked < facts.head or peer.told != facts.vector:
+            self.pushing = True
+            effects.append(Read(acked, peer.vector))
+        else:
+            self.pushed = True
+        return effects
+
+    def fed(self, batch: FeedBatch) -> list[Effect]:
+        """A batch of this node's feed was read: send it, and read on within the budget."""
+        assert self.facts.peer is not None, "a batch is read only for a peer that is known"
+        effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
+        self.tally.sent += len(batch.delta)
+        if batch.start != ASIDE:
+            self._pushed_to = batch.end if batch.drained else -1
+            self._pushed_bytes += sum(map(len, batch.delta.doc))
+            if not batch.drained and self._pushed_bytes < PUSH_BYTES_MAX:
+                effects.append(Read(batch.end, self.facts.peer.vector))
+        return effects
+
+    def receive(self, message: Message) -> list[Effect]:
+        """What a message of the peer asks for."""
+        match message:
+            case Hello():
+                return self._greeted(message)
+            case Batch():
+                return self._batch(message)
+            case Ack():
+                return self._acked(message)
+            case NeedWhole():
+                self.next_owes += message.keys
+                return []
+            case NeedVector():
+                self.next_whole_vector = True
+                return []
+            case Refuse():
+                return self._refused(message)
+            case _:
+                assert_never(message)
+
+    def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
+        """A batch of the peer was applied."""
+        self.tally.received += outcome.fresh + outcome.merged
+        self.tally.conflicts += outcome.conflicts
+        self.tally.suspect_ms = max(self.tally.suspect_ms, outcome.suspect_ms)
+        self.next_wants += outcome.need_whole
+        self.holes = outcome.holes
+        # A hole stops the vector, not the reading: the feed has been read to its end all the same.
+        self.pulled = self.pulled or (batch.drained and outcome.moved)
+        return []
+
+    def _greeted(self, said: Hello) -> list[Effect]:
+        facts = self.facts
+        reason = used_twice(said, facts)
+        if reason:
+            self.renewed = True
+            return [Renew(reason)]
+        if facts.adopted and said.space != facts.space:
+            return [Fail(_other_space(self.url, facts, said))]
+        vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
+        if vector is None:
+            return [Fail(_odd("a vector on a base that is not held here", self.url))]
+        self.peer, self.peer_vector = said, vector
+        self.diverged = diverged(facts, said, vector)
+        peer = met(facts, said, vector, url=self.url)
+        if said.holds == facts.vector.fingerprint():
+            peer = replace(peer, told=facts.vector)
+        effects: list[Effect] = [] if facts.adopted else [Adopt(said.space)]
+        if is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
+            effects.append(Meet(peer))
+        if not self.pushing and peer.acked >= facts.head and peer.told == facts.vector:
+            self.pushed = True
+        return effects
+
+    def _batch(self, message: Batch) -> list[Effect]:
+        if self.peer is None:
+            return [Fail(_odd("a batch before the hello", self.url))]
+        batch = from_message(message, self.peer_vector)
+        if batch is None:
+            return [Fail(_odd("a batch whose vector has an unknown base", self.url))]
+        return [Apply(batch, self.peer.actor)]
+
+    def _acked(self, ack: Ack) -> list[Effect]:
+        if self.peer is None:
+            return [Fail(_odd("an acknowledgement before the hello", self.url))]
+        if ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0:
+            self.pushed = True
+        return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.ticket)]
+
+    def _refused(self, refusal: Refuse) -> list[Effect]:
+        if refusal.code == RENEW:
+            self.renewed = True
+            return [Renew(refusal.message)]
+        return [Fail(refusal_error(refusal, self.url))]
+
+
+@dataclass(slots=True)
+class Responder:
+    """The side that answers.
+
+    Attributes:
+        rights: What the peer may do here: "rw" or "r".
+        stopped: Nothing more is to be read or answered.
+    """
+
+    rights: str
+    facts: Facts | None = None
+    peer: Hello | None = None
+    peer_vector: VersionVector = EMPTY
+    stopped: bool = False
+    tally: Tally = field(default_factory=Tally)
+    _said: Hello | None = None
+    _asked: Places = ()
+    _lacking: Places = ()
+    _checkpoint: int = -1
+    _answered_bytes: int = 0
+
+    def receive(self, message: Message) -> list[Effect]:
+        """What a message of the peer asks for."""
+        match message:
+            case Hello() if self._said is None:
+                self._said = message
+                return [Introduce(message.actor)]
+            case Batch() if self.peer is not None:
+                return self._batch(message)
+            case NeedWhole() if self.peer is not None:
+                self._asked += message.keys
+                return []
+            case Refuse():
+                self.stopped = True
+                return []
+            case _:
+                name = type(message).__name__
+                return [Fail(_odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
+
+    def introduced(self, facts: Facts) -> list[Effect]:
+        """This node's facts about the peer that said hello."""
+        said, self.facts = self._said, facts
+        assert said is not None, "facts are asked for by a hello"
+        reason = used_twice(said, facts)
+        if reason:
+            return [Renew(reason), Introduce(said.actor)]
+        refusal = _refusal(said, facts)
+        if refusal:
+            self.stopped = True
+            return [Send(refusal)]
+        known = facts.peer.vector if facts.peer else EMPTY
+        vector = resolve(said.vector, known)
+        if vector is None:
+            self.stopped = True
+            return [Send(self._answer(facts, EMPTY)), Send(NeedVector())]
+        if _rolled_back(said, vector, facts):
+            self.stopped = True
+            return [
+                Send(
+                    Refuse(
+                        code=RENEW,
+                        message=f"operation {facts.held} of this identity is held here, its owner ends before",
+                    )
+                )
+            ]
+        self.peer, self.peer_vector = said, vector
+        effects: list[Effect] = []
+        if not facts.adopted:
+            space = said.space or facts.space
+            effects.append(Adopt(space))
+            facts = self.facts = replace(facts, space=space, adopted=True)
+        peer = replace(met(facts, said, vector), told=facts.vector, issued=said.ticket)
+        if is_news(facts.peer, peer):
+            effects.append(Meet(peer))
+        return [*effects, Send(self._answer(facts, vector))]
+
+    def finish(self) -> list[Effect]:
+        """The request has ended: acknowledge, ask, answer."""
+        if self.stopped or self.peer is None or self.facts is None:
+            return []
+        effects: list[Effect] = []
+        if self._lacking:
+            effects.append(Send(NeedWhole(self.peer.feed, self._lacking)))
+        if self._checkpoint >= 0:
+            effects.append(IssueTicket(self.peer.actor))
+        if self._asked:
+            effects.append(ReadWhole(self._asked))
+        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
+        effects.append(Read(start, self.peer_vector))
+        return effects
+
+    def ticketed(self, ticket: bytes) -> list[Effect]:
+        """A ticket for the peer was stored: acknowledge with it."""
+        assert self.peer is not None, "tickets are for a peer that said hello"
+        return [Send(Ack(feed=self.peer.feed, checkpoint=self._checkpoint, ticket=ticket))]
+
+    def fed(self, batch: FeedBatch) -> list[Effect]:
+        """A batch of this node's feed was read: send it, and read on within the budget."""
+        assert self.facts is not None, "a batch is read only after the handshake"
+        effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
+        self.tally.sent += len(batch.delta)
+        self._answered_bytes += sum(map(len, batch.delta.doc))
+        if batch.start != ASIDE and not batch.drained and self._answered_bytes < ANSWER_BYTES_MAX:
+            effects.append(Read(batch.end, self.peer_vector))
+        return effects
+
+    def applied(self, _batch: FeedBatch, outcome: Applied) -> list[Effect]:
+        """A batch of the peer was applied."""
+        self.tally.received += outcome.fresh + outcome.merged
+        self.tally.conflicts += outcome.conflicts
+        self._lacking += outcome.need_whole
+        self._checkpoint = outcome.checkpoint
+        return []
+
+    def _batch(self, message: Batch) -> list[Effect]:
+        assert self.peer is not None, "checked by receive"
+        if self.rights != "rw":
+            return []  # the hello of the answer says so; nothing of it is acknowledged
+        batch = from_message(message, self.peer_vector)
+        if batch is None:
+            return [Fail(_odd("a batch whose vector has an unknown base", self.peer.label))]
+        return [Apply(batch, self.peer.actor)]
+
+    def _answer(self, facts: Facts, vector: VersionVector) -> Hello:
+        assert self._said is not None, "an answer is given to a hello"
+        bases = (facts.vector, facts.peer.told) if facts.peer else (facts.vector,)
+        note = note_of(facts.vector, bases, self._said.holds)
+        return hello(facts, note, holds=vector, rights=self.rights, answering=True)
+
+
+def _refusal(said: Hello, facts: Facts) -> Refuse | None:
+    if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
+        return Refuse(
+            code=SpaceMismatch.code,
+            message=f"this is the space {facts.space_name!r} ({facts.space[:8]}), the peer holds {said.space_name!r}",
+            subject=said.label,
+            remedy="Sync with the hub's space of the same name, or start with an empty file.",
+        )
+    if said.actor == facts.actor:
+        return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
+    peer = facts.peer
+    if peer and (peer.issued or peer.pending) and said.ticket not in (peer.issued, peer.pending):
+        return Refuse(
+            code=RENEW, message="the session ticket is neither the last one nor the one before: the file is a copy"
+        )
+    return None
+
+
+def _rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
+    return facts.held > vector.seq(said.actor)
+
+
+def _other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
+    return SpaceMismatch(
+        f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
+        subject=url,
+        remedy="Choose the hub that this file was synced with, or start with an empty file.",
+    )
+
+
+def _odd(what: str, subject: str) -> MalformedMessage:
+    return MalformedMessage(f"the peer sent {what}", subject=subject, remedy="Update the older of the two nodes.")
+
+
+def refusal_error(refusal: Refuse, subject: str) -> SessionRefused | SpaceMismatch:
+    """The error that a refusal stands for."""
+    kind = SpaceMismatch if refusal.code == SpaceMismatch.code else SessionRefused
+    return kind(refusal.message, subject=refusal.subject or subject, remedy=refusal.remedy or "Check both nodes.")

@@ -1,0 +1,188 @@
+"""Syncs a node with a peer over a link: exchanges until both have drained.
+
+Drives the initiator's session; knows nothing of HTTP or of how bytes travel. Invariants: every step is durable before
+the next begins, so a cut costs one exchange at most; a sync that stops short says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdfast.engine.replica import Replica
+from holdfast.errors import LinkCut, SessionRefused
+
+from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
+from .links.link import Link
+from .progress import OnProgress, SyncProgress, SyncReport
+from .session import Initiator, Places, Tally
+from .wire import Decoder, encode
+
+RENEWALS_MAX: Final = 2
+"""New incarnations in one sync: one is normal after a restore, more is a peer that cannot be pleased."""
+
+IDLE_EXCHANGES_MAX: Final = 3
+"""Exchanges without progress after which a sync gives up and says so."""
+
+
+@dataclass(slots=True)
+class _Sync:
+    """The running state of one sync."""
+
+    replica: Replica
+    link: Link
+    on_progress: OnProgress | None
+    tally: Tally = field(default_factory=Tally)
+    wants: Places = ()
+    owes: Places = ()
+    whole_vector: bool = False
+    renewals: int = 0
+    idle: int = 0
+
+    async def run(self) -> Initiator:
+        while True:
+            session = await self._exchange()
+            self.add(session)
+            if self._done(session):
+                return session
+            self._carry_over(session)
+
+    async def _exchange(self) -> Initiator:
+        facts = await self.replica.facts(url=self.link.url)
+        session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
+        decoder = Decoder()
+        async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
+            async for chunk in answer:
+                for message in decoder.feed(chunk):
+                    await self._perform(session, session.receive(message))
+                    if session.renewed:
+                        return session
+                    self._report(session)
+        if not decoder.idle or session.peer is None:
+            raise LinkCut("the answer ended early", subject=self.link.url, remedy="Try again: it goes on from there.")
+        return session
+
+    async def _outgoing(self, session: Initiator) -> AsyncIterator[bytes]:
+        queue = session.opening()
+        while queue:
+            effect = queue.pop(0)
+            match effect:
+                case Send(message):
+                    for frame in encode(message):
+                        yield frame
+                    self._report(session)
+                case Read(start, held):
+                    await self.replica.share()
+                    queue[:0] = session.fed(await self.replica.read(start, held))
+                case ReadWhole(places):
+                    await self.replica.share()
+                    queue[:0] = session.fed(await self.replica.read_whole(places))
+                case _:
+                    raise AssertionError(f"an opening has no {effect!r}")
+
+    async def _perform(self, session: Initiator, effects: list[Effect]) -> None:
+        queue = list(effects)
+        while queue:
+            queue[:0] = await self._do(session, queue.pop(0))
+
+    async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
+        match effect:
+            case Apply(batch, actor):
+                return session.applied(batch, await self.replica.apply(batch, actor))
+            case Acknowledge(actor, feed, checkpoint, ticket):
+                await self.replica.acknowledged(actor, feed, checkpoint, ticket)
+            case Meet(peer):
+                await self.replica.meet(peer)
+            case Adopt(space):
+                await self.replica.adopt(space)
+            case Renew(reason):
+                await self._renew(reason)
+            case Fail(error):
+                raise error
+            case _:
+                raise AssertionError(f"an answer asks for no {effect!r}")
+        return []
+
+    async def _renew(self, reason: str) -> None:
+        self.renewals += 1
+        if self.renewals > RENEWALS_MAX:
+            raise SessionRefused(
+                f"the peer asks for a new identity again and again: {reason}",
+                subject=self.link.url,
+                remedy="Look for a second copy of this file that syncs at the same time.",
+            )
+        await self.replica.renew(reason)
+
+    def _done(self, session: Initiator) -> bool:
+        if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:
+            return False
+        may_push = session.peer is None or session.peer.rights == "rw"
+        return session.pulled and (session.pushed or not may_push)
+
+    def _carry_over(self, session: Initiator) -> None:
+        moved = session.tally.sent + session.tally.received
+        self.idle = 0 if moved or session.renewed else self.idle + 1
+        if self.idle > IDLE_EXCHANGES_MAX:
+            raise SessionRefused(
+                "the session makes no progress: the peer never says that all is read",
+                subject=self.link.url,
+                remedy="Check both nodes' status.",
+            )
+        self.wants, self.owes = session.next_wants, session.next_owes
+        self.whole_vector = session.next_whole_vector
+
+    def add(self, session: Initiator) -> None:
+        for name in ("sent", "received", "conflicts"):
+            setattr(self.tally, name, getattr(self.tally, name) + getattr(session.tally, name))
+        self.tally.suspect_ms = max(self.tally.suspect_ms, session.tally.suspect_ms)
+
+    def _report(self, session: Initiator) -> None:
+        if self.on_progress:
+            sent, received = self.tally.sent + session.tally.sent, self.tally.received + session.tally.received
+            self.on_progress(SyncProgress(sent=sent, received=received))
+
+
+async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = None) -> SyncReport:
+    """Sync until both sides have all that the other has.
+
+    Raises:
+        LinkError: The way failed; what was exchanged stays, and the next sync goes on from there.
+        ProtocolError: The peer refused, or sent what it must not.
+        StorageError: The file failed.
+    """
+    started = asyncio.get_running_loop().time()
+    run = _Sync(replica, link, on_progress)
+    session = await run.run()
+    return SyncReport(
+        peer=session.peer.label if session.peer else "",
+        sent=run.tally.sent,
+        received=run.tally.received,
+        conflicts=run.tally.conflicts,
+        bytes_sent=link.bytes_sent,
+        bytes_received=link.bytes_received,
+        round_trips=link.round_trips,
+        seconds=asyncio.get_running_loop().time() - started,
+        completed=session.pushed and session.pulled and not session.holes,
+        blockers=_blockers(session, run),
+    )
+
+
+def _blockers(session: Initiator, run: _Sync) -> tuple[str, ...]:
+    found = []
+    peer, facts = session.peer, session.facts
+    if peer and peer.rights != "rw" and not session.pushed:
+        found.append("the token may only read: local changes stay here")
+    if session.holes:
+        found.append(f"{session.holes} records of the peer cannot be joined: see status")
+    if session.diverged:
+        found.append("both have taken in the same operations and hold different cells: run verify on both")
+    if run.tally.suspect_ms:
+        found.append(f"the peer sent stamps {run.tally.suspect_ms / 1000:.0f} s ahead of this clock: they are kept")
+    if peer and facts.schema and peer.schema and peer.schema != facts.schema:
+        found.append("the peer declares other schemas: unknown fields are kept and passed on")
+    if peer and facts.policy and peer.policy and peer.policy != facts.policy:
+        found.append("the peer reads conflicts by other rules: both keep the same siblings and may show others")
+    return tuple(found)
