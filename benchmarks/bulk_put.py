@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
-
-from holdfast import Engine
+from tempfile import TemporaryDirectory
 
 from . import floor
 from .measure import Turns, in_turns
 from .records import Pairs
+from .replica import put
 from .scenario import Aim, Plan, Result
 
 TITLE = "bulk put"
 AIMS = {"bulk_put": Aim(bound=0.5, at_least=True)}
 RECORDS = 100_000
-COLLECTION = "cities"
 
 
 async def run(plan: Plan) -> Result:
@@ -35,21 +33,12 @@ async def run(plan: Plan) -> Result:
 async def measure(plan: Plan, pairs: Pairs, repetitions: int) -> Turns:
     """Loads the records into fresh files of the floor and of the product, in turns."""
 
-    async def floor_turn(turn: int) -> float:
-        file = plan.directory / f"floor-{len(pairs)}-{turn}.db"
-        seconds = floor.load(file, pairs)
-        file.unlink()
-        return seconds
+    async def floor_turn(_turn: int) -> float:
+        with TemporaryDirectory(dir=plan.directory) as name:
+            return floor.load(Path(name) / "floor.db", pairs)
 
-    async def product_turn(turn: int) -> float:
-        return await put_all(plan.directory / f"product-{len(pairs)}-{turn}.db", pairs)
+    async def product_turn(_turn: int) -> float:
+        with TemporaryDirectory(dir=plan.directory) as name:
+            return await put(Path(name) / "product.db", "default", pairs)
 
     return await in_turns(f"{len(pairs):,} records", floor_turn, product_turn, repetitions)
-
-
-async def put_all(file: Path, pairs: Pairs) -> float:
-    """Seconds that a bulk put into a file takes; it stays with its records."""
-    async with Engine.open(file) as engine:
-        start = perf_counter()
-        await engine[COLLECTION].put_many(pairs)
-        return perf_counter() - start

@@ -17,7 +17,7 @@ from .measure import Turns, in_turns, peak_rss_mb
 from .meter import metered
 from .processes import NodeProcess, node_process
 from .records import Pairs, packed_bytes
-from .replica import fill, meet
+from .replica import meet, put
 from .scenario import Aim, Plan, Result, progress
 
 TITLE = "a fresh replica catches up over loopback"
@@ -79,7 +79,8 @@ async def fill_space(directory: Path, space: Space, pairs: Pairs) -> Path:
     progress(f"filling a hub with {len(pairs):,} records")
     file = directory / f"giver-{space.name}.db"
     with node_process() as giver:
-        await giver.run(fill, file, space.name, pairs, space.hub)
+        await giver.run(put, file, space.name, pairs)
+        await giver.run(meet, file, space.name, space.hub)
     return file
 
 

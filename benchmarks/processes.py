@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
 
-from holdfast import Hub
-
 P = ParamSpec("P")
 T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class NodeProcess:
@@ -44,4 +43,3 @@ def _run(job: Callable[..., Awaitable[T]], args: tuple[object, ...], kwargs: dic
         return await job(*args, **kwargs)
 
     return asyncio.run(main())
-

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from . import catch_up
 from .hub import HubProcess, Space, hub_process
@@ -21,6 +22,8 @@ from .processes import NodeProcess, node_process
 from .records import Pairs
 from .replica import count_conflicts, edit, fingerprint, meet
 from .scenario import Aim, Plan, Result, progress
+
+T = TypeVar("T")
 
 TITLE = "two replicas edit offline and reconnect"
 AIMS = {"against_w2": Aim(bound=0.33, at_least=True)}
@@ -135,7 +138,7 @@ async def _settled(bed: Bed, space: Space, first: Path, second: Path) -> int:
     return _agreed({await process.run(count_conflicts, file, space.name) for process, file in ends})
 
 
-def _agreed[T](found: set[T]) -> T:
+def _agreed(found: set[T]) -> T:
     if len(found) > 1:
         raise RuntimeError(f"what must be equal differs: {found}")
     return found.pop()

@@ -33,11 +33,12 @@ class Meeting:
     peak_rss_mb: float
 
 
-async def fill(file: Path, space: str, pairs: Pairs, hub: Hub) -> None:
-    """Puts records into a file and carries them to a hub."""
+async def put(file: Path, space: str, pairs: Pairs) -> float:
+    """Puts records into a file in bulk; seconds until they are durable."""
     async with Engine.open(file, space=space) as engine:
+        start = perf_counter()
         await engine[COLLECTION].put_many(pairs)
-        await _meet(engine, hub)
+        return perf_counter() - start
 
 
 async def meet(file: Path, space: str, hub: Hub) -> Meeting:
@@ -94,4 +95,3 @@ async def _meet(engine: Engine, hub: Hub) -> Meeting:
         round_trips=report.round_trips,
         peak_rss_mb=peak_rss_mb(),
     )
-

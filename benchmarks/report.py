@@ -60,8 +60,8 @@ def _shown(number: float) -> str:
 
 
 def _rounded(number: float) -> float:
-    """Six significant digits: more would only pretend."""
-    return float(f"{number:.6g}") if isinstance(number, float) else number
+    """Counts as they are; of everything else six significant digits, because more would only pretend."""
+    return int(number) if number == int(number) else float(f"{number:.6g}")
 
 
 def _processor() -> str:

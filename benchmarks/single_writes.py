@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from holdfast import Engine
@@ -17,6 +18,7 @@ from holdfast import Engine
 from . import floor
 from .measure import in_turns
 from .records import Fields, Pairs
+from .replica import COLLECTION
 from .scenario import Aim, Plan, Result
 
 TITLE = "single durable writes"
@@ -26,7 +28,6 @@ AIMS = {
 }
 WRITES = 2_000
 WRITERS = 64
-COLLECTION = "cities"
 
 
 async def run(plan: Plan) -> Result:
@@ -34,11 +35,13 @@ async def run(plan: Plan) -> Result:
     pairs = plan.records(WRITES)
     repetitions = plan.repetitions(quick=3, full=11)
 
-    async def floor_turn(turn: int) -> float:
-        return floor.write_singly(plan.directory / f"floor-{turn}.db", pairs)
+    async def floor_turn(_turn: int) -> float:
+        with TemporaryDirectory(dir=plan.directory) as name:
+            return floor.write_singly(Path(name) / "floor.db", pairs)
 
-    async def product_turn(writers: int, turn: int) -> float:
-        return await _write_singly(plan.directory / f"product-{writers}-{turn}.db", pairs, writers)
+    async def product_turn(writers: int, _turn: int) -> float:
+        with TemporaryDirectory(dir=plan.directory) as name:
+            return await _write_singly(Path(name) / "product.db", pairs, writers)
 
     alone = await in_turns("one writer", floor_turn, partial(product_turn, 1), repetitions)
     crowd = await in_turns(f"{WRITERS} writers", floor_turn, partial(product_turn, WRITERS), repetitions)

@@ -84,8 +84,10 @@ class VersionVector:
         return True
 
     def join(self, other: VersionVector) -> VersionVector:
-        """Return the least vector that dominates both; `self` itself if that is `self`."""
+        """Return the least vector that dominates both; `self` itself if that is `self`, `other` if `self` is empty."""
         mine = self._seqs
+        if not mine:
+            return other
         newer = {actor: seq for actor, seq in other._seqs.items() if mine.get(actor, 0) < seq}
         if not newer:
             return self

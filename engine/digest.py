@@ -8,12 +8,15 @@ changes it in O(1). Sums catch accidents, not adversaries. Source: facts.md, Con
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
-import msgpack
+from holdfast.clocks import Actor
 
 from .cells import Record, Stamp
+from .documents import compose
+from .packing import Packed, lay_out
 
 DIGEST_MASK: Final = (1 << 62) - 1
 
@@ -21,24 +24,32 @@ DIGEST_MASK: Final = (1 << 62) - 1
 def plain_digest(collection: str, key: str, stamp: Stamp, doc: str) -> int:
     """The digest of a record that one write made whole, from its document."""
     (actor, seq), clock, flags = stamp
-    return digest_of(f"{collection}\0{key}\0{actor}{seq}.{clock}.{flags}\0{doc}")
+    return plain_digests([(digest_head(collection, actor), key, seq, clock, flags, doc)])[0]
 
 
-def digest_of(text: str) -> int:
-    """62 bits of a hash over the text."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") & DIGEST_MASK
+def digest_head(collection: str, actor: Actor) -> str:
+    """What the digested text of all records of one collection and author begins with."""
+    return f"{collection}\0{actor}\0"
+
+
+def plain_digests(rows: Iterable[tuple[str, str, int, int, int, str]]) -> list[int]:
+    """The digests of plain records, from rows of (head, key, seq, clock, flags, document)."""
+    hashed, number, mask = blake2b, int.from_bytes, DIGEST_MASK
+    return [
+        number(hashed(f"{head}{key}\0{seq}.{clock}.{flags}\0{doc}".encode(), digest_size=8).digest(), "big") & mask
+        for head, key, seq, clock, flags, doc in rows
+    ]
 
 
 def cells_digest(collection: str, key: str, record: Record) -> int:
-    """The digest of a record of several writes, from its cells in canonical order."""
-    existence = [
-        [*dot, life.stamp.clock, life.stamp.flags, life.alive] for dot, life in sorted(record.existence.items())
-    ]
-    cells = [
-        [name, [[*dot, s.stamp.clock, s.stamp.flags, s.tag, s.value] for dot, s in sorted(cell.items())]]
-        for name, cell in sorted(record.cells.items())
-    ]
-    body = msgpack.packb([collection, key, existence, cells])
+    """The digest of a record of several writes."""
+    texts, packed = lay_out(record)
+    return packed_digest(collection, key, packed, compose(texts))
+
+
+def packed_digest(collection: str, key: str, packed: Packed, singles: str) -> int:
+    """The digest of packed cells whose actors are names, with the document of their single registers."""
+    body = f"{collection}\0{key}\0{singles}\0".encode() + packed.encoded()
     return int.from_bytes(blake2b(body, digest_size=8).digest(), "big") & DIGEST_MASK
 
 

@@ -22,7 +22,14 @@ DEPTH_MAX: Final = 64
 INTEGER_MAX: Final = 2**63 - 1
 
 _FLAT: Final = frozenset({str, int, float, bool, type(None)})
-_scan: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
+_TEXT: Final = frozenset({str})
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_scan: Any = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
 _scan_text: Any = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
@@ -71,10 +78,10 @@ def encode_document(fields: object, subject: str) -> str:
     """
     if type(fields) is not dict:
         raise InvalidValue(f"a record must be a dict, not {type(fields).__name__}", subject=subject, remedy="Pass one.")
-    if not (set(map(type, fields)) <= {str} and set(map(type, fields.values())) <= _FLAT and _flat_fits(fields)):
+    if not _flat(fields):
         _check(fields, subject, 1)
     text = encode(fields)
-    if len(text) * 4 > RECORD_BYTES_MAX or not text.isascii():
+    if not text.isascii() or len(text) > RECORD_BYTES_MAX:
         _check_size(text, subject)
     return text
 
@@ -148,6 +155,18 @@ def check_document(doc: str) -> None:
             f"a document is not a JSON object: {error}", subject=doc[:40], remedy="Mend it at its author."
         ) from error
     _check(value, doc[:40], 1)
+    _utf8(encode(value), doc[:40], InvalidValue)
+
+
+def check_text(text: str) -> None:
+    """Check the JSON text of one value from a peer.
+
+    Raises:
+        ValueError: It is no JSON, too deep, or holds a lone surrogate.
+    """
+    if nesting(text) > DEPTH_MAX:
+        raise ValueError("nested too deep")
+    encode(decode(text)).encode()
 
 
 def nesting(text: str) -> int:
@@ -164,13 +183,18 @@ def nesting(text: str) -> int:
     return deepest
 
 
-def _flat_fits(fields: dict[str, object]) -> bool:
-    for value in fields.values():
-        if type(value) is int and not -INTEGER_MAX - 1 <= value <= INTEGER_MAX:
-            return False
-        if type(value) is float and not isfinite(value):
-            return False
-    return True
+def _fits(number: int) -> bool:
+    return -INTEGER_MAX - 1 <= number <= INTEGER_MAX
+
+
+def _flat(fields: dict[str, object]) -> bool:
+    """Whether a record is surely legal: text keys, no nesting, numbers in range. A loop here costs more than C code."""
+    kinds = {*map(type, fields.values())}
+    if not (kinds <= _FLAT and {*map(type, fields)} <= _TEXT):
+        return False
+    if int in kinds and not all(_fits(value) for value in fields.values() if type(value) is int):
+        return False
+    return float not in kinds or all(isfinite(value) for value in fields.values() if type(value) is float)
 
 
 def _check(value: object, subject: str, depth: int) -> None:
@@ -178,7 +202,7 @@ def _check(value: object, subject: str, depth: int) -> None:
     if kind is dict or kind is list:
         _check_container(value, subject, depth)  # type: ignore[arg-type]  # the branch says so
     elif kind is int:
-        if not -INTEGER_MAX - 1 <= value <= INTEGER_MAX:  # type: ignore[operator]  # the branch says so
+        if not _fits(value):  # type: ignore[arg-type]  # the branch says so
             raise InvalidValue("an integer is beyond 64 bits", subject=subject, remedy="Store it as text.")
     elif kind is float:
         if not isfinite(value):  # type: ignore[arg-type]  # the branch says so

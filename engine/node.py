@@ -27,6 +27,7 @@ from .seams import Seams
 from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
 from .storage import reading
 from .storage.connection import Durability, StorageThread
+from .storage.declare import declared_schemas
 from .storage.migrations import format_of
 from .storage.reading import Change
 from .storage.store import Tx
@@ -73,10 +74,11 @@ class Opened(Generic[N]):
 class Node:
     """One replica of a space in a local file. Made by `open`; use it as an async context manager."""
 
-    def __init__(self, path: Path, schemas: Sequence[Schema], seams: Seams) -> None:
+    def __init__(self, path: Path, schemas: Sequence[Schema] | None, seams: Seams) -> None:
         self.path = path
         self.seams = seams
-        self.schemas = {schema.name: schema for schema in schemas}
+        self.schemas = {schema.name: schema for schema in schemas or ()}
+        self._keeps_schemas = schemas is None
         self.readers = Readers(path)
         self.label = ""
         self.space = ""
@@ -95,7 +97,7 @@ class Node:
         *,
         space: str | None = None,
         name: str = "",
-        schemas: Sequence[Schema] = (),
+        schemas: Sequence[Schema] | None = (),
         durability: Durability = "full",
         witness: Witness | None = None,
         read_only: bool = False,
@@ -107,7 +109,7 @@ class Node:
             path: The database file; `-lock` and `-witness` files stand beside it.
             space: Name of the space; a file holds one, "default" if a new file names none.
             name: Human name of the node; the file's stem if a new file names none.
-            schemas: Declared collections; others work too.
+            schemas: Declared collections; others work too. None keeps what the file's application declared last.
             durability: "full" survives a power cut; "normal" survives a crash of the process only.
             witness: What stands outside the file to recognise copies; by default a side file.
             read_only: Only read, beside a process that writes.
@@ -132,6 +134,8 @@ class Node:
                     check_name(opening.space, "space")
                 await self._open_writer(opening, witness)
             self.label, self.space = await self.readers.run(_names)
+            if self._keeps_schemas:
+                self.schemas = {schema.name: schema for schema in await self.readers.run(declared_schemas)}
         except BaseException:
             await self.close()
             raise

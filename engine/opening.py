@@ -18,7 +18,7 @@ from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Durability, StorageThread, open_writer
-from .storage.declare import declare
+from .storage.declare import declare, keep_declared
 from .storage.migrations import format_of, migrate
 from .storage.store import Store, Tx
 from .witness import Witness, doubt
@@ -33,7 +33,7 @@ class Opening:
     path: Path
     space: str | None
     label: str
-    schemas: Sequence[Schema]
+    schemas: Sequence[Schema] | None
     durability: Durability
     seams: Seams
 
@@ -80,7 +80,10 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             begin_incarnation(tx, _label(tx, opening))
         if opening.label and opening.label != _label(tx, opening):
             _relabel(tx, opening.label)
-        declare(tx, opening.schemas)
+        if opening.schemas is None:
+            keep_declared(tx)
+        else:
+            declare(tx, opening.schemas)
         actor, seq = tx.actor, tx.seq
     witness.note(actor, seq)
     return store, reason

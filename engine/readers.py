@@ -1,6 +1,7 @@
 """Query-only connections, opened when first needed and handed out one reader at a time.
 
-Invariant: a read sees one committed state and never blocks the writer; at most `READERS_MAX` connections exist.
+Invariant: a read sees one committed state and never blocks the writer; at most `READERS_MAX` connections exist, and
+none after `close`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from holdfast.errors import EngineClosed
 
 from .storage.connection import StorageThread, open_reader
 
@@ -27,11 +30,12 @@ class Readers:
         self._slots = asyncio.Semaphore(READERS_MAX)
         self._idle: list[StorageThread] = []
         self._all: list[StorageThread] = []
+        self._closed = False
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `function(connection, ...)` on a reader's thread and give its result."""
+        """Run `function(connection, ...)` on a reader's thread and give its result; raises EngineClosed after `close`."""
         await self._slots.acquire()
         try:
             thread = self._idle.pop() if self._idle else await self._open()
@@ -45,6 +49,7 @@ class Readers:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._closed = True
         threads, self._all, self._idle = self._all, [], []
         for thread in threads:
             await thread.close()
@@ -54,6 +59,8 @@ class Readers:
         self._slots.release()
 
     async def _open(self) -> StorageThread:
+        if self._closed:
+            raise EngineClosed("the engine is closed", subject=str(self._path), remedy="Open it again.")
         thread = await open_reader(self._path)
         self._all.append(thread)
         return thread

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
+from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import InvalidValue
 
-from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
-from ..digest import digest_of
-from ..documents import check_document, looks_safe, split
 from ..join import ValueLeftOutError, join
-from ..packing import UnreadableCellsError, unpack
-from .bulk import INSERT_PLAIN
+from ..packing import UnreadableCellsError
+from .arrival import Arrival, arrivals
+from .follow import Verdict, follow
+from .fresh import insert_fresh, unseen_rows
 from .holes import fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint
-from .rows import Records, Row, Stored
+from .rows import Ready, Records, Stored
 from .store import Tx
 
 
@@ -54,9 +53,18 @@ class Applied:
     lsn: int | None
 
 
-def apply_batch(tx: Tx, batch: FeedBatch, peer: Peer) -> Applied:
-    """Apply one batch of `peer`'s feed."""
-    return _Merge(tx, batch, peer).run()
+def apply_batch(tx: Tx, batch: FeedBatch, peer: Peer, *, follows: bool = True) -> Applied:
+    """Apply one batch of `peer`'s feed.
+
+    Args:
+        tx: The transaction to apply it in.
+        batch: The batch.
+        peer: Whose feed it is, as stored.
+        follows: Whether every earlier batch of its session moved the checkpoint. After one that did not, another
+            session may have brought the checkpoint to where this batch starts, with a later reading of the feed in
+            which a record has moved on; this batch's vector would claim that record, which never came.
+    """
+    return _Merge(tx, batch, peer, follows).run()
 
 
 @dataclass(slots=True)
@@ -64,12 +72,11 @@ class _Merge:
     tx: Tx
     batch: FeedBatch
     peer: Peer
+    follows: bool
     ours: VersionVector = EMPTY
     records: Records = field(init=False)
     journal: Journal = field(init=False)
-    numbers: list[int] = field(default_factory=list)
-    table: dict[int, Actor] = field(default_factory=dict)
-    touched: list[tuple[Stored, VersionVector]] = field(default_factory=list)
+    taken: list[tuple[Stored, Arrival]] = field(default_factory=list)
     lacking: list[tuple[str, str]] = field(default_factory=list)
     clocks: list[int] = field(default_factory=list)
     changed: int = 0
@@ -80,12 +87,12 @@ class _Merge:
         self.ours = tx.vector
         self.journal = Journal(tx)
         self.records = Records(tx, self.journal)
-        self.numbers = [tx.names.number(*pair) for pair in zip(delta.actors, delta.labels, strict=True)]
-        self.table = dict(enumerate(delta.actors))
+        for actor, label in zip(delta.actors, delta.labels, strict=True):
+            tx.names.number(actor, label)
         self.had_holes = holes_of(tx, batch.feed) > 0
-        at_start = self.peer.checkpoint_in(batch.feed) == batch.start
+        at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start
         fresh, rest = self._insert_fresh(hopeful=at_start and batch.drained and not self.had_holes)
-        self._merge_rest(rest)
+        self._merge(arrivals(batch, rest))
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
@@ -97,7 +104,6 @@ class _Merge:
         suspect_ms = tx.observe([*delta.clock, *self.clocks])
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
-        lsn = tx.next_lsn() if fresh or self.changed else None
         return Applied(
             checkpoint=batch.end if moved else self.peer.checkpoint_in(batch.feed),
             moved=moved,
@@ -109,11 +115,12 @@ class _Merge:
             need_whole=tuple(self.lacking),
             holes=holes,
             suspect_ms=suspect_ms,
-            lsn=lsn,
+            lsn=tx.next_lsn() if fresh or self.changed else None,
         )
 
     @property
     def lsn(self) -> int:
+        """What the batch's changes are to have; taken only if there are any."""
         return int(self.tx.lsn) + 1
 
     def _insert_fresh(self, *, hopeful: bool) -> tuple[int, list[int]]:
@@ -121,45 +128,16 @@ class _Merge:
 
         Hopeful: the batch will complete, so that records need no extra context (`_mark_fresh` mends a false hope).
         """
-        delta, tx = self.batch.delta, self.tx
-        have = [self.ours.seq(actor) for actor in delta.actors]
-        new = [
-            at
-            for at, (actor, seq, doc) in enumerate(zip(delta.actor, delta.seq, delta.doc, strict=True))
-            if actor >= 0 and seq > have[actor] and at not in delta.extra and looks_safe(doc)
-        ]
+        delta = self.batch.delta
+        new = unseen_rows(delta, self.ours)
         if not new:
-            return 0, list(range(len(delta)))
-        extra = None if hopeful else self._base_extra()
-        prefixes = [f"{name}\0" for name in delta.collections]
-        collections = [tx.names.collection(name) for name in delta.collections]
-        first, lsn, numbers, actors = tx.next_record(len(new)), self.lsn, self.numbers, delta.actors
-        columns = (delta.collection, delta.key, delta.actor, delta.seq, delta.clock, delta.flags, delta.doc)
-        picked = (
-            zip(*columns, strict=True)
-            if len(new) == len(delta)
-            else zip(*([c[at] for at in new] for c in columns), strict=True)
-        )
-        rows = [
-            (
-                record, collections[c], key, lsn, numbers[a], seq, clock, flags,
-                digest_of(f"{prefixes[c]}{key}\0{actors[a]}{seq}.{clock}.{flags}\0{doc}"), extra, doc,
-            )
-            for record, (c, key, a, seq, clock, flags, doc) in enumerate(picked, first)
-        ]  # fmt: skip
-        inserted = tx.connection.executemany(INSERT_PLAIN, rows).rowcount
-        self.journal.note_fresh(Kind.MERGE, lsn)
-        if inserted == len(new):
-            tx.change_digest(sum(row[8] for row in rows))
-            fresh = set(new)
-        else:
-            ids = {at for (at,) in tx.connection.execute("SELECT id FROM record WHERE lsn = ?", (lsn,))}
-            tx.change_digest(sum(row[8] for row in rows if row[0] in ids))
-            fresh = {at for record, at in enumerate(new, first) if record in ids}
+            return 0, [*range(len(delta))]
+        fresh = insert_fresh(self.tx, delta, new, self.lsn, None if hopeful else self._base_extra())
+        self.journal.note_fresh(Kind.MERGE, self.lsn)
         if self.had_holes:
-            for at in fresh:
-                fill_hole(tx, self.batch.feed, self._place(at), self._their_context(at))
-        return inserted, [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
+            for arrival in arrivals(self.batch, sorted(fresh)):
+                fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
+        return len(fresh), [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
 
     def _base_extra(self) -> int | None:
         vector = self.batch.vector
@@ -170,90 +148,47 @@ class _Merge:
         if extra is not None:
             self.tx.connection.execute("UPDATE record SET extra = ? WHERE lsn = ? AND extra IS NULL", (extra, self.lsn))
 
-    def _merge_rest(self, rest: list[int]) -> None:
-        delta = self.batch.delta
-        for number, name in enumerate(delta.collections):
-            self.records.load(name, [delta.key[at] for at in rest if delta.collection[at] == number])
-        for at in rest:
-            place = self._place(at)
+    def _merge(self, came: list[Arrival]) -> None:
+        for name in self.batch.delta.collections:
+            self.records.load(name, [arrival.key for arrival in came if arrival.collection == name])
+        for arrival in came:
             try:
-                self._merge_row(at, self.records.at(*place))
+                self._merge_one(arrival, self.records.at(*arrival.place))
             except ValueLeftOutError:
-                self.lacking.append(place)
-                continue
+                self.lacking.append(arrival.place)
             except (UnreadableCellsError, InvalidValue) as error:
-                note_hole(self.tx, self.batch.feed, place, self._their_context(at), str(error))
-                continue
-            if self.had_holes:
-                fill_hole(self.tx, self.batch.feed, place, self._their_context(at))
+                note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
+            else:
+                if self.had_holes:
+                    fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
 
-    def _place(self, at: int) -> tuple[str, str]:
-        delta = self.batch.delta
-        return delta.collections[delta.collection[at]], delta.key[at]
+    def _merge_one(self, arrival: Arrival, stored: Stored) -> None:
+        ours_have = self.ours.join(stored.extra)
+        verdict = follow(self.tx, arrival, stored.row, ours_have) if stored.row else Verdict.UNSURE
+        if isinstance(verdict, Ready):
+            self.records.replace(stored, verdict, self.lsn)
+            self.clocks.append(verdict.values.clock)  # its author's clock exceeded those of what it had seen
+            self.changed += 1
+            if arrival.cells:
+                self.clocks += decode(arrival.cells).stamps[2::4]
+        elif verdict is Verdict.UNSURE:
+            self._join(arrival, stored, ours_have)
+        # Only now: a record that was not joined has taken in nothing.
+        self.taken.append((stored, arrival))
 
-    def _their_context(self, at: int) -> VersionVector:
-        delta = self.batch.delta
-        vector = self.batch.vector
-        return vector.join(delta.contexts[delta.extra[at]]) if at in delta.extra else vector
-
-    def _merge_row(self, at: int, stored: Stored) -> None:
-        delta, batch = self.batch.delta, self.batch
-        extra = delta.contexts[delta.extra[at]] if at in delta.extra else EMPTY
-        theirs_have, ours_have = batch.vector.join(extra), self.ours.join(stored.extra)
-        stamp = self._plain_stamp(at)
-        row = stored.row
-        if stamp is not None and row is not None and stored.after is None and row.cells is None:
-            verdict = _compare_plain(row, row.plain(self.tx.names), stamp, delta.doc[at], ours_have, theirs_have)
-            if verdict is False:
-                self.touched.append((stored, extra))
-                return
-        theirs = self._their_record(at, stamp)
-        mine = self.records.current(stored)
-        joined = join(mine, ours_have, theirs, theirs_have)
-        self.touched.append((stored, extra))  # not before: a record that was not joined has taken in nothing
+    def _join(self, arrival: Arrival, stored: Stored, ours_have: VersionVector) -> None:
+        theirs, mine = arrival.record(), self.records.current(stored)
+        joined = join(mine, ours_have, theirs, arrival.context)
+        self.clocks += [stamp.clock for stamp in theirs.stamps()]
         if joined.existence and (joined.existence != mine.existence or joined.cells != mine.cells):
             self.records.change(stored, joined, self.lsn, merged=True)
             self.changed += 1
 
-    def _plain_stamp(self, at: int) -> Stamp | None:
-        delta = self.batch.delta
-        if delta.actor[at] < 0:
-            return None
-        dot = Dot(delta.actors[delta.actor[at]], delta.seq[at])
-        return Stamp(dot, Timestamp(delta.clock[at]), delta.flags[at])
-
-    def _their_record(self, at: int, stamp: Stamp | None) -> Record:
-        delta = self.batch.delta
-        if not looks_safe(delta.doc[at]):
-            check_document(delta.doc[at])
-        try:
-            values = split(delta.doc[at])
-        except (ValueError, RecursionError) as error:
-            raise UnreadableCellsError(f"a document is no JSON object: {error}") from error
-        if stamp is not None:
-            return plain_record(stamp, values)
-        record = unpack(values, delta.cells[at], self.table)
-        self.clocks.extend(stamp.clock for stamp in record.stamps())
-        return record
-
     def _flush(self, *, completed: bool) -> int:
         base = EMPTY if completed else self.batch.vector
-        for stored, extra in self.touched:
+        for stored, arrival in self.taken:
             if stored.number:
-                self.records.carry(stored, stored.extra.join(extra).join(base))
+                self.records.carry(stored, stored.extra.join(arrival.extra).join(base))
         conflicts = self.records.flush()
         self.journal.flush()
         return conflicts
-
-
-def _compare_plain(
-    row: Row, mine: Stamp | None, theirs: Stamp, doc: str, ours_have: VersionVector, theirs_have: VersionVector
-) -> bool | None:
-    """Whether their plain record changes ours: False if surely not, None if the join must tell."""
-    if mine is None:
-        return None
-    if mine.dot == theirs.dot:
-        return False if row.doc == doc else None
-    if ours_have.covers(theirs.dot) and not theirs_have.covers(mine.dot):
-        return False
-    return None

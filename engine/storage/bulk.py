@@ -6,11 +6,12 @@ Knows nothing of callers. Invariant: the outcome is that of putting the records 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from holdfast.clocks import Dot
 
 from ..cells import BIRTH, Stamp
-from ..digest import plain_digest
+from ..digest import digest_head, plain_digests
 from ..documents import split
 from ..edits import Put, edited
 from .journal import Journal, Kind, superseded
@@ -29,15 +30,24 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     first = tx.seq + 1
     tx.seq += count
     seqs = range(first, first + count)
-    stamps = [Stamp(Dot(tx.actor, seq), clock, BIRTH) for seq in seqs]
-    digests = [plain_digest(collection, key, stamp, doc) for key, stamp, doc in zip(keys, stamps, docs, strict=True)]
+    head = digest_head(collection, tx.actor)
+    digests = plain_digests(zip(repeat(head), keys, seqs, repeat(clock), repeat(BIRTH), docs))
     number, record = tx.names.collection(collection), tx.next_record(count)
     inserted = tx.connection.executemany(
         INSERT_PLAIN,
-        [
-            (at, number, key, lsn, tx.own, seq, clock, BIRTH, digest, None, doc)
-            for at, key, seq, digest, doc in zip(range(record, record + count), keys, seqs, digests, docs, strict=True)
-        ],
+        zip(
+            range(record, record + count),
+            repeat(number),
+            keys,
+            repeat(lsn),
+            repeat(tx.own),
+            seqs,
+            repeat(clock),
+            repeat(BIRTH),
+            digests,
+            repeat(None),
+            docs,
+        ),
     ).rowcount
     journal = Journal(tx)
     journal.note_fresh(Kind.PUT, lsn)
@@ -52,7 +62,7 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     for at in again:
         stored = records.at(collection, keys[at])
         before = records.current(stored)
-        stamp = Stamp(stamps[at].dot, clock, 0)
+        stamp = Stamp(Dot(tx.actor, first + at), clock, 0)
         records.change(stored, edited(before, Put(split(docs[at])), stamp), lsn)
         journal.note(Kind.PUT, lsn, stored.number, stamp, old=superseded(before, None))
     records.flush()

@@ -7,8 +7,10 @@ was made with the rules that are in force.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 
+from ..declared import declaration, has_absent_rules, schema_from
 from ..schema import Schema, policies_fingerprint
 from .query import index_name, index_sql
 from .reproject import reproject
@@ -25,13 +27,32 @@ def declare(tx: Tx, schemas: Sequence[Schema]) -> int:
     if found == rules:
         return 0
     tx.connection.execute("UPDATE node SET policy = ?", (rules,))
+    declared = json.dumps([schema.name for schema in schemas])
+    tx.connection.execute(
+        "UPDATE collection SET schema = NULL WHERE name NOT IN (SELECT value FROM json_each(?))", (declared,)
+    )
     names = [name for (name,) in tx.connection.execute("SELECT name FROM collection ORDER BY id").fetchall()]
     return reproject(tx, names)
 
 
+def declared_schemas(connection: sqlite3.Connection) -> list[Schema]:
+    """The schemas that were declared last, a rule whose code is not here as `Absent`."""
+    rows = connection.execute("SELECT name, schema FROM collection WHERE schema IS NOT NULL ORDER BY id").fetchall()
+    return [schema_from(name, text) for name, text in rows]
+
+
+def keep_declared(tx: Tx) -> None:
+    """Keep the schemas in force that were declared last, for a program that declares none itself."""
+    policies = {schema.name: schema.policy for schema in declared_schemas(tx.connection)}
+    tx.store.policies.update(policies)
+    if any(has_absent_rules(policy) for policy in policies.values()):
+        # What is written now is projected without those rules: whoever has them must project anew.
+        tx.connection.execute("UPDATE node SET policy = x''")
+
+
 def _declare_one(tx: Tx, schema: Schema) -> None:
     number = tx.names.collection(schema.name)
-    text = json.dumps({"version": schema.version, "columns": schema.columns, "indexes": schema.index_fields})
+    text = declaration(schema)
     (found,) = tx.connection.execute("SELECT schema FROM collection WHERE id = ?", (number,)).fetchone()
     if found == text:
         return

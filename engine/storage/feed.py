@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.clocks import EMPTY, Actor, Dot, VersionVector
 
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
-from ..documents import compose, split
-from ..packing import pack, unpack
+from ..documents import compose
+from ..packing import decode, forward
 from .store import vector_of
 
 _BEHIND: Final = """
@@ -149,11 +149,17 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
     used: dict[Actor, int] = {}
     for row in rows:
         if row.cells is not None:
-            record = unpack(split(row.doc), row.cells, actors)
-            if held.covers_all(record.frontier):
+            lists = decode(row.cells)
+            dots = lists.dots()
+            if row.node is None and held.covers_all(
+                Dot(actors[n], s) for n, s in (dots[e >> 1] for e in lists.existence)
+            ):
                 continue
-            values, cells = pack(record, lambda actor: used.setdefault(actor, len(used)), held if omit else None)
-            packed[len(kept)] = (compose(values), cells)
+            values, cells = forward(row.doc, lists, actors, held if omit else EMPTY)
+            packed[len(kept)] = (
+                compose(values),
+                cells.renamed(lambda actor: used.setdefault(actor, len(used))).encoded(),
+            )
         kept.append(row)
     index = {n: used.setdefault(actors[n], len(used)) for n in {r.node for r in kept if r.cells is None} if n}
     collections = _names(connection, {row.collection for row in kept})

@@ -53,6 +53,10 @@ class Journal:
             (lsn, record, int(kind), node, stamp.dot.seq, stamp.clock, context, author or None, note or None, old)
         )
 
+    def note_merge(self, lsn: int, record: int, stamp: tuple[int | None, int | None, int], old: str | None) -> None:
+        """Note a record that a merge changed, by the numbers of its latest stamp: (node, seq, clock)."""
+        self._rows.append((lsn, record, int(Kind.MERGE), *stamp, None, None, None, old))
+
     def note_fresh(self, kind: Kind, lsn: int) -> None:
         """Note every record that the transaction has inserted with this lsn so far."""
         context = self.context() if kind != Kind.MERGE else None

@@ -22,12 +22,14 @@ class Names(Mapping[int, Actor]):
         self._collections: dict[str, int] = {}
         self._collection_names: dict[int, str] = {}
         self._unsettled: dict[int, VersionVector] | None = None
+        self._last_extra: tuple[VersionVector | None, int] = (None, 0)
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
         for cache in (self._numbers, self._actors, self._collections, self._collection_names):
             cache.clear()
         self._unsettled = None
+        self._last_extra = (None, 0)
 
     def number(self, actor: Actor, label: str = "") -> int:
         """The number of an identity, given one if it is new; a label that was unknown is noted."""
@@ -88,8 +90,11 @@ class Names(Mapping[int, Actor]):
 
     def extra(self, vector: VersionVector) -> int:
         """The number of an extra context that the node's vector does not cover."""
-        number = self._intern(vector, settled=0)
-        self.unsettled()[number] = vector
+        last, number = self._last_extra
+        if last is not vector:  # the records of one batch share one value
+            number = self._intern(vector, settled=0)
+            self.unsettled()[number] = vector
+            self._last_extra = vector, number
         return number
 
     def vector(self, vector: VersionVector) -> int:
@@ -106,6 +111,7 @@ class Names(Mapping[int, Actor]):
         done = [number for number, vector in self.unsettled().items() if covering.dominates(vector)]
         if done:
             self._connection.executemany("UPDATE context SET settled = 1 WHERE id = ?", [(n,) for n in done])
+            self._last_extra = (None, 0)
             for number in done:
                 del self.unsettled()[number]
 

@@ -17,6 +17,8 @@ _STARTS_WITHOUT_WHERE: Final = re.compile(r"\s*(ORDER\s+BY|LIMIT|GROUP\s+BY|$)",
 _ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _READ: Final = sqlite3.SQLITE_READ
 _FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "writefile", "readfile", "edit", "fts3_tokenizer"})
+_TABLE_FUNCTIONS: Final = frozenset({"json_each", "json_tree"})
+"""They read nothing but their arguments."""
 
 Parameter = str | int | float | bytes | None
 
@@ -70,12 +72,14 @@ def _run(
     if found is None:
         return []
     view = _view(connection, found[0], columns)
+    if view in condition:  # SQLite would name a table expression of that name to the authorizer as it names the view
+        raise _refused(collection, condition, f"{view} is a reserved name")
     rest = condition if _STARTS_WITHOUT_WHERE.match(condition) else f"WHERE {condition}"
 
     def authorize(action: int, table: str | None, _column: str | None, _db: str | None, source: str | None) -> int:
         if action in _ALLOWED and table not in _FORBIDDEN_FUNCTIONS and _column not in _FORBIDDEN_FUNCTIONS:
             return sqlite3.SQLITE_OK
-        inside = action == _READ and view in (table, source)
+        inside = action == _READ and (view in (table, source) or table in _TABLE_FUNCTIONS)
         return sqlite3.SQLITE_OK if inside else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(authorize)
@@ -85,13 +89,17 @@ def _run(
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB):
             raise
-        raise InvalidQuery(
-            f"the condition is refused: {error}",
-            subject=f"{collection}: {condition[:80]}",
-            remedy="Write a SQL condition over key, doc and declared fields, with ? for values.",
-        ) from error
+        raise _refused(collection, condition, str(error)) from error
     finally:
         connection.set_authorizer(None)
+
+
+def _refused(collection: str, condition: str, reason: str) -> InvalidQuery:
+    return InvalidQuery(
+        f"the condition is refused: {reason}",
+        subject=f"{collection}: {condition[:80]}",
+        remedy="Write a SQL condition over key, doc and declared fields, with ? for values.",
+    )
 
 
 def _view(connection: sqlite3.Connection, number: int, columns: Sequence[str]) -> str:

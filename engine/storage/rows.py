@@ -15,9 +15,9 @@ from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
-from ..digest import cells_digest, plain_digest
+from ..digest import packed_digest, plain_digest
 from ..documents import compose, split
-from ..packing import pack, unpack
+from ..packing import lay_out, unpack
 from ..projection import Projection, project
 from .inbox import note_conflicts
 from .journal import Journal, Kind, replaced
@@ -68,6 +68,26 @@ class Row(NamedTuple):
         return plain_record(stamp, split(self.doc))
 
 
+class RowValues(NamedTuple):
+    """The columns of a record's row that follow from its cells."""
+
+    live: int
+    node: int | None
+    seq: int | None
+    clock: int
+    flags: int
+    digest: int
+    cells: bytes | None
+    doc: str
+
+
+class Ready(NamedTuple):
+    """A row that a merge has made without looking inside, and the values it replaced (JSON)."""
+
+    values: RowValues
+    old: str | None
+
+
 @dataclass(slots=True)
 class Stored:
     """A record within a transaction: as it was stored, and as it is to be stored.
@@ -80,6 +100,7 @@ class Stored:
         touched: The lsn of its last change; None while only `extra` changed.
         read: Whether `before` was read from the row.
         merged: Whether the change came from a peer, so that flushing logs it.
+        ready: The row as it is to be stored, where it is known without a `Record`.
     """
 
     collection: str
@@ -92,6 +113,7 @@ class Stored:
     touched: int | None = None
     read: bool = False
     merged: bool = False
+    ready: Ready | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +165,12 @@ class Records:
         stored.after, stored.touched = after, lsn
         self._changed[stored.collection, stored.key] = stored
 
+    def replace(self, stored: Stored, ready: Ready, lsn: int) -> None:
+        """Let the record, free of conflicts before and after, have this row."""
+        assert stored.row is not None, "only a record that exists has a successor"
+        stored.ready, stored.touched = ready, lsn
+        self._changed[stored.collection, stored.key] = stored
+
     def carry(self, stored: Stored, extra: VersionVector) -> None:
         """Let the record carry this extra context."""
         if extra != stored.extra:
@@ -152,9 +180,17 @@ class Records:
     def flush(self) -> int:
         """Write what changed; gives the number of conflicts that are new."""
         inserts, updates, extras = [], [], []
+        have = self.tx.vector
         opened = change = 0
         for stored in self._changed.values():
-            extra = self._extra_number(stored.extra)
+            extra = self._extra_number(stored.extra, have)
+            if stored.ready is not None and stored.row is not None:
+                values, lsn = stored.ready.values, stored.touched or 0
+                node, seq, clock = values.node, values.seq, values.clock
+                self.journal.note_merge(lsn, stored.number, (node, seq, clock), stored.ready.old)
+                change += values.digest - stored.row.digest
+                updates.append((lsn, *values[:6], 0, extra, values.cells, values.doc, stored.number))
+                continue
             if stored.after is None:
                 if stored.row is not None:
                     extras.append((extra, stored.row.id))
@@ -189,8 +225,8 @@ class Records:
         self._changed.clear()
         return opened
 
-    def _extra_number(self, extra: VersionVector) -> int | None:
-        if not extra or self.tx.vector.dominates(extra):
+    def _extra_number(self, extra: VersionVector, have: VersionVector) -> int | None:
+        if not extra or have.dominates(extra):
             return None
         return self.tx.names.extra(extra)
 
@@ -206,19 +242,6 @@ class Records:
             self.tx.connection.execute("DELETE FROM quarantine WHERE record = ?", (stored.number,))
 
 
-class RowValues(NamedTuple):
-    """The columns of a record's row that follow from its cells."""
-
-    live: int
-    node: int | None
-    seq: int | None
-    clock: int
-    flags: int
-    digest: int
-    cells: bytes | None
-    doc: str
-
-
 def row_values(
     collection: str, key: str, record: Record, policy: Policy, number: Callable[[Actor], int]
 ) -> tuple[RowValues, Projection | None]:
@@ -229,8 +252,8 @@ def row_values(
         digest = plain_digest(collection, key, stamp, doc)
         return RowValues(1, number(stamp.dot.actor), stamp.dot.seq, stamp.clock, stamp.flags, digest, None, doc), None
     projection = project(collection, key, record, policy)
-    _, packed = pack(record, number)
-    digest = cells_digest(collection, key, record)
+    singles, packed = lay_out(record)
+    digest = packed_digest(collection, key, packed, compose(singles))
     latest = latest_stamp(record)
     alone = len(record.existence) == 1
     values = RowValues(
@@ -240,7 +263,7 @@ def row_values(
         latest.clock,
         latest.flags,
         digest,
-        packed,
+        packed.renamed(number).encoded(),
         projection.doc,
     )
     return values, projection

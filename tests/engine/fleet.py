@@ -11,56 +11,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from holdfast.clocks import EMPTY, Dot, VersionVector
-from holdfast.engine.delta import FeedBatch
-from holdfast.engine.documents import compose, split
-from holdfast.engine.edits import Delete, Edit, Put, Update
-from holdfast.engine.packing import pack, unpack
+from holdfast.clocks import EMPTY, Dot, Timestamp
+from holdfast.engine.edits import Delete, Put
 from holdfast.engine.storage.apply import Applied, apply_batch
 from holdfast.engine.storage.bulk import put_many
 from holdfast.engine.storage.feed import read_batch, read_keys
 from holdfast.engine.storage.holes import hole_keys
 from holdfast.engine.storage.write import Receipt, Write, write_all
-from holdfast.engine.versions import Version, version_of
+from holdfast.engine.versions import NO_RECORD, Version, version_of
 from holdfast.errors import NoSuchRecord, VersionMismatch
 
+from .habits import FIELDS, any_write, values, write_typed
 from .invariants import check_agreement, check_log, check_member
 from .member import DAY_MS, Member, Wall, new_member
-from .oracle import Known, Operation, Oracle, Place
+from .oracle import Operation, Oracle, Place
+from .post import Letter, Session, check_feed, shortened, spoiled
 
-FIELDS = "abc"
 PLACES: tuple[Place, ...] = (("tasks", "x"), ("tasks", "y"), ("sites", "x"), ("tasks", "z"))
-GARBAGE = b"\xc1"
 HEALING_ROUNDS = 3
 STATS: Counter[str] = Counter()
-
-
-@dataclass(slots=True)
-class Session:
-    """One inbound session: how far it has read, what the reader held when it began, and what is under way."""
-
-    reader: Member
-    source: Member
-    at: int
-    held: VersionVector
-    records_max: int
-    over: bool = False
-    waiting: Letter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A batch under way, with what its sender knew when it was read."""
-
-    session: Session
-    batch: FeedBatch
-    sent: Known
-    spoiled: Place | None = None
-
-    @property
-    def places(self) -> list[Place]:
-        delta = self.batch.delta
-        return [(delta.collections[c], key) for c, key in zip(delta.collection, delta.key, strict=True)]
 
 
 class FleetError(AssertionError):
@@ -137,51 +106,47 @@ class Fleet:
             self.decide(member)
         elif dice < 0.30:
             self.compare_and_set(member, place)
+        elif dice < 0.33:
+            self.write_typed(member, place)
         else:
-            self.commit(member, [self.any_write(place)])
+            self.commit(member, [any_write(self.rng, place)])
 
-    def any_write(self, place: Place) -> Write:
-        """A put, update, removal or delete, as an application would make it."""
-        return Write(collection=place[0], key=place[1], edit=self.any_edit(), upsert=self.rng.random() < 0.15)
-
-    def any_edit(self) -> Edit:
-        dice, names = self.rng.random(), self.rng.sample(FIELDS, self.rng.randint(1, 2))
-        if dice < 0.35:
-            return Put(self.values(names if self.rng.random() < 0.9 else []))
-        if dice < 0.68:
-            return Update(self.values(names))
-        if dice < 0.80:
-            return Update(self.values(names[1:]), frozenset(names[:1]))
-        return Delete()
-
-    def values(self, names: list[str]) -> dict[str, str]:
-        return {
-            name: self.rng.choice(("1", "2", '"p"', "[1]", "null", str(self.rng.getrandbits(20)))) for name in names
-        }
+    def write_typed(self, member: Member, place: Place) -> None:
+        """A write of a type that only a later version knows, as that version would store it."""
+        name, value = self.rng.choice(FIELDS), self.rng.randbytes(2)
+        self.note(f"{member.name} writes {place} {name} {value!r}")
+        read = self.oracle.has_read(member.name, place)
+        stamp = write_typed(member.store, place, name, value)
+        self.advance(member, stamp.clock)
+        operation = Operation(
+            dot=stamp.dot, place=place, clock=stamp.clock, read=read, birth=not read, writes={name: value}
+        )
+        self.oracle.write_together(member.name, [operation])
+        self.check(member)
 
     def write_many(self, member: Member) -> None:
         """A transaction over several records; the whole of it is refused if one write is."""
         places = [self.rng.choice(PLACES) for _ in range(self.rng.randint(2, 4))]
-        self.commit(member, [self.any_write(place) for place in places])
+        self.commit(member, [any_write(self.rng, place) for place in places])
 
     def decide(self, member: Member) -> None:
         """A write on an earlier read: it supersedes only what stood there then."""
         place, read = self.rng.choice(member.reads)
         if self.rng.random() < 0.4:  # a decision on one conflict carries its siblings only
-            rivals = [dots for name, _, dots in self.oracle.expected(place, read).conflicts if name]
+            rivals = [dots for name, _, dots in self.oracle.expected(read).conflicts if name]
             read = self.oracle.bits(self.rng.choice(sorted(rivals, key=sorted))) if rivals else read
         seen = frozenset(operation.dot for operation in self.oracle.members_of(read))
-        write = replace(self.any_write(place), seen=seen, decision=self.rng.random() < 0.7, upsert=True)
+        write = replace(any_write(self.rng, place), seen=seen, decision=self.rng.random() < 0.7, upsert=True)
         self.commit(member, [write])
 
     def compare_and_set(self, member: Member, place: Place) -> None:
         """A write that is legal only if the record still has the version of an earlier, or the last, read."""
         stale = [read for found, read in member.reads if found == place]
         read = self.rng.choice(stale) if stale else self.oracle.has_read(member.name, place)
-        self.commit(member, [replace(self.any_write(place), if_version=self.version(place, read), upsert=True)])
+        self.commit(member, [replace(any_write(self.rng, place), if_version=self.version(place, read), upsert=True)])
 
     def version(self, place: Place, read: int) -> Version:
-        expected = self.oracle.expected(place, read)
+        expected = self.oracle.expected(read)
         return version_of(expected.existence) if expected.live else Version("")
 
     def read(self, member: Member) -> None:
@@ -213,7 +178,7 @@ class Fleet:
         live: dict[Place, bool] = {}
         for write in writes:
             place = (write.collection, write.key)
-            expected = self.oracle.expected(place, self.oracle.has_read(member.name, place))
+            expected = self.oracle.expected(self.oracle.has_read(member.name, place))
             if write.if_version is not None:
                 now = version_of(expected.existence) if expected.live else ""
                 if now != write.if_version:
@@ -225,29 +190,27 @@ class Fleet:
 
     def enter(self, member: Member, writes: list[Write], receipts: list[Receipt]) -> None:
         """Tell the oracle of operations that the engine has accepted."""
-        done: list[Operation] = []
-        fresh: dict[Place, set[Dot]] = {}
-        for write, receipt in zip(writes, receipts, strict=True):
-            place = (write.collection, write.key)
-            known = self.oracle.has_read(member.name, place)
-            mine = fresh.setdefault(place, set())
-            read = known if write.seen is None else self.oracle.bits(write.seen)
-            birth = not known and not mine
-            done.append(_operation(write, receipt, read, birth=birth))
-            mine.add(receipt.dot)
         self.advance(member, receipts[0].clock)
-        self.record(member, done)
+        pairs = zip(writes, receipts, strict=True)
+        self.oracle.write_together(member.name, (self.operation(member, write, done) for write, done in pairs))
+        STATS["operations"] += len(writes)
 
-    def record(self, member: Member, done: list[Operation]) -> None:
-        """Operations of one transaction on one record have read those before them."""
-        settled: list[Operation] = []
-        earlier: dict[Place, int] = {}
-        first = len(self.oracle.operations)
-        for at, operation in enumerate(done):
-            settled.append(replace(operation, read=operation.read | earlier.get(operation.place, 0)))
-            earlier[operation.place] = earlier.get(operation.place, 0) | 1 << (first + at)
-        self.oracle.record(member.name, settled)
-        STATS["operations"] += len(done)
+    def operation(self, member: Member, write: Write, receipt: Receipt) -> Operation:
+        """The operation as the oracle knows it, at the moment it is written."""
+        place, edit = (write.collection, write.key), write.edit
+        known = self.oracle.has_read(member.name, place)
+        return Operation(
+            dot=receipt.dot,
+            place=place,
+            clock=receipt.clock,
+            read=known if write.seen is None else self.oracle.bits(write.seen),
+            alive=not isinstance(edit, Delete),
+            birth=not known,
+            decision=write.decision,
+            reborn=not self.oracle.expected(known).live,
+            writes=getattr(edit, "fields", {}),
+            clears=None if isinstance(edit, Put) else getattr(edit, "removed", frozenset()),
+        )
 
     def advance(self, member: Member, clock: int) -> None:
         assert clock > member.floor, f"the clock of {member.name} went back to {clock}"
@@ -257,25 +220,18 @@ class Fleet:
         """Put many records at once, over new, existing, dead and repeated keys."""
         collection = self.rng.choice(("tasks", "sites"))
         keys = [self.rng.choice("xyzvw") for _ in range(self.rng.randint(1, 4))]
-        fields = [self.values(self.rng.sample(FIELDS, self.rng.randint(0, 2))) for _ in keys]
+        fields = [values(self.rng, self.rng.sample(FIELDS, self.rng.randint(0, 2))) for _ in keys]
         self.note(f"{member.name} puts {keys} {fields}")
         docs = ["{" + ",".join(f'"{name}":{value}' for name, value in sorted(f.items())) + "}" for f in fields]
         with member.store.transaction() as tx:
             first = tx.seq + 1
             put_many(tx, collection, keys, docs)
             actor, clock = tx.actor, tx.clock.last
-        done, born = [], set()
-        for seq, (key, values) in enumerate(zip(keys, fields, strict=True), first):
-            known = self.oracle.has_read(member.name, (collection, key))
-            done.append(
-                Operation(
-                    dot=Dot(actor, seq), place=(collection, key), clock=clock, read=known,
-                    birth=not known and key not in born, writes=values, clears=None,
-                )
-            )  # fmt: skip
-            born.add(key)
-        self.advance(member, clock)
-        self.record(member, done)
+        puts = [
+            (Write(collection=collection, key=key, edit=Put(texts)), Dot(actor, seq))
+            for seq, (key, texts) in enumerate(zip(keys, fields, strict=True), first)
+        ]
+        self.enter(member, [write for write, _ in puts], [_receipt(write, dot, clock) for write, dot in puts])
         self.check(member)
 
     # -- sessions --------------------------------------------------------------------------------------------------
@@ -313,22 +269,24 @@ class Fleet:
             return
         self.letters.append(letter)
         if dice < 0.20:
-            self.note(f"lost: {_told(letter)}")
-            session.at = letter.batch.end
+            self.note(f"lost: {letter}")
+            session.at, session.unbroken = letter.batch.end, False
             return
         if dice < 0.27:
-            letter = self.shortened(letter)
-        elif dice < 0.30:
-            letter = self.spoiled(letter)
-        self.deliver_whole(letter)
+            self.note("values are left out")
+            letter = shortened(letter)
+        elif dice < 0.30 and letter.places:
+            letter = spoiled(letter, self.rng.randrange(len(letter.places)))
+            self.note(f"spoiled: {letter.spoiled}")
+        session.unbroken = self.deliver_whole(letter).moved and session.unbroken
         session.at = letter.batch.end
         session.over = letter.batch.drained
 
-    def deliver_whole(self, letter: Letter) -> None:
+    def deliver_whole(self, letter: Letter) -> Applied:
         """Apply a batch; if values turn out to be missing, ask for those records, or for everything again."""
         applied = self.deliver(letter)
         if not applied.need_whole:
-            return
+            return applied
         STATS["need whole"] += 1
         assert not applied.moved, "the checkpoint passes a record that lacks a value"
         if self.rng.random() < 0.5:
@@ -338,6 +296,7 @@ class Fleet:
             letter = self.read_letter(again, omit=False)
         applied = self.deliver(letter)
         assert not applied.need_whole, "a whole record lacks a value"
+        return applied
 
     def ask(self, session: Session, places: Sequence[Place]) -> None:
         """Ask for records by name."""
@@ -350,45 +309,8 @@ class Fleet:
             source.connection, start=session.at, held=session.held, omit=omit, records_max=session.records_max
         )
         letter = Letter(session, batch, dict(self.oracle.known[source.name]))
-        self.check_feed(letter)
+        check_feed(letter)
         return letter
-
-    def check_feed(self, letter: Letter) -> None:
-        """Records come in the order of their lsn, and a batch that calls itself drained leaves nothing behind."""
-        batch, connection = letter.batch, letter.session.source.connection
-        query = (
-            "SELECT c.name, r.key, r.lsn FROM record r JOIN collection c ON c.id = r.collection WHERE lsn > ?"
-            " ORDER BY lsn, r.id"
-        )
-        behind = {(name, key): lsn for name, key, lsn in connection.execute(query, (batch.start,))}
-        lsns = [behind[place] for place in letter.places]
-        assert lsns == sorted(lsns), "a batch is not in feed order"
-        assert all(lsn <= batch.end for lsn in lsns), "a batch names an end that it does not reach"
-        assert batch.drained or batch.end in behind.values(), "a batch ends inside a transaction"
-        assert batch.drained == (batch.end >= max(behind.values(), default=0)) or not batch.drained, "drained too early"
-
-    def shortened(self, letter: Letter) -> Letter:
-        """The batch with values left out that the reader is wrongly believed to hold."""
-        delta = letter.batch.delta
-        doc, cells = list(delta.doc), {}
-        for at in delta.cells:
-            doc[at], cells[at] = _shorten(letter.batch, at)
-        self.note("values are left out")
-        return replace(letter, batch=replace(letter.batch, delta=replace(delta, cells=cells, doc=doc)))
-
-    def spoiled(self, letter: Letter) -> Letter:
-        """The batch with a record that cannot be read."""
-        delta = letter.batch.delta
-        if not len(delta):
-            return letter
-        at = self.rng.randrange(len(delta))
-        place = letter.places[at]
-        if at in delta.cells:
-            delta = replace(delta, cells={**delta.cells, at: GARBAGE})
-        else:
-            delta = replace(delta, doc=[*delta.doc[:at], '{"a":', *delta.doc[at + 1 :]])
-        self.note(f"spoiled: {place}")
-        return replace(letter, batch=replace(letter.batch, delta=delta), spoiled=place)
 
     def deliver(self, letter: Letter) -> Applied:
         """Apply a batch and tell the oracle which records reached the reader."""
@@ -397,9 +319,9 @@ class Fleet:
         held = reader.vector
         horizon = (reader.wall.now_ms() + reader.seams.drift_ms_max) << 16
         with reader.store.transaction() as tx:
-            applied = apply_batch(tx, batch, reader.peer(session.source))
+            applied = apply_batch(tx, batch, reader.peer(session.source), follows=session.unbroken)
         came = [place for place in letter.places if place not in applied.need_whole and place != letter.spoiled]
-        self.note(f"{reader.name} applies {_told(letter)}: {applied}")
+        self.note(f"{reader.name} applies {letter}: {applied}")
         for place in came:
             shown = self.shown(letter, place)
             for operation in self.oracle.members_of(letter.sent[place]):
@@ -414,7 +336,7 @@ class Fleet:
         return applied
 
     def shown(self, letter: Letter, place: Place) -> set[Dot]:
-        expected = self.oracle.expected(place, letter.sent[place])
+        expected = self.oracle.expected(letter.sent[place])
         return {*expected.existence, *(dot for cell in expected.cells.values() for dot in cell)}
 
     def disturb(self) -> None:
@@ -474,7 +396,7 @@ class Fleet:
             actor = member.actor
             check_log(member, {op.dot for op in self.oracle.operations if op.dot.actor == actor})
         STATS["conflicts"] += sum(
-            len(self.oracle.expected(place, bits).conflicts) for place, bits in self.oracle.everything().items()
+            len(self.oracle.expected(bits).conflicts) for place, bits in self.oracle.everything().items()
         )
 
     def pull(self, reader: Member, source: Member) -> None:
@@ -493,38 +415,8 @@ class Fleet:
         self.history.append(event)
 
 
-def _operation(write: Write, receipt: Receipt, read: int, *, birth: bool) -> Operation:
-    edit = write.edit
-    clears = {Put: None, Update: getattr(edit, "removed", None), Delete: frozenset()}[type(edit)]
-    return Operation(
-        dot=receipt.dot,
-        place=(write.collection, write.key),
-        clock=receipt.clock,
-        read=read,
-        alive=not isinstance(edit, Delete),
-        birth=birth,
-        decision=write.decision,
-        writes=getattr(edit, "fields", {}),
-        clears=clears,
-    )
-
-
-def _shorten(batch: FeedBatch, at: int) -> tuple[str, bytes]:
-    """The record without the values that the sender itself has taken in."""
-    actors = dict(enumerate(batch.delta.actors))
-    numbers = {actor: number for number, actor in actors.items()}
-    record = unpack(split(batch.delta.doc[at]), batch.delta.cells[at], actors)
-    doc, cells = pack(record, numbers.__getitem__, batch.vector)
-    return compose(doc), cells
-
-
-def _told(letter: Letter) -> str:
-    batch = letter.batch
-    session = letter.session
-    return (
-        f"{session.reader.name} < {session.source.name} {batch.start}..{batch.end}"
-        f"{' drained' if batch.drained else ''} {letter.places}"
-    )
+def _receipt(write: Write, dot: Dot, clock: Timestamp) -> Receipt:
+    return Receipt(collection=write.collection, key=write.key, dot=dot, clock=clock, lsn=0, version=NO_RECORD)
 
 
 def run(seed: int) -> None:

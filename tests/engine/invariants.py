@@ -5,6 +5,7 @@ Each reads the node's tables and compares them with the oracle; none of them tru
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import msgpack
@@ -37,7 +38,7 @@ def check_member(member: Member, oracle: Oracle) -> None:
     rivals: set[tuple[Place, str, Dot]] = set()
     for place, row in records.items():
         record = row.record(member.store.names)
-        expected = oracle.expected(place, known[place])
+        expected = oracle.expected(known[place])
         check_record(place, row, record, expected)
         check_context(place, vector, extras.get(row.extra), oracle, known[place])
         total += check_digest(place, row, record)
@@ -47,6 +48,7 @@ def check_member(member: Member, oracle: Oracle) -> None:
                 rivals |= {(place, name, dot) for dot in dots}
         assert row.conflicts == len(expected.conflicts), f"{place}: counts {row.conflicts} conflicts"
     check_inbox(member, standing)
+    check_quarantine(member, {records[place].id: oracle.expected(bits) for place, bits in known.items()})
     check_ledger(member, oracle, member.rivals - rivals)
     member.rivals = rivals
     (digest,) = member.connection.execute("SELECT digest FROM node").fetchone()
@@ -107,10 +109,18 @@ def check_inbox(member: Member, standing: Mapping[str, tuple[int, str | None, st
     assert found == standing, f"the inbox shows {found}, not {standing}"
 
 
+def check_quarantine(member: Member, expected: Mapping[int, Expected]) -> None:
+    """Exactly the fields of unknown types are in quarantine."""
+    rows = member.connection.execute("SELECT record, fields FROM quarantine")
+    found = {record: tuple(json.loads(fields)) for record, fields in rows}
+    assert found == {record: e.unreadable for record, e in expected.items() if e.unreadable}, "quarantine"
+
+
 def check_ledger(member: Member, oracle: Oracle, gone: set[tuple[Place, str, Dot]]) -> None:
-    """A sibling that was discarded while it stood in a conflict here is in the ledger."""
+    """A value that was discarded while it stood in a conflict here is in the ledger."""
     for place, name, dot in gone:
-        if dot not in oracle.expected(place, oracle.has_read(member.name, place)).cells.get(name, {}):
+        cell = oracle.expected(oracle.has_read(member.name, place)).cells.get(name, {})
+        if oracle.operation(dot).writes[name] not in cell.values():
             found = member.connection.execute(_LEDGER, (*place, name, *dot)).fetchone()
             assert found, f"{place}: the sibling {dot} of {name} was discarded without a trace"
 
@@ -139,6 +149,6 @@ def check_agreement(members: list[Member], oracle: Oracle) -> None:
     assert len({member.vector for member in members}) == 1, "vectors differ"
     digests = {member.connection.execute("SELECT digest FROM node").fetchone() for member in members}
     assert len(digests) == 1, "digests differ"
-    if not oracle.lost:
+    if not oracle.taken_back:
         dots = (1 << len(oracle.operations)) - 1
         assert oracle.covered(dict(members[0].vector.items())) == dots, "the vector does not cover every operation"

@@ -22,7 +22,8 @@ Known = dict[Place, int]
 class Operation:
     """One operation: what it wrote, and the set of operations on the record that its author had read.
 
-    `clears` names the fields it removed; None stands for every field that it did not write (put).
+    `clears` names the fields it removed; None: all that it did not write (put). A value in bytes has a type of a later
+    version: a put that does not name it leaves it, unless `reborn` (its author saw the record dead).
     """
 
     dot: Dot
@@ -32,23 +33,30 @@ class Operation:
     alive: bool = True
     birth: bool = False
     decision: bool = False
-    writes: Mapping[str, str] = field(default_factory=dict)
+    reborn: bool = False
+    writes: Mapping[str, str | bytes] = field(default_factory=dict)
     clears: frozenset[str] | None = frozenset()
 
-    def governs(self, name: str) -> bool:
-        """Whether it replaces what its author had read in this field."""
-        return self.clears is None or name in self.writes or name in self.clears
+    def governs(self, name: str, *, typed: bool) -> bool:
+        """Whether it replaces what its author had read in this field, of a known type or of a later version's."""
+        if name in self.writes:
+            return True
+        return name in self.clears if self.clears is not None else self.reborn or not typed
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A record as it must stand: existence, cells, what readers see, and its conflicts (field, kind, dots)."""
+    """A record as it must stand: existence, cells, what readers see, and its conflicts (field, kind, dots).
+
+    `unreadable` names the fields that hold a value of a later version.
+    """
 
     existence: Mapping[Dot, bool]
-    cells: Mapping[str, Mapping[Dot, str]]
+    cells: Mapping[str, Mapping[Dot, str | bytes]]
     doc: str
     live: bool
     conflicts: frozenset[tuple[str | None, str, frozenset[Dot]]]
+    unreadable: tuple[str, ...]
 
 
 class Oracle:
@@ -59,23 +67,25 @@ class Oracle:
         self.known: dict[str, Known] = {}
         self.transactions: list[int] = []
         self.lost = 0
+        self.taken_back = False
         self._numbers: dict[Dot, int] = {}
         self._of_place: dict[Place, int] = {}
         self._expected: dict[int, Expected] = {}
 
-    def record(self, member: str, operations: Iterable[Operation]) -> None:
-        """A member wrote these operations in one transaction."""
-        together = 0
-        for operation in operations:
-            assert operation.dot not in self._numbers, f"{operation.dot} names two operations"
-            bit = 1 << len(self.operations)
-            self._numbers[operation.dot] = len(self.operations)
-            self.operations.append(operation)
-            known = self.known[member]
-            known[operation.place] = known.get(operation.place, 0) | bit
-            self._of_place[operation.place] = self._of_place.get(operation.place, 0) | bit
-            together |= bit
-        self.transactions.append(together)
+    def write(self, member: str, operation: Operation) -> int:
+        """A member wrote this operation; gives the set that holds only it."""
+        assert operation.dot not in self._numbers, f"{operation.dot} names two operations"
+        bit = 1 << len(self.operations)
+        self._numbers[operation.dot] = len(self.operations)
+        self.operations.append(operation)
+        known = self.known[member]
+        known[operation.place] = known.get(operation.place, 0) | bit
+        self._of_place[operation.place] = self._of_place.get(operation.place, 0) | bit
+        return bit
+
+    def write_together(self, member: str, operations: Iterable[Operation]) -> None:
+        """A member wrote these operations in one transaction; each may look at what those before it left."""
+        self.transactions.append(sum(self.write(member, operation) for operation in operations))
 
     def deliver(self, member: str, sent: Known, places: Iterable[Place]) -> None:
         """These records reached a member as they stood in `sent`."""
@@ -86,6 +96,10 @@ class Oracle:
     def has_read(self, member: str, place: Place) -> int:
         """The operations on a record that reached a member."""
         return self.known[member].get(place, 0)
+
+    def operation(self, dot: Dot) -> Operation:
+        """The operation that a dot names."""
+        return self.operations[self._numbers[dot]]
 
     def bits(self, dots: Iterable[Dot]) -> int:
         """The set of these operations."""
@@ -119,22 +133,23 @@ class Oracle:
         return union
 
     def forget_unknown(self) -> None:
-        """Operations that stood in no member's file any more are lost (a restore took them back)."""
+        """A restore took operations back: those that stand in no member's file are lost.
+
+        Others may now stand with some members only in part of what their author had seen, for ever.
+        """
+        self.taken_back = True
         alive = 0
         for bits in self.everything().values():
             alive |= bits
         self.lost = ((1 << len(self.operations)) - 1) & ~alive
 
-    def expected(self, place: Place, known: int) -> Expected:
+    def expected(self, known: int) -> Expected:
         """The record that the operations of a set make."""
         found = self._expected.get(known)
         if found is None:
-            found = self._expected[known] = _expected(list(self._numbered(known)))
+            numbered = [(1 << self._numbers[operation.dot], operation) for operation in self.members_of(known)]
+            found = self._expected[known] = _expected(numbered)
         return found
-
-    def _numbered(self, bits: int) -> Iterator[tuple[int, Operation]]:
-        for operation in self.members_of(bits):
-            yield 1 << self._numbers[operation.dot], operation
 
 
 def _expected(known: list[tuple[int, Operation]]) -> Expected:
@@ -142,23 +157,31 @@ def _expected(known: list[tuple[int, Operation]]) -> Expected:
     for _, operation in known:
         read |= operation.read
     frontier = [operation for bit, operation in known if not bit & read]
-    cells: dict[str, dict[Dot, Operation]] = {}
-    for name in {name for _, operation in known for name in operation.writes}:
-        gone = 0
-        for _, operation in known:
-            if operation.governs(name):
-                gone |= operation.read
-        cell = {operation.dot: operation for bit, operation in known if name in operation.writes and not bit & gone}
-        if cell:
-            cells[name] = cell
-    texts = {name: max(cell.values(), key=_rank).writes[name] for name, cell in cells.items()}
+    cells = {name: _cell(name, known) for name in {name for _, operation in known for name in operation.writes}}
+    later = {name for name, cell in cells.items() if any(isinstance(o.writes[name], bytes) for o in cell.values())}
+    readable = {name: cell for name, cell in cells.items() if cell and name not in later}
+    shown = {name: json.loads(max(cell.values(), key=_rank).writes[name]) for name, cell in readable.items()}
     return Expected(
         existence={operation.dot: operation.alive for operation in frontier},
-        cells={name: {dot: op.writes[name] for dot, op in cell.items()} for name, cell in cells.items()},
-        doc=json.dumps({name: json.loads(text) for name, text in texts.items()}, sort_keys=True, separators=(",", ":")),
+        cells={name: {dot: op.writes[name] for dot, op in cell.items()} for name, cell in cells.items() if cell},
+        doc=json.dumps(shown, sort_keys=True, separators=(",", ":")),
         live=any(operation.alive for operation in frontier),
-        conflicts=frozenset(_conflicts(frontier, cells)),
+        conflicts=frozenset(_conflicts(frontier, readable)),
+        unreadable=tuple(sorted(later)),
     )
+
+
+def _cell(name: str, known: list[tuple[int, Operation]]) -> dict[Dot, Operation]:
+    gone = {False: 0, True: 0}
+    for _, operation in known:
+        for typed in gone:
+            if operation.governs(name, typed=typed):
+                gone[typed] |= operation.read
+    return {
+        operation.dot: operation
+        for bit, operation in known
+        if name in operation.writes and not bit & gone[isinstance(operation.writes[name], bytes)]
+    }
 
 
 def _rank(operation: Operation) -> tuple[int, str, int]:

@@ -87,7 +87,7 @@ class Lab:
             dot=receipt.dot, place=PLACE, clock=receipt.clock, read=read, alive=not isinstance(edit, Delete),
             birth=not read, writes=getattr(edit, "fields", {}), clears=clears,
         )  # fmt: skip
-        self.oracle.record(author.name, [operation])
+        self.oracle.write_together(author.name, [operation])
         self.states.append(self.state(author))
 
     def state(self, author: Member) -> State:

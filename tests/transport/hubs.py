@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,16 +63,22 @@ class TestHub:
         host, _, port = self.url.partition("//")[2].rpartition(":")
         return host, int(port)
 
-    async def ask(self, head: str, body: bytes = b"", *, eof: bool = False, timeout_s: float = 5) -> bytes:
-        """Send raw bytes on a new connection; gives everything that comes until the hub closes it."""
+    @asynccontextmanager
+    async def connected(self, head: str | None = None, body: bytes = b""):
+        """A raw connection, on which a head and a body are sent."""
         reader, writer = await asyncio.open_connection(*self.address)
-        writer.write(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        if eof:
-            writer.write_eof()
         try:
-            return await asyncio.wait_for(reader.read(), timeout_s)
+            writer.write((b"" if head is None else head.replace("\n", "\r\n").encode() + b"\r\n") + body)
+            yield reader, writer
         finally:
-            writer.close()
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def ask(self, head: str, body: bytes = b"", *, timeout_s: float = 5) -> bytes:
+        """Send raw bytes on a new connection; gives everything that comes until the hub closes it."""
+        async with self.connected(head, body) as (reader, _):
+            return await asyncio.wait_for(reader.read(), timeout_s)
 
     def head(self, *lines: str, space: str = "plant", secret: str | None = None) -> str:
         """The head of a sync request with a good token."""
@@ -104,6 +110,19 @@ async def running_hub(directory: Path, *, respond=echo, open_engine=None, limits
     app = make_app(registry, open_engine or opened, respond, limits=limits)
     async with listening(app, "127.0.0.1", 0, tls=tls) as url:
         yield TestHub(url, registry, replicas, secret, reader, token_id, other)
+
+
+async def eventually(condition, *, within_s: float = 2.0) -> None:
+    """Return once `condition()` holds."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for is not made to tell
+            await asyncio.sleep(0.01)
+
+
+async def kept(answer: AsyncIterator[bytes], into: list) -> None:
+    """Put what an exchange gives into a list that outlives its failure."""
+    async for chunk in answer:
+        into.append(chunk)  # noqa: PERF401 - a comprehension would be lost with the error
 
 
 class Proxy:
@@ -166,14 +185,17 @@ async def _slow_echo(replica, chunks, *, rights):
         yield chunk[1:]
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 async def _main(directory: Path) -> None:
     async def opened(name, path):
         return Replica(name, path)
 
-    await serve(
-        directory, port=0, open_engine=opened, respond=_slow_echo, ready=lambda url: print(url, flush=True)
-    )
-    print("stopped", flush=True)
+    await serve(directory, port=0, open_engine=opened, respond=_slow_echo, ready=_say)
+    _say("stopped")
 
 
 if __name__ == "__main__":

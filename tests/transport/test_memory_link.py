@@ -9,7 +9,7 @@ import pytest
 from holdfast.errors import LinkCut
 from holdfast.transport.links import Link, MemoryLink
 
-from .hubs import chunks, collected
+from .hubs import chunks, collected, kept
 
 
 async def _echo(frames):
@@ -26,8 +26,7 @@ async def test_frames_pass_one_by_one_and_are_counted():
             order.append(frame)
             yield frame
 
-    async for frame in link.exchange(frames()):
-        order.append(frame)
+    await kept(link.exchange(frames()), order)
     assert order == [b"a", b"A", b"bc", b"BC"]
     assert (link.bytes_sent, link.bytes_received, link.round_trips) == (3, 3, 1)
 
@@ -37,8 +36,7 @@ async def test_a_cut_on_the_way_out_is_seen_by_both_sides():
 
     async def responder(frames):
         try:
-            async for frame in frames:
-                seen.append(frame)
+            await kept(frames, seen)
         except LinkCut:
             seen.append("cut")
             raise
@@ -50,16 +48,17 @@ async def test_a_cut_on_the_way_out_is_seen_by_both_sides():
     assert seen == [b"1", b"2", "cut"]
 
 
-async def test_a_responder_that_swallows_the_cut_hides_it_from_nobody():
+@pytest.mark.parametrize("answers", [0, 1])
+async def test_a_responder_that_swallows_the_cut_hides_it_from_nobody(answers: int):
     async def responder(frames):
         with pytest.raises(LinkCut):
             await collected(frames)
-        yield b"fine"
+        for _ in range(answers):
+            yield b"fine"
 
     got = []
     with pytest.raises(LinkCut):
-        async for frame in MemoryLink(responder, cut_after=(0, None)).exchange(chunks(b"1")):
-            got.append(frame)
+        await kept(MemoryLink(responder, cut_after=(0, None)).exchange(chunks(b"1")), got)
     assert not got
 
 
@@ -76,8 +75,7 @@ async def test_a_cut_on_the_way_back_comes_after_so_many_frames_and_closes_the_r
     link = MemoryLink(responder, cut_after=(None, 1))
     got = []
     with pytest.raises(LinkCut):
-        async for frame in link.exchange(chunks(b"1", b"2")):
-            got.append(frame)
+        await kept(link.exchange(chunks(b"1", b"2")), got)
     assert (got, closed) == ([b"1"], [True])
 
 

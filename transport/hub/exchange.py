@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
@@ -38,7 +38,7 @@ R = TypeVar("R")
 class Respond(Protocol[R_contra]):
     """Answers one exchange: reads its chunks, yields the frames of the answer.
 
-    Raises ProtocolError for what no node sends, after a Refuse frame where one can still be sent.
+    Raises ProtocolError for what no node sends. The hub tells the peer, unless the last frame was a Refuse.
     """
 
     def __call__(
@@ -53,6 +53,7 @@ async def answer(
 ) -> web.StreamResponse:
     """Let `respond` answer `request`; gives the response, already sent or still to be sent."""
     response: web.StreamResponse | None = None
+    frame = b""
     try:
         async with (
             asyncio.timeout(limits.exchange_s),
@@ -66,7 +67,7 @@ async def answer(
                 await _write(response, frame, limits)
     except ProtocolError as error:
         _log.warning("peer %s broke the protocol: %s", request.remote, error)
-        return _refused(response, error)
+        return await _refused(response, frame, error)
     except (HoldfastError, ConnectionError, TimeoutError) as error:
         _log.info("exchange with %s ended early: %s", request.remote, error)
         return _broken(request, response, error)
@@ -146,11 +147,15 @@ def _is_refusal(frame: bytes) -> bool:
     return frame[:2] == MAGIC and frame[3:4] == bytes([FrameType.REFUSE])
 
 
-def _refused(response: web.StreamResponse | None, error: ProtocolError) -> web.StreamResponse:
+async def _refused(response: web.StreamResponse | None, last: bytes, error: ProtocolError) -> web.StreamResponse:
+    """The answer to what no node sends: it ends with a refusal, whether the responder has made one or not."""
+    refusal = Refuse(code=error.code, message=error.what, subject=error.subject, remedy=error.remedy)
+    body = b"".join(encode(refusal))
     if response is None:
-        refusal = Refuse(code=error.code, message=error.what, subject=error.subject, remedy=error.remedy)
-        response = web.Response(status=400, body=b"".join(encode(refusal)), headers={hdrs.CONTENT_TYPE: FRAMES_TYPE})
-    # Otherwise the responder has put the refusal into its answer, which ends as every answer does.
+        response = web.Response(status=400, body=body, headers={hdrs.CONTENT_TYPE: FRAMES_TYPE})
+    elif not _is_refusal(last):
+        with suppress(ConnectionError):
+            await response.write(body)
     response.force_close()
     return response
 

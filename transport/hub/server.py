@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from holdfast.errors import FileUnreadable, HubError, InvalidUrl
 
@@ -36,6 +37,7 @@ TLS_CLOSE_S: Final = 5.0
 """How long a client has to confirm the end of a TLS connection."""
 
 _log = logging.getLogger(__name__)
+_http_log = logging.getLogger(f"{__name__}.http")
 
 
 async def serve(  # noqa: PLR0913 - the configuration of a whole program
@@ -102,6 +104,7 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_http_log,
         # Frames bound their own expansion; a compressed body would bypass that bound.
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_S,
@@ -135,6 +138,16 @@ def tls_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
             remedy="Name a certificate chain and its key in PEM format.",
         ) from error
     return context
+
+
+def _short(record: logging.LogRecord) -> bool:
+    """Keep out of the log what a client sent that does not speak HTTP; it may be long and is no fault of the hub."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True
+
+
+_http_log.addFilter(_short)
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:

@@ -60,7 +60,7 @@ def _fault(error: Exception, url: str) -> HoldfastError:
         case aiohttp.InvalidURL():
             kind, what, remedy = InvalidUrl, "this is not an address", "Write it like https://hub.example:8787."
         case aiohttp.ClientResponseError():
-            kind, what, remedy = HubError, f"the answer is not HTTP: {error.message}", _NOT_A_HUB
+            kind, what, remedy = HubError, f"the answer is not HTTP: {_shown(error.message)}", _NOT_A_HUB
         case TimeoutError():
             kind, what, remedy = LinkCut, "nothing passed for too long", _RESUME
         case _:
@@ -79,11 +79,13 @@ async def check_answer(answer: aiohttp.ClientResponse, url: str) -> None:
         return
     message = await _message(answer)
     if answer.status >= 500:  # noqa: PLR2004 - the class of the hub's own failures
-        said = message if message is not None else answer.reason
+        said = message if message is not None else _shown(answer.reason or "")
         raise HubError(f"the hub failed with status {answer.status}: {said}", subject=url, remedy=_LATER)
-    if message is None:
+    if message is None or answer.status < 400:  # noqa: PLR2004 - no hub refuses with these
         raise HubError(
-            f"no hub answers there: status {answer.status}, {answer.content_type}", subject=url, remedy=_NOT_A_HUB
+            f"no hub answers there: status {answer.status}, {_shown(answer.content_type)}",
+            subject=url,
+            remedy=_NOT_A_HUB,
         )
     raise _refusal(answer.status, message, url)
 
@@ -97,6 +99,8 @@ def _refusal(status: int, message: str, url: str) -> HoldfastError:
             return ReadOnlyToken(message, subject=url, remedy="Ask for a token with the rights rw.")
         case 404:
             return NoSuchSpace(message, subject=url, remedy="Check the name of the space and the token's space.")
+        case 408:
+            return LinkCut(message, subject=url, remedy=_RESUME)
         case _:
             return SessionRefused(f"status {status}: {message}", subject=url, remedy="Update the older of the two.")
 
@@ -116,4 +120,9 @@ async def _message(answer: aiohttp.ClientResponse) -> str | None:
     message = envelope.get("message") if isinstance(envelope, dict) else None
     if not isinstance(message, str):
         return None
-    return "".join(char if char.isprintable() else " " for char in message[:MESSAGE_CHARS_MAX])
+    return _shown(message)
+
+
+def _shown(text: str) -> str:
+    """A peer's own words, as they may stand in a message of ours."""
+    return "".join(char if char.isprintable() else " " for char in text[:MESSAGE_CHARS_MAX])

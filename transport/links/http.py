@@ -138,9 +138,9 @@ class _Upload:
         return self
 
     async def __anext__(self) -> bytes:
-        self._meter.moved()
         try:
-            return await anext(self._frames)
+            with self._meter.own_time():
+                return await anext(self._frames)
         except StopAsyncIteration:
             raise
         except Exception as error:

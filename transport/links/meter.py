@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 
 class Meter:
     """What passed over the sockets that `socket` made, and whether anything still does."""
 
-    __slots__ = ("_deadline", "_idle_s", "received", "sent")
+    __slots__ = ("_deadline", "_idle_s", "_own_time", "received", "sent")
 
     def __init__(self, idle_s: float) -> None:
         self.sent = 0
         self.received = 0
         self._idle_s = idle_s
         self._deadline: asyncio.Timeout | None = None
+        self._own_time = False
 
     def socket(self, address: tuple[Any, ...]) -> socket.socket:
         """Make a socket for an address as `getaddrinfo` gives it."""
@@ -33,15 +34,21 @@ class Meter:
         return counting
 
     def count(self, *, sent: int = 0, received: int = 0) -> None:
-        """Take note of bytes that passed."""
+        """Take note of bytes that passed: whoever waits goes on waiting."""
         self.sent += sent
         self.received += received
-        self.moved()
+        self._renew()
 
-    def moved(self) -> None:
-        """Take note of progress: whoever waits goes on waiting."""
-        if self._deadline is not None:
-            self._deadline.reschedule(asyncio.get_running_loop().time() + self._idle_s)
+    @contextmanager
+    def own_time(self) -> Iterator[None]:
+        """Let time pass that is not the peer's: this node is busy with what it will send."""
+        self._own_time = True
+        self._renew()
+        try:
+            yield
+        finally:
+            self._own_time = False
+            self._renew()
 
     @asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
@@ -51,10 +58,17 @@ class Meter:
         """
         async with asyncio.timeout(self._idle_s) as deadline:
             self._deadline = deadline
+            self._renew()
             try:
                 yield
             finally:
                 self._deadline = None
+
+    def _renew(self) -> None:
+        # One that has expired cannot be moved any more, and bytes may still pass until its task hears of it.
+        if self._deadline is not None and not self._deadline.expired():
+            now = asyncio.get_running_loop().time()
+            self._deadline.reschedule(None if self._own_time else now + self._idle_s)
 
 
 class CountingSocket(socket.socket):

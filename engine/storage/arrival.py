@@ -1,0 +1,92 @@
+"""One record of a batch as it came from a peer, and the checks it must pass before it is looked at.
+
+Knows nothing of what is stored here. Invariant: what it gives out could have been written by a local node; anything
+else raises UnreadableCellsError or InvalidValue, which costs this one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
+
+from ..cells import Record, Stamp, plain_record
+from ..delta import FeedBatch
+from ..documents import check_document, looks_safe, split
+from ..packing import UnreadableCellsError, unpack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A record of a batch.
+
+    Attributes:
+        collection, key: Which record.
+        stamp: Of the one write that made it; None if it has cells.
+        doc, cells: As in the batch; actors in the cells are numbers of `actors`.
+        actors: The batch's table of identities.
+        extra: Its extra context at the sender; empty for none.
+        context: What the sender's state of it has taken in.
+    """
+
+    collection: str
+    key: str
+    stamp: Stamp | None
+    doc: str
+    cells: bytes
+    actors: Mapping[int, Actor]
+    extra: VersionVector
+    context: VersionVector
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Collection and key."""
+        return self.collection, self.key
+
+    def record(self) -> Record:
+        """The record with all its cells.
+
+        Raises:
+            UnreadableCellsError, InvalidValue: No local node could have written it.
+        """
+        if not looks_safe(self.doc):
+            check_document(self.doc)
+        values = readable_fields(self.doc)
+        if self.stamp is not None:
+            return plain_record(self.stamp, values)
+        return unpack(values, self.cells, self.actors)
+
+
+def arrivals(batch: FeedBatch, rows: list[int]) -> list[Arrival]:
+    """These rows of a batch."""
+    delta = batch.delta
+    actors = dict(enumerate(delta.actors))
+    found = []
+    for at in rows:
+        author = delta.actor[at]
+        stamp = None
+        if author >= 0:
+            stamp = Stamp(Dot(delta.actors[author], delta.seq[at]), Timestamp(delta.clock[at]), delta.flags[at])
+        extra = delta.contexts[delta.extra[at]] if at in delta.extra else EMPTY
+        found.append(
+            Arrival(
+                collection=delta.collections[delta.collection[at]],
+                key=delta.key[at],
+                stamp=stamp,
+                doc=delta.doc[at],
+                cells=delta.cells.get(at, b""),
+                actors=actors,
+                extra=extra,
+                context=batch.vector.join(extra),
+            )
+        )
+    return found
+
+
+def readable_fields(doc: str) -> dict[str, str]:
+    """Field -> JSON text of a document from a peer; raises UnreadableCellsError."""
+    try:
+        return split(doc)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableCellsError(f"a document is no JSON object: {error}") from error

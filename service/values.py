@@ -1,0 +1,49 @@
+"""What users type as values: JSON where JSON is asked for, JSON or plain text as parameters of a query.
+
+Knows nothing of commands. Invariant: a value is read as what it says, never as what it might have meant: 1 is a
+number, "1" is text, NaN is no number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from holdfast.engine.storage.query import Parameter
+
+
+class JsonValue(click.ParamType):
+    """A parameter that is JSON; `-` reads it from stdin."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click declares it
+        """The value as Python values, as if it came from `json.loads`."""
+        from holdfast.resolvers import decode
+
+        if not isinstance(value, str):
+            return value
+        text = click.get_text_stream("stdin", encoding="utf-8").read() if value == "-" else value
+        try:
+            return decode(text)
+        except ValueError as error:
+            hint = "text goes in double quotes inside single ones: '\"text\"'"
+            self.fail(f"{text[:60]!r} is not JSON: {error}; {hint}", param, ctx)
+
+
+def parameter(text: str) -> Parameter:
+    """A value for a ``?`` of a query: JSON if it is JSON, else the text itself.
+
+    true and false become 1 and 0, objects and arrays their canonical text: that is what ``->>`` gives for them.
+    """
+    from holdfast.resolvers import decode, encode
+
+    try:
+        value = decode(text)
+    except ValueError:
+        return text
+    if isinstance(value, dict | list):
+        return encode(value)
+    return int(value) if isinstance(value, bool) else value
