@@ -57,7 +57,7 @@ layers: setup ## imports point down
 	@$(BIN)/lint-imports --no-logo
 
 docs: setup ## links resolve and the public API is documented
-	@$(BIN)/pytest -q tests/test_docs.py
+	@$(BIN)/pytest -q -n auto tests/test_docs.py tests/test_docs_facts.py
 
 check: lint types layers docs ## everything that must hold before a merge, ending with all tests and their coverage
 	@$(BIN)/pytest -n auto --cov --cov-report=term $(ARGS)

@@ -74,10 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures Holdfast against plain sqlite3. docs/benchmarks.md says what the numbers mean.",
-        epilog=f"scenarios:\n{titles}\n  ALL     all of them",
+        epilog=f"scenarios:\n{titles}\n  ALL     all of them, as when none is named",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scenario", choices=[*SCENARIOS, "ALL"], metavar="SCENARIO", help="one of those below, or ALL")
+    parser.add_argument(
+        "scenario", nargs="?", default="ALL", choices=[*SCENARIOS, "ALL"], metavar="SCENARIO", help="one of those below"
+    )
     parser.add_argument("--scale", choices=["quick", "full"], default="quick", help="quick: 40 seconds per scenario")
     parser.add_argument("--json", action="store_true", help="print one object (ALL: a list) instead of tables")
     parser.add_argument("--data", type=Path, metavar="FILE", help="records from a .jsonl or .jsonl.gz with a `key`")

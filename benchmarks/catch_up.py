@@ -63,7 +63,8 @@ async def measure(plan: Plan, pairs: Pairs, repetitions: int) -> CatchUp:
         directory = Path(name)
         async with hub_process(directory) as hub:
             space = hub.add_space()
-            await fill_space(directory, space, pairs)
+            with node_process() as giver:
+                await fill_space(giver, directory, space, pairs)
             turns = await _in_turns(directory, space, pairs, repetitions)
             socket_bytes, receiver_peak = await _metered(directory, hub, space)
             return CatchUp(
@@ -74,13 +75,12 @@ async def measure(plan: Plan, pairs: Pairs, repetitions: int) -> CatchUp:
             )
 
 
-async def fill_space(directory: Path, space: Space, pairs: Pairs) -> Path:
-    """Puts the records into a new file and carries them to an empty space; gives the file."""
+async def fill_space(giver: NodeProcess, directory: Path, space: Space, pairs: Pairs) -> Path:
+    """Puts the records into a new file of the process and carries them to an empty space; gives the file."""
     progress(f"filling a hub with {len(pairs):,} records")
     file = directory / f"giver-{space.name}.db"
-    with node_process() as giver:
-        await giver.run(put, file, space.name, pairs)
-        await giver.run(meet, file, space.name, space.hub)
+    await giver.run(put, file, space.name, pairs)
+    await giver.run(meet, file, space.name, space.hub)
     return file
 
 

@@ -50,7 +50,7 @@ def write_singly(file: Path, pairs: Pairs) -> float:
         return perf_counter() - start
 
 
-def fsync_us(directory: Path, repetitions: int = 200) -> float:
+def fsync_us(directory: Path, repetitions: int = 100) -> float:
     """The median cost of making 4 KiB durable at the end of a small file, in microseconds: write and fsync."""
     file = directory / "fsync"
     page = bytes(4096)

@@ -64,22 +64,28 @@ class HubProcess:
 async def hub_process(directory: Path) -> AsyncIterator[HubProcess]:
     """Starts a hub on a free port of loopback and stops it at the end."""
     registry = HubRegistry.init(directory / "hub")
-    command = [sys.executable, "/tmp/hubrun.py", str(registry.directory)]  # TMP
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=None)
+    command = [sys.executable, "-m", "holdfast", "hub", "run", str(registry.directory), "--port", "0"]
+    log = directory / "hub.log"
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=stderr)
     try:
-        yield HubProcess(registry, await _announced(process), process.pid)
+        yield HubProcess(registry, await _announced(process, log), process.pid)
     finally:
         await _stop(process)
 
 
-async def _announced(process: Process) -> str:
+async def _announced(process: Process, log: Path) -> str:
     """The URL that the hub prints once it listens."""
     assert process.stdout
     line = await asyncio.wait_for(process.stdout.readline(), START_S_MAX)
     urls = [word for word in line.decode().split() if word.startswith("http")]
     if not urls:
-        raise RuntimeError(f"the hub did not start: {line!r}")
+        raise _silent(log)
     return urls[0]
+
+
+def _silent(log: Path) -> RuntimeError:
+    return RuntimeError(f"the hub did not start: {log.read_text(encoding='utf-8')}")
 
 
 async def _stop(process: Process) -> None:

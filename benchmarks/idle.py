@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from .catch_up import fill_space
 from .hub import Space, hub_process
 from .measure import rss_mb
+from .processes import node_process
 from .replica import COLLECTION
 from .scenario import Aim, Plan, Result, progress
 
@@ -41,7 +42,8 @@ async def run(plan: Plan) -> Result:
     with TemporaryDirectory(dir=plan.directory) as name:
         async with hub_process(Path(name)) as hub:
             space = hub.add_space()
-            file = await fill_space(Path(name), space, pairs)
+            with node_process() as giver:
+                file = await fill_space(giver, Path(name), space, pairs)
             progress("waiting idly")
             alone = await _idle_rss_mb(file, space, pairs[0][0], "")
             synced = await _idle_rss_mb(file, space, pairs[0][0], hub.url)
@@ -58,5 +60,5 @@ async def _idle_rss_mb(file: Path, space: Space, key: str, url: str) -> float:
     if await node.stdout.readline() != b"idle\n":
         raise RuntimeError(f"a node that opens {file} failed")
     found = rss_mb(node.pid)
-    await node.communicate()
+    await node.communicate(b"")
     return found

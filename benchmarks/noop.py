@@ -46,8 +46,8 @@ async def measure(plan: Plan, pairs: Pairs, repetitions: int) -> Noop:
         directory = Path(name)
         async with hub_process(directory) as hub, metered(hub.address) as meter:
             space = hub.add_space()
-            file = await fill_space(directory, space, pairs)
             with node_process() as node:
+                file = await fill_space(node, directory, space, pairs)
                 progress(f"{repetitions} syncs without news")
                 meetings = await node.run(meet_often, file, space.name, space.hub, WARM_UP + repetitions)
                 # A node knows hubs by their address, so the first sync by way of the meter is not yet one without news.

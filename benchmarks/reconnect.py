@@ -7,6 +7,7 @@ W2, measured in turns with it. Every one of the 2,000 common fields must become 
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ async def run(plan: Plan) -> Result:
         async with hub_process(Path(name)) as hub, metered(hub.address) as meter:
             bed = Bed(directory=Path(name), hub=hub, meter=meter, **processes)
             big = hub.add_space()
-            await catch_up.fill_space(bed.directory, big, everything)
+            await catch_up.fill_space(bed.first, bed.directory, big, everything)
 
             async def catch_up_turn(_turn: int) -> float:
                 return await catch_up.catch_up(bed.first, bed.directory, big) / len(everything)
@@ -116,11 +117,13 @@ async def reconnect(bed: Bed, pairs: Pairs, edits: Edits, *, counted: bool) -> R
         counted: Go through the meter, whose time nobody reads; otherwise straight.
     """
     space = bed.hub.add_space()
-    first = await catch_up.fill_space(bed.directory, space, pairs)
+    first = await catch_up.fill_space(bed.first, bed.directory, space, pairs)
     second = bed.directory / f"second-{space.name}.db"
     await bed.second.run(meet, second, space.name, space.hub)
-    await bed.first.run(edit, first, space.name, edits.first)
-    await bed.second.run(edit, second, space.name, edits.second)
+    await asyncio.gather(
+        bed.first.run(edit, first, space.name, edits.first),
+        bed.second.run(edit, second, space.name, edits.second),
+    )
     progress("reconnecting")
     hub = space.through(bed.meter.url) if counted else space.hub
     before = bed.meter.total
@@ -134,7 +137,7 @@ async def reconnect(bed: Bed, pairs: Pairs, edits: Edits, *, counted: bool) -> R
 async def _settled(bed: Bed, space: Space, first: Path, second: Path) -> int:
     """The number of conflicts, once both replicas have proved to hold the same records and the same conflicts."""
     ends = ((bed.first, first), (bed.second, second))
-    _agreed({await process.run(fingerprint, file, space.name) for process, file in ends})
+    _agreed(set(await asyncio.gather(*(process.run(fingerprint, file, space.name) for process, file in ends))))
     return _agreed({await process.run(count_conflicts, file, space.name) for process, file in ends})
 
 

@@ -18,6 +18,7 @@ from .records import Pairs
 
 COLLECTION = "cities"
 EDITS_PER_TRANSACTION = 1_000
+CONFLICTS_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ async def edit(file: Path, space: str, edits: Pairs) -> float:
 async def count_conflicts(file: Path, space: str) -> int:
     """How many conflicts a file accounts for, whether still open or settled by a rule."""
     async with Engine.open(file, space=space) as engine:
-        return len(await engine.conflicts(state=None))
+        return len(await engine.conflicts(state=None, limit=CONFLICTS_MAX))
 
 
 async def fingerprint(file: Path, space: str) -> str:

@@ -1,7 +1,7 @@
 """What a scenario is given and what it gives back.
 
 It must not know any scenario, nor how results are printed.
-Invariant: the names of figures and ratios are the same at every scale; only repetitions and growth differ.
+Invariant: a scale changes how often is measured and how far growth is followed, and no other size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Plan:
         directory: Where database files are put; it decides which disk is measured.
         data: A JSON Lines file to take records from instead of making them.
         seed: Of the generator and of every choice a scenario makes.
-        fraction: Shrinks every count, for tests of the scenarios themselves.
+        fraction: Shrinks counts and repetitions, for tests of the scenarios themselves.
     """
 
     scale: Scale
@@ -37,7 +37,7 @@ class Plan:
 
     def repetitions(self, *, quick: int, full: int) -> int:
         """How often to measure at this scale."""
-        return quick if self.scale == "quick" else full
+        return max(1, round((quick if self.scale == "quick" else full) * self.fraction))
 
     def count(self, number: int) -> int:
         """A count of records or operations, as far as this plan wants it shrunk."""

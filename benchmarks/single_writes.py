@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -26,16 +27,18 @@ AIMS = {
     "one_by_one": Aim(bound=0.4, at_least=True, condition="where an fsync costs 200 us or more"),
     "concurrent_64": Aim(bound=5, at_least=True, condition="where an fsync costs 200 us or more"),
 }
-WRITES = 2_000
+WRITES = 1_000
 WRITERS = 64
 
 
 async def run(plan: Plan) -> Result:
     """Measures single writes."""
     pairs = plan.records(WRITES)
-    repetitions = plan.repetitions(quick=3, full=11)
+    fsyncs: list[float] = []
+    repetitions = plan.repetitions(quick=7, full=25)
 
     async def floor_turn(_turn: int) -> float:
+        fsyncs.append(floor.fsync_us(plan.directory))
         with TemporaryDirectory(dir=plan.directory) as name:
             return floor.write_singly(Path(name) / "floor.db", pairs)
 
@@ -47,7 +50,7 @@ async def run(plan: Plan) -> Result:
     crowd = await in_turns(f"{WRITERS} writers", floor_turn, partial(product_turn, WRITERS), repetitions)
     return Result(
         figures={
-            "fsync_us": floor.fsync_us(plan.directory),
+            "fsync_us": median(fsyncs),
             "writes": len(pairs),
             "floor_per_s": len(pairs) / alone.floor_s,
             "one_by_one_per_s": len(pairs) / alone.product_s,

@@ -2,7 +2,7 @@
 
 Pure values; knows nothing of storage, time or resolvers. Invariant: every operation on a record writes its existence,
 so the dots of `Record.existence` are the record's causal frontier; a cell without siblings is not kept.
-Model: merge.md, Terms.
+Model: docs/concepts.md, Terms.
 """
 
 from __future__ import annotations

@@ -86,9 +86,11 @@ class OpenConflict:
         return await self._node.write(lambda tx: _decide(tx, self.id, write, note))
 
 
-async def find_conflicts(node: Node, state: str | None, collection: str | None, limit: int) -> list[OpenConflict]:
+async def find_conflicts(
+    node: Node, state: str | None, collection: str | None, limit: int | None
+) -> list[OpenConflict]:
     """Conflicts of this state and collection (None: any), oldest first."""
-    rows, seen = await node.readers.run(_read, _LIST, (state, collection, limit))
+    rows, seen = await node.readers.run(_read, _LIST, (state, collection, -1 if limit is None else limit))
     return [_item(node, row, dots) for row, dots in zip(rows, seen, strict=True)]
 
 

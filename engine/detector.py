@@ -8,9 +8,10 @@ an unknown type (that is quarantine). The kinds TYPE, RULE, UNIQUE and BOUND hav
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from holdfast.clocks import Dot
-from holdfast.resolvers import JSON
+from holdfast.resolvers import JSON, Fields
 from holdfast.resolvers.canonical import decode
 from holdfast.resolvers.values import Conflict, ConflictKind, Version, canonical, conflict_id
 
@@ -24,11 +25,13 @@ def readable(cell: Cell) -> bool:
 
 
 def agreed(cell: Cell) -> str | None:
-    """The JSON text that all siblings of a readable cell agree on, or None if they differ."""
+    """The JSON text that all siblings of a cell agree on; None if they differ or cannot be read."""
     if len(cell) == 1:
         (sibling,) = cell.values()
         if sibling.tag == REGISTER and isinstance(sibling.value, str):
             return sibling.value
+    if not readable(cell):
+        return None
     texts = {text for sibling in cell.values() for text in claims(sibling)}
     return texts.pop() if len(texts) == 1 else None
 
@@ -38,23 +41,44 @@ def disputed(existence: Mapping[Dot, Life]) -> bool:
     return len(existence) > 1 and len({life.alive for life in existence.values()}) > 1
 
 
-def conflicts_of(collection: str, key: str, record: Record) -> Iterator[Conflict]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at all fields of a record.
+
+    Attributes:
+        agreed: Field -> the JSON text that all its siblings agree on.
+        conflicting: Fields whose siblings differ, sorted.
+        unreadable: Fields of a type that this version cannot read, sorted.
+    """
+
+    agreed: dict[str, str]
+    conflicting: list[str]
+    unreadable: list[str]
+
+
+def read(record: Record) -> Reading:
+    """Sort the fields of a record by what can be said of them."""
+    reading = Reading({}, [], [])
+    for name, cell in record.cells.items():
+        text = agreed(cell)
+        if text is not None:
+            reading.agreed[name] = text
+        elif readable(cell):
+            reading.conflicting.append(name)
+        else:
+            reading.unreadable.append(name)
+    reading.conflicting.sort()
+    reading.unreadable.sort()
+    return reading
+
+
+def conflicts_of(collection: str, key: str, record: Record, reading: Reading) -> Iterator[Conflict]:
     """Every conflict of the record, existence first, then by field name."""
-    fields = [
-        name for name in sorted(record.cells) if readable(record.cells[name]) and agreed(record.cells[name]) is None
-    ]
-    if not fields and not disputed(record.existence):
-        return
-    rest = _agreed_values(record)
+    rest = Fields(reading.agreed)
     if disputed(record.existence):
         yield _conflict(collection, key, None, [_existence(life) for life in record.existence.values()], rest)
-    for name in fields:
+    for name in reading.conflicting:
         yield _conflict(collection, key, name, _versions(record.cells[name]), rest)
-
-
-def _agreed_values(record: Record) -> dict[str, JSON]:
-    texts = {name: agreed(cell) for name, cell in record.cells.items() if readable(cell)}
-    return {name: decode(text) for name, text in texts.items() if text is not None}
 
 
 def _conflict(

@@ -2,7 +2,7 @@
 
 Knows nothing of tables. Invariant: a record's digest is a function of its siblings (dots, clocks, values), never of
 projections, contexts or local numbers; a space's digest is the sum of its records' modulo 2^62, so that a write
-changes it in O(1). Sums catch accidents, not adversaries. Source: facts.md, Convergence digests; 2^62 keeps SQLite's
+changes it in O(1). Sums catch accidents, not adversaries. 2^62 keeps SQLite's
 64-bit addition exact.
 """
 

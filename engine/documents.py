@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
@@ -95,7 +96,11 @@ def encode_value(value: object, subject: str) -> str:
 
 
 def split(doc: str) -> dict[str, str]:
-    """Field name -> JSON text of its value, in the document's order."""
+    """Field name -> JSON text of its value, in the document's order.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
     if doc == "{}":
         return {}
     try:
@@ -113,6 +118,8 @@ def _split_canonical(doc: str) -> dict[str, str]:
             raise ValueError
         texts[name] = doc[colon + 1 : comma]
         if comma == end:
+            if doc[0] != "{" or doc[end] != "}":
+                raise ValueError
             return texts
         if doc[comma] != ",":
             raise ValueError
@@ -121,7 +128,13 @@ def _split_canonical(doc: str) -> dict[str, str]:
 
 def compose(texts: Mapping[str, str]) -> str:
     """The document of these fields (name -> JSON text of its value)."""
-    return "{" + ",".join([encode(name) + ":" + texts[name] for name in sorted(texts)]) + "}"
+    return "{" + ",".join([_label(name) + texts[name] for name in sorted(texts)]) + "}"
+
+
+@lru_cache(maxsize=4_096)
+def _label(name: str) -> str:
+    """What stands before a field's value; a file has few names and many records."""
+    return encode(name) + ":"
 
 
 def decode_object(doc: str) -> dict[str, JSON]:
@@ -135,9 +148,10 @@ def decode_object(doc: str) -> dict[str, JSON]:
 def looks_safe(doc: str) -> bool:
     """Whether text from a peer can be stored without being parsed here (SQLite checks that it is JSON).
 
-    Nesting is bounded by the count of brackets; escaped surrogates are never canonical and could be lone ones.
+    Nesting is bounded by the count of brackets; escaped surrogates are never canonical and could be lone ones. Numbers
+    beyond 64 bits or floats pass: they are kept as they came and read as the nearest that a value can hold.
     """
-    return doc.count("[") + doc.count("{") <= DEPTH_MAX and "\\ud" not in doc
+    return doc[:1] == "{" and doc[-1:] == "}" and doc.count("[") + doc.count("{") <= DEPTH_MAX and "\\ud" not in doc
 
 
 def check_document(doc: str) -> None:

@@ -1,7 +1,7 @@
 """Local writes as pure functions: a record and an edit give the record that the edit leaves.
 
 Knows nothing of storage, clocks or transactions. Invariant: a write supersedes exactly what its author saw (the whole
-state unless `seen` narrows it) and always writes the existence cell. Model: merge.md, Writes.
+state unless `seen` narrows it) and always writes the existence cell. Model: docs/concepts.md, Writes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one merge of the engine: a dot survives if both sides hold it, or if the side without it never took it in.
 
 Pure; knows nothing of storage or sessions, and nothing of what values mean. Invariant: join is commutative,
-associative and idempotent over what honest nodes can hold (merge.md, Join).
+associative and idempotent over what honest nodes can hold (docs/concepts.md, Join).
 """
 
 from __future__ import annotations

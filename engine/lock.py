@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.errors import FileLocked, FileUnreadable
@@ -47,14 +48,16 @@ class WriterLock:
                 subject=str(self._database),
                 remedy="Close it there, or open it here with read_only=True.",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "name": holder})[:HOLDER_BYTES_MAX].encode(), 0)
         self._descriptor = descriptor
+        with suppress(OSError):  # a full disk: the lock holds without the text, which only informs
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "name": holder})[:HOLDER_BYTES_MAX].encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; the file stays, so that nobody locks one that was replaced."""
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
+            with suppress(OSError):  # as above
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -183,14 +183,14 @@ class Node:
             self._watchers.discard(news)
 
     async def conflicts(
-        self, state: str | None = "open", *, collection: str | None = None, limit: int = 1_000
+        self, state: str | None = "open", *, collection: str | None = None, limit: int | None = None
     ) -> list[OpenConflict]:
         """The conflict inbox.
 
         Args:
             state: "open", "settled" (by policy), "decided", "overwritten", or None for all.
             collection: Only this one.
-            limit: At most so many, oldest first.
+            limit: At most so many, oldest first; None for all.
         """
         return await find_conflicts(self, state, collection, limit)
 

@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from holdfast.errors import FileUnreadable, SpaceMismatch
+from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 
 from .schema import Schema
 from .seams import Seams
@@ -24,6 +25,9 @@ from .storage.store import Store, Tx
 from .witness import Witness, doubt
 
 _log = logging.getLogger(__name__)
+
+DATABASE_BYTES_MIN: Final = 512
+"""The smallest page of SQLite, which would take anything shorter for an empty file and write over it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,8 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[StorageThread,
     folder = opening.path.parent
     if not folder.is_dir():
         raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
+    if opening.path.is_file() and 0 < opening.path.stat().st_size < DATABASE_BYTES_MIN:
+        raise NotADatabase("the file is too short to be one", subject=str(opening.path), remedy="Check the path.")
     thread = await open_writer(opening.path, opening.durability)
     try:
         store, reason = await thread.run(_prepare, opening, witness)

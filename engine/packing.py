@@ -26,7 +26,7 @@ _FLAGS: Final = BIRTH | DECISION
 
 
 class UnreadableCellsError(Exception):
-    """Packed cells that cannot be read: a hole, if a peer sent them (merge.md, Sessions 6). Internal."""
+    """Packed cells that cannot be read: a hole, if a peer sent them (docs/protocol.md, Rules). Internal."""
 
 
 class Packed(NamedTuple):
@@ -48,7 +48,7 @@ class Packed(NamedTuple):
         """The same cells with other names for the actors."""
         stamps = self.stamps.copy()
         stamps[::4] = map(name, stamps[::4])
-        return self._replace(stamps=stamps)
+        return Packed(stamps, self.existence, self.cells)
 
     def dots(self) -> list[tuple[Any, int]]:
         """The (actor, seq) of each stamp."""
@@ -133,15 +133,18 @@ def forward(
     """
     named = packed.renamed(actors.__getitem__)
     covered = [held.seq(actor) >= seq for actor, seq in named.dots()]
-    wanted = [name for name, entry in named.cells.items() if type(entry) is int and not covered[entry]]
+    singles = [(name, entry) for name, entry in named.cells.items() if type(entry) is int]
+    wanted = [name for name, entry in singles if not covered[entry]]
     texts = split(doc) if wanted else {}
+    if len(singles) == len(named.cells):
+        return {name: texts[name] for name in wanted}, named
     cells = {
         name: entry
         if type(entry) is int
         else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
         for name, entry in named.cells.items()
     }
-    return {name: texts[name] for name in wanted}, named._replace(cells=cells)
+    return {name: texts[name] for name in wanted}, Packed(named.stamps, named.existence, cells)
 
 
 def decode(packed: bytes) -> Packed:
@@ -179,6 +182,8 @@ def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -
             for actor, seq, clock, flags in zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
         ]
         lives = {}
+        if min(existence, default=0) < 0:
+            raise UnreadableCellsError("a negative number of a stamp")
         for code in existence:
             stamp = stamps[code >> 1]
             lives[stamp.dot] = Life(stamp, bool(code & 1))
@@ -202,13 +207,16 @@ def _cell(name: str, entry: object, stamps: list[Stamp], doc: Mapping[str, str])
     if type(name) is not str:
         raise UnreadableCellsError("a field's name is not text")
     if type(entry) is int:
+        if entry < 0:
+            raise UnreadableCellsError("a negative number of a stamp")
         stamp = stamps[entry]
         return {stamp.dot: Sibling(stamp, REGISTER, doc.get(name))}
     if not isinstance(entry, list) or not entry:
         raise UnreadableCellsError("a cell without siblings")
     cell = {}
     for at, tag, value, base in entry:
-        if not (type(tag) is int and isinstance(value, str | bytes | None) and isinstance(base, bytes | None)):
+        whole = at >= 0 and type(tag) is int
+        if not (whole and isinstance(value, str | bytes | None) and isinstance(base, bytes | None)):
             raise UnreadableCellsError("a sibling of the wrong shape")
         if tag in (REGISTER, EQUIVOCAL) and value is not None:
             _check_text(value)

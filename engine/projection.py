@@ -12,7 +12,7 @@ from holdfast.resolvers import Policy, Settlement, settle
 from holdfast.resolvers.values import Conflict
 
 from .cells import Record
-from .detector import agreed, conflicts_of, readable
+from .detector import conflicts_of, read
 from .documents import compose
 
 
@@ -35,23 +35,16 @@ class Projection:
 
 def project(collection: str, key: str, record: Record, policy: Policy) -> Projection:
     """The record under this policy."""
+    reading = read(record)
     settled = tuple(
         (conflict, settle(policy.resolver_for(conflict.field), conflict))
-        for conflict in conflicts_of(collection, key, record)
+        for conflict in conflicts_of(collection, key, record, reading)
     )
-    texts: dict[str, str] = {}
-    unreadable: list[str] = []
-    for name, cell in record.cells.items():
-        if not readable(cell):
-            unreadable.append(name)
-            continue
-        text = agreed(cell)
-        if text is not None:
-            texts[name] = text
+    texts = dict(reading.agreed)
     live = record.alive
     for conflict, settlement in settled:
         if conflict.field is None:
             live = not settlement.deleted
         elif not settlement.deleted:
             texts[conflict.field] = settlement.text
-    return Projection(doc=compose(texts), live=live, settled=settled, unreadable=tuple(sorted(unreadable)))
+    return Projection(doc=compose(texts), live=live, settled=settled, unreadable=tuple(reading.unreadable))

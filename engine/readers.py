@@ -35,16 +35,16 @@ class Readers:
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `function(connection, ...)` on a reader's thread and give its result; raises EngineClosed after `close`."""
+        """Run `function(connection, ...)` on a reader's thread and give its result.
+
+        Raises:
+            EngineClosed: After `close`.
+            StorageError: SQLite failed.
+        """
         await self._slots.acquire()
-        try:
-            thread = self._idle.pop() if self._idle else await self._open()
-        except BaseException:
-            self._slots.release()
-            raise
-        # Shielded: a cancelled caller must not leave the connection to two readers at once.
-        task = asyncio.ensure_future(thread.run(function, *args, **kwargs))
-        task.add_done_callback(lambda _: self._give_back(thread))
+        # Shielded: a cancelled caller must leave neither a connection to two readers nor one that nobody closes.
+        task = asyncio.ensure_future(self._on_reader(function, *args, **kwargs))
+        task.add_done_callback(lambda _: self._slots.release())
         return await asyncio.shield(task)
 
     async def close(self) -> None:
@@ -54,13 +54,20 @@ class Readers:
         for thread in threads:
             await thread.close()
 
-    def _give_back(self, thread: StorageThread) -> None:
-        self._idle.append(thread)
-        self._slots.release()
+    async def _on_reader(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        thread = self._idle.pop() if self._idle else await self._open()
+        try:
+            return await thread.run(function, *args, **kwargs)
+        finally:
+            self._idle.append(thread)
 
     async def _open(self) -> StorageThread:
-        if self._closed:
+        thread = None if self._closed else await open_reader(self._path)
+        if thread is None or self._closed:
+            if thread is not None:  # closed while it opened
+                await thread.close()
             raise EngineClosed("the engine is closed", subject=str(self._path), remedy="Open it again.")
-        thread = await open_reader(self._path)
         self._all.append(thread)
         return thread

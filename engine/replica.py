@@ -18,12 +18,11 @@ from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
-from .storage.peers import Peer, find_peer, peer_at, save_peer
+from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere
 from .storage.reissue import reissue
 from .storage.store import Tx, vector_of
 from .storage.write import Receipt
-
-TICKET_BYTES = 8
+from .tickets import MARK_BYTES, TICKET_BYTES, marked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +80,13 @@ class Replica:
         """These records whole, as a batch that moves nothing."""
         return await self._node.readers.run(read_keys, places)
 
-    async def apply(self, batch: FeedBatch, actor: Actor) -> Applied:
-        """Apply a batch of that identity's feed, durably."""
-        return await self._node.write(lambda tx: apply_batch(tx, batch, find_peer(tx.connection, actor)))
+    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
+        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`."""
+
+        def apply(tx: Tx) -> Applied:
+            return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+
+        return await self._node.write(apply)
 
     async def meet(self, peer: Peer) -> None:
         """Remember what a handshake said of a peer (checkpoints into its feed are kept as they are)."""
@@ -109,7 +112,8 @@ class Replica:
         facts = await self.facts(url=url)
         if facts.peer is None:
             return False
-        return facts.peer.vector.covers(receipt.dot) or facts.peer.acked_in(facts.feed) >= receipt.lsn
+        # Not its checkpoint: a peer may have read a record that it could not join.
+        return facts.peer.vector.covers(receipt.dot)
 
     async def issue_ticket(self, actor: Actor) -> bytes:
         """A ticket that the peer is to show in the next session."""
@@ -123,7 +127,7 @@ class Replica:
         return await self._node.write(issue)
 
     async def share(self) -> None:
-        """Note, durably, that own operations may leave the node from now on."""
+        """Note, durably, that own operations may leave the node from now on, and mark the tickets with it."""
         facts = await self._node.readers.run(_shared)
         if facts[0] < facts[1]:
             await self._node.write(_share)
@@ -139,14 +143,15 @@ class Replica:
     async def renew(self, reason: str) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
 
-        Operations that never left this file keep their values under new names; all others come back from peers.
+        Operations that no peer is known to have stored keep their values under new names: the other copy may have used
+        the old ones. All others come back from peers.
         """
         self._node.renewed = reason
 
         def begin(tx: Tx) -> None:
-            old, shared = tx.own, tx.shared
+            old, stored = tx.own, stored_elsewhere(tx)
             begin_incarnation(tx, self._node.label)
-            reissue(tx, old, shared)
+            reissue(tx, old, stored)
 
         await self._node.write(begin)
 
@@ -194,13 +199,18 @@ def _meet(tx: Tx, said: Peer) -> None:
     if said.feed != peer.feed:
         peer.feed, peer.checkpoint, peer.vector = said.feed, 0, said.vector
     peer.label, peer.url, peer.drift_ms = said.label, said.url or peer.url, said.drift_ms
-    peer.vector = peer.vector.join(said.vector)
+    if said.url:
+        tx.connection.execute("UPDATE peer SET url = NULL WHERE url = ? AND actor <> ?", (said.url, said.actor))
+    peer.vector = said.vector  # not joined: a peer that was rolled back must not be told less than it lacks
     if said.acked_feed == tx.feed:
         peer.acked_feed, peer.acked = said.acked_feed, said.acked
     if said.told:
         peer.told = said.told
     if said.issued:
         peer.issued = said.issued
+    if said.url and not peer.ticket:
+        # From the first session on: two copies that meet this peer for the first time are told apart as well.
+        peer.ticket = marked(b"", tx.store.seams.entropy(MARK_BYTES))
     save_peer(tx, peer)
     tx.names.number(said.actor, said.label)
 
@@ -212,3 +222,4 @@ def _shared(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def _share(tx: Tx) -> None:
     tx.shared = tx.seq
+    mark_tickets(tx, tx.store.seams.entropy(MARK_BYTES))

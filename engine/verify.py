@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.clocks import Actor, VersionVector
+from holdfast.errors import DamagedFile
 from holdfast.resolvers import Policy
 
 from .declared import has_absent_rules
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
+_MISCOUNTED: Final = (
+    "SELECT c.name, r.key, r.conflicts FROM record r JOIN collection c ON c.id = r.collection"
+    " LEFT JOIN conflict x ON x.record = r.id AND x.standing = 1 WHERE r.conflicts > 0"
+    " GROUP BY r.id HAVING count(x.id) <> r.conflicts LIMIT 20"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +80,14 @@ async def verify_file(node: Node, on_progress: Callable[[int], None] | None) -> 
     Commits that happen meanwhile are not mistaken for damage: the sum is compared only if none happened.
     """
     check = _Check({name: schema.policy for name, schema in node.schemas.items()})
-    before = await node.readers.run(_file, check)
-    while await node.readers.run(_page, check):
-        if on_progress:
-            on_progress(check.records)
-    await node.readers.run(_sums, check, before)
+    try:
+        before = await node.readers.run(_file, check)
+        while await node.readers.run(_page, check):
+            if on_progress:
+                on_progress(check.records)
+        await node.readers.run(_sums, check, before)
+    except DamagedFile as error:
+        check.note(f"file: {error.what}")
     return VerifyReport(records=check.records, problems=tuple(check.problems))
 
 
@@ -161,6 +170,8 @@ def _sums(connection: sqlite3.Connection, check: _Check, before: int) -> None:
     lsn, digest = connection.execute("SELECT lsn, digest FROM node").fetchone()
     if lsn == before and check.digest & DIGEST_MASK != digest:
         check.note("the digest of the space is not the sum of its records'")
+    for name, key, counted in connection.execute(_MISCOUNTED):
+        check.note(f"{name}/{key}: it counts {counted} conflicts, the inbox has other rows")
     (stray,) = connection.execute(
         "SELECT count(*) FROM conflict x LEFT JOIN record r ON r.id = x.record WHERE r.id IS NULL"
     ).fetchone()

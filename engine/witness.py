@@ -2,12 +2,13 @@
 
 Knows nothing of SQLite or sessions. Invariant: a witness that is behind the file is normal (it is written after the
 commit, without a sync); one that is ahead, missing, or of another file, host or identity means that the file is a
-copy or an old state, and a new incarnation must begin (merge.md, Identity survives copies and restores).
+copy or an old state, and a new incarnation must begin (docs/concepts.md, Identity).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import zlib
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from holdfast.clocks import Actor
+
+_log = logging.getLogger(__name__)
 
 RECORD_BYTES = 256
 """The side file is one record of this size, rewritten in place."""
@@ -84,12 +87,19 @@ class SideFile:
             return None
 
     def note(self, actor: Actor, seq: int) -> None:
-        """Rewrite the record in place, without a sync: to be behind the file is normal."""
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._place = self.place()
-        body = json.dumps({"actor": actor, "seq": seq, "place": self._place}, separators=(",", ":"))
-        os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
+        """Rewrite the record in place, without a sync: to be behind the file is normal.
+
+        What was committed stays committed if the note fails (a full disk, say): at worst the next opening begins a new
+        incarnation.
+        """
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._place = self.place()
+            body = json.dumps({"actor": actor, "seq": seq, "place": self._place}, separators=(",", ":"))
+            os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
+        except OSError as error:
+            _log.warning("the witness %s was not noted: %s", self.path, error)
 
     def place(self) -> str:
         """Host and inode of the database file; "" if not bound to them."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from .storage.connection import StorageThread
-from .storage.faults import fault
+from .storage.faults import translated
 from .storage.store import Store, Tx
 from .witness import Witness
 
@@ -86,13 +86,11 @@ class Writer:
 
     def _part(self, tx: Tx, job: Job[Any]) -> object:
         try:
-            with tx.part():
+            with translated(self._thread.path), tx.part():
                 return job(tx)
-        except sqlite3.Error as error:
+        except Exception as error:
             if not tx.connection.in_transaction:  # a full disk has undone the whole group
                 raise
-            return _Failed(fault(error, self._thread.path))
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller of this job alone
             return _Failed(error)
 
 

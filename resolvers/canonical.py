@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -23,6 +24,10 @@ DEPTH_MAX = 64
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**63 - 1
 """SQLite and most languages keep 64 signed bits; beyond them a number would change on its way."""
+
+_FLOAT_MAX = sys.float_info.max
+_SURELY_SMALL = 19
+"""Digits from which an integer may be beyond 64 bits."""
 
 VALUE_SIZE_MAX = 16 * 1024 * 1024
 """Bytes of text plus one per node. It stops a small graph of shared lists whose text is huge."""
@@ -40,9 +45,10 @@ else: see `check_legal`.
 def decode(text: str) -> JSON:
     """Return a new value for a JSON text, never shared with an earlier call.
 
+    A number that no value can hold (a peer may send any) reads as the nearest that one can.
+
     Raises:
-        ValueError: the text is no JSON, nests too deep to be read, or holds NaN, an infinity or
-            a number too large for a float.
+        ValueError: the text is no JSON, nests too deep to be read, or holds NaN or Infinity.
     """
     try:
         value: JSON = _decode(text)
@@ -111,15 +117,21 @@ def _text_size(text: str) -> int:
         raise ValueError("a text holds a lone surrogate, which has no UTF-8 form") from exc
 
 
-def _finite(literal: str) -> float:
-    number = float(literal)
-    if math.isinf(number):
-        raise ValueError("a number is too large for a float")
-    return number
+def _near_float(literal: str) -> float:
+    return min(max(float(literal), -_FLOAT_MAX), _FLOAT_MAX)
+
+
+def _near_integer(literal: str) -> int:
+    if len(literal) < _SURELY_SMALL:
+        return int(literal)
+    negative = literal.startswith("-")
+    if len(literal) - negative > _SURELY_SMALL:
+        return INTEGER_MIN if negative else INTEGER_MAX
+    return min(max(int(literal), INTEGER_MIN), INTEGER_MAX)
 
 
 def _reject_constant(literal: str) -> JSON:
     raise ValueError(f"{literal} is no JSON")
 
 
-_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant).decode
+_decode = json.JSONDecoder(parse_float=_near_float, parse_int=_near_integer, parse_constant=_reject_constant).decode

@@ -17,7 +17,7 @@ from holdfast.errors import ResolverFault
 from .canonical import JSON, check_legal, decode, encode
 from .existence import newest
 from .port import Resolver, rule_of
-from .values import Conflict, Defer, Delete, Leave, Take, Value, Version
+from .values import Conflict, Defer, Delete, Fields, Leave, Take, Value, Version
 
 TOTAL_ORDER = "total-order/1"
 """The rule that stands where no resolver could be named."""
@@ -116,13 +116,19 @@ def _fallback(conflict: Conflict, rule: str, *, error: str | None = None, deferr
 
 def _private(conflict: Conflict) -> Conflict:
     """Copy all that a resolver could change: its hands must not reach what others read."""
-    record = {name: decode(encode(value)) for name, value in conflict.record.items()}
+    kept = isinstance(conflict.record, Fields)
+    if kept and conflict.base is None and not any(_can_change(sibling) for sibling in conflict.siblings):
+        return conflict
     return replace(
         conflict,
         base=None if conflict.base is None else _private_version(conflict.base),
         siblings=tuple(_private_version(sibling) for sibling in conflict.siblings),
-        record=record,
+        record=conflict.record if kept else {name: decode(encode(value)) for name, value in conflict.record.items()},
     )
+
+
+def _can_change(version: Version) -> bool:
+    return isinstance(version.value, list | dict)
 
 
 def _private_version(version: Version) -> Version:

@@ -10,14 +10,14 @@ conflict has the same id on every node; and versions compare by their canonical 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NewType, TypeAlias
 
 from holdfast.clocks import Dot, Timestamp
 
-from .canonical import JSON, encode
+from .canonical import JSON, decode, encode
 
 ConflictId = NewType("ConflictId", str)
 """16 lowercase hex characters, the same on every node."""
@@ -104,6 +104,31 @@ class Conflict:
     def __post_init__(self) -> None:
         assert self.siblings, "a conflict has siblings"
         assert self.siblings == canonical(self.siblings), "siblings stand in canonical order"
+
+
+class Fields(Mapping[str, JSON]):
+    """Fields of a record by name, decoded anew at each access: nobody can change what others read.
+
+    Args:
+        texts: Canonical JSON text per field.
+    """
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def __getitem__(self, name: str) -> JSON:
+        return decode(self._texts[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        return f"Fields({dict(self)!r})"
 
 
 @dataclass(frozen=True, slots=True)

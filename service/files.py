@@ -76,9 +76,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[Engine]:
-    """The engine of a file, open for reading only."""
+    """The engine of a file, open for reading only.
+
+    Raises:
+        FileUnreadable: There is no file.
+    """
     from holdfast import Engine
 
+    _check_exists(path)
     async with Engine.open(path, read_only=True, schemas=None) as engine:
         yield engine
 
@@ -103,3 +108,10 @@ async def writing(target: Target) -> AsyncIterator[Engine]:
         if engine.renewed:
             note(f"Note: this node goes on under a new identity: {engine.renewed}.")
         yield engine
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise FileUnreadable(
+            "there is no such file", subject=str(path), remedy="Check the path; `holdfast init` makes a database."
+        )

@@ -10,7 +10,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TextIO
 
 import click
 
@@ -45,12 +45,12 @@ def printable(text: str) -> str:
 
 def say(text: str) -> None:
     """Print a line of a result."""
-    click.echo(_encodable(text, sys.stdout))
+    click.echo(encodable(text))
 
 
 def note(text: str) -> None:
     """Print a line beside the result, for people."""
-    click.echo(_encodable(text, sys.stderr), err=True)
+    click.echo(encodable(text, sys.stderr), err=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -118,6 +118,7 @@ def _width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _encodable(text: str, stream: Any) -> str:  # noqa: ANN401 - a text stream, or what stands for one
-    encoding = stream.encoding or "ascii"
+def encodable(text: str, stream: TextIO | None = None) -> str:
+    """Text that a stream (stdout by default) can carry, with escapes for what it cannot."""
+    encoding = (stream or sys.stdout).encoding or "ascii"
     return text.encode(encoding, "backslashreplace").decode(encoding)

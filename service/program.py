@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from holdfast.errors import HoldfastError, LinkError, ProtocolError, StorageError
+from holdfast.errors import FileUnreadable, HoldfastError, LinkError, ProtocolError, StorageError
 
 from .output import print_error
 
@@ -65,6 +65,7 @@ class Family(click.Group):
     """A group of such commands."""
 
     command_class = Command
+    group_class: type[click.Group | type] | None = type  # families in families are of the same kind
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they are
         super().__init__(*args, **kwargs)
@@ -95,6 +96,12 @@ class Program(Family):
         except BrokenPipeError:
             _silence()
             ctx.exit(BROKEN_PIPE)
+        except OSError as error:
+            # The files of the engine report for themselves; what is left is the output.
+            _silence()
+            what = f"the result cannot be written: {error.strerror or error}"
+            subject = str(error.filename or "stdout")
+            raise FileUnreadable(what, subject=subject, remedy="Check where it goes.") from error
         return result
 
     def _run(self, words: list[str], prog_name: str, extra: dict[str, Any]) -> int:

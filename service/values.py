@@ -6,6 +6,7 @@ number, "1" is text, NaN is no number.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from holdfast.engine.storage.query import Parameter
 
 
-class JsonValue(click.ParamType):
+class JsonValue(click.ParamType[Any]):
     """A parameter that is JSON; `-` reads it from stdin."""
 
     name = "json"
@@ -25,8 +26,10 @@ class JsonValue(click.ParamType):
 
         if not isinstance(value, str):
             return value
-        text = click.get_text_stream("stdin", encoding="utf-8").read() if value == "-" else value
+        text = value
         try:
+            if value == "-":
+                text = sys.stdin.buffer.read().decode("utf-8")
             return decode(text)
         except ValueError as error:
             hint = "text goes in double quotes inside single ones: '\"text\"'"

@@ -30,9 +30,13 @@ class Wall:
         return self.ms
 
 
+_WALL = Wall()
+"""Shared by all nodes that bring no clock of their own: what is written later has the later stamp."""
+
+
 def opened(path: Path, **options: Any) -> Any:
-    """`Engine.open` with a wall clock and randomness that follow from the file's name (and the open's options)."""
-    wall = options.pop("wall", None) or Wall()
+    """`Engine.open` with a clock of the tests, and randomness that follows from the file's name or the option `seed`."""
+    wall = options.pop("wall", _WALL)
     seed = options.pop("seed", path.stem)
     options.setdefault("durability", "normal")
     seams = Seams(time=wall, entropy=random.Random(f"{seed}").randbytes)

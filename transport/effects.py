@@ -53,10 +53,11 @@ class ReadWhole:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply a batch of the peer's feed, durably, and hand the outcome to `applied`."""
+    """Apply a batch of the peer's feed, durably, and hand the outcome to `applied`; `follows`: see `apply_batch`."""
 
     batch: FeedBatch
     actor: Actor
+    follows: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The handshake's rules, common to both sides: hellos, vectors as differences, signs of a copy.
 
 Pure. Invariant: a vector note is resolved only against the very vector that it was made from (fingerprints agree), and
-an identity that a peer has seen further than its owner never writes again (merge.md, Sessions 1 and Identity).
+an identity that a peer has seen further than its owner never writes again (docs/concepts.md, Identity).
 """
 
 from __future__ import annotations
@@ -82,14 +82,16 @@ def hello(
 def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = None) -> Peer:
     """What a hello says of the peer, to be remembered."""
     read_here = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
+    # At first contact (by this URL) the peer may speak of a copy of this file: it has not seen our ticket.
+    trusted = url is None or facts.peer is not None
     return Peer(
         actor=said.actor,
         label=said.label,
         url=url,
         feed=said.feed,
         vector=vector,
-        acked_feed=facts.feed,
-        acked=read_here,
+        acked_feed=facts.feed if trusted else NO_FEED,
+        acked=read_here if trusted else 0,
         drift_ms=said.clock_ms - facts.clock_ms,
     )
 

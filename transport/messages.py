@@ -29,7 +29,7 @@ class VectorNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The handshake, sent first by both sides (merge.md, Sessions 1).
+    """The handshake, sent first by both sides (docs/protocol.md, Rules).
 
     Attributes:
         version: Protocol version of the sender.
@@ -77,7 +77,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records of the sender's feed (merge.md, Sessions 2-4); `vector` is a difference to the sender's hello."""
+    """Records of the sender's feed (docs/protocol.md, Rules); `vector` is a difference to the sender's hello."""
 
     feed: FeedId
     start: int

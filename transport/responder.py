@@ -77,8 +77,8 @@ async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effe
             await replica.adopt(space)
         case Renew(reason):
             await replica.renew(reason)
-        case Apply(batch, actor):
-            return session.applied(batch, await replica.apply(batch, actor))
+        case Apply(batch, actor, follows):
+            return session.applied(batch, await replica.apply(batch, actor, follows=follows))
         case IssueTicket(actor):
             return session.ticketed(await replica.issue_ticket(actor))
         case Read(start, held):

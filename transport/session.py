@@ -2,7 +2,7 @@
 
 An exchange is a handshake and batches in both directions; a session is as many exchanges as it takes until both sides
 have drained. Everything that must outlive an exchange stands in the two files, so a session can be cut anywhere and
-goes on with the next exchange. Knows nothing of bytes, links, clocks or storage. Rules: merge.md, Sessions 1-7.
+goes on with the next exchange. Knows nothing of bytes, links, clocks or storage. Source: docs/protocol.md, Rules.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, FeedBatch
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
+from holdfast.engine.tickets import is_from_copy
 from holdfast.errors import MalformedMessage, SessionRefused, SpaceMismatch
 
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
@@ -63,6 +64,7 @@ class Initiator:
         pulled: The peer's feed was drained and taken in; pushed: the peer has stored all of this node's feed.
         diverged: Both have taken in the same and hold different cells.
         holes: Records of the peer that could not be joined.
+        unbroken: Every batch of the peer in this exchange has moved the checkpoint.
     """
 
     facts: Facts
@@ -82,6 +84,7 @@ class Initiator:
     next_wants: Places = ()
     next_owes: Places = ()
     next_whole_vector: bool = False
+    unbroken: bool = True
     _pushed_bytes: int = 0
     _pushed_to: int = -1
 
@@ -99,7 +102,8 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        if acked < facts.head or peer.told != facts.vector:
+        # What was owed moves nothing by itself: the drained batch behind it does.
+        if self.owes or acked < facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
         else:
@@ -147,6 +151,7 @@ class Initiator:
         self.holes = outcome.holes
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
+        self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 
     def _greeted(self, said: Hello) -> list[Effect]:
@@ -161,6 +166,8 @@ class Initiator:
         if vector is None:
             return [Fail(_odd("a vector on a base that is not held here", self.url))]
         self.peer, self.peer_vector = said, vector
+        if facts.peer and facts.peer.actor != said.actor:
+            self.pushed = False  # another node stands at this URL now
         self.diverged = diverged(facts, said, vector)
         peer = met(facts, said, vector, url=self.url)
         if said.holds == facts.vector.fingerprint():
@@ -178,7 +185,7 @@ class Initiator:
         batch = from_message(message, self.peer_vector)
         if batch is None:
             return [Fail(_odd("a batch whose vector has an unknown base", self.url))]
-        return [Apply(batch, self.peer.actor)]
+        return [Apply(batch, self.peer.actor, self.unbroken)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:
@@ -201,6 +208,7 @@ class Responder:
     Attributes:
         rights: What the peer may do here: "rw" or "r".
         stopped: Nothing more is to be read or answered.
+        unbroken: Every batch of the peer in this exchange has moved the checkpoint.
     """
 
     rights: str
@@ -208,10 +216,12 @@ class Responder:
     peer: Hello | None = None
     peer_vector: VersionVector = EMPTY
     stopped: bool = False
+    unbroken: bool = True
     tally: Tally = field(default_factory=Tally)
     _said: Hello | None = None
     _asked: Places = ()
     _lacking: Places = ()
+    _filled: bool = False
     _checkpoint: int = -1
     _answered_bytes: int = 0
 
@@ -244,11 +254,15 @@ class Responder:
         if refusal:
             self.stopped = True
             return [Send(refusal)]
-        known = facts.peer.vector if facts.peer else EMPTY
-        vector = resolve(said.vector, known)
+        effects: list[Effect] = []
+        if not facts.adopted:
+            space = said.space or facts.space
+            effects.append(Adopt(space))
+            facts = self.facts = replace(facts, space=space, adopted=True)
+        vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
             self.stopped = True
-            return [Send(self._answer(facts, EMPTY)), Send(NeedVector())]
+            return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
         if _rolled_back(said, vector, facts):
             self.stopped = True
             return [
@@ -260,14 +274,11 @@ class Responder:
                 )
             ]
         self.peer, self.peer_vector = said, vector
-        effects: list[Effect] = []
-        if not facts.adopted:
-            space = said.space or facts.space
-            effects.append(Adopt(space))
-            facts = self.facts = replace(facts, space=space, adopted=True)
         peer = replace(met(facts, said, vector), told=facts.vector, issued=said.ticket)
         if is_news(facts.peer, peer):
             effects.append(Meet(peer))
+        # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
+        self.stopped = not said.peer_feed and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
         return [*effects, Send(self._answer(facts, vector))]
 
     def finish(self) -> list[Effect]:
@@ -275,8 +286,11 @@ class Responder:
         if self.stopped or self.peer is None or self.facts is None:
             return []
         effects: list[Effect] = []
-        if self._lacking:
-            effects.append(Send(NeedWhole(self.peer.feed, self._lacking)))
+        # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
+        holes = () if self._filled or self.rights != "rw" else self.facts.holes
+        lacking = tuple(dict.fromkeys((*self._lacking, *holes)))
+        if lacking:
+            effects.append(Send(NeedWhole(self.peer.feed, lacking)))
         if self._checkpoint >= 0:
             effects.append(IssueTicket(self.peer.actor))
         if self._asked:
@@ -300,22 +314,26 @@ class Responder:
             effects.append(Read(batch.end, self.peer_vector))
         return effects
 
-    def applied(self, _batch: FeedBatch, outcome: Applied) -> list[Effect]:
+    def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""
         self.tally.received += outcome.fresh + outcome.merged
         self.tally.conflicts += outcome.conflicts
         self._lacking += outcome.need_whole
+        self._filled = self._filled or batch.start == ASIDE
         self._checkpoint = outcome.checkpoint
+        self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 
     def _batch(self, message: Batch) -> list[Effect]:
-        assert self.peer is not None, "checked by receive"
-        if self.rights != "rw":
-            return []  # the hello of the answer says so; nothing of it is acknowledged
+        assert self.peer is not None and self.facts is not None, "checked by receive"
+        if self.rights != "rw" or self.peer.held_of != self.facts.actor:
+            # The hello of the answer says so, and nothing of it is acknowledged. A batch that was read for another
+            # node (the one that was met here before) may leave out what this one lacks.
+            return []
         batch = from_message(message, self.peer_vector)
         if batch is None:
             return [Fail(_odd("a batch whose vector has an unknown base", self.peer.label))]
-        return [Apply(batch, self.peer.actor)]
+        return [Apply(batch, self.peer.actor, self.unbroken)]
 
     def _answer(self, facts: Facts, vector: VersionVector) -> Hello:
         assert self._said is not None, "an answer is given to a hello"
@@ -335,10 +353,8 @@ def _refusal(said: Hello, facts: Facts) -> Refuse | None:
     if said.actor == facts.actor:
         return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
     peer = facts.peer
-    if peer and (peer.issued or peer.pending) and said.ticket not in (peer.issued, peer.pending):
-        return Refuse(
-            code=RENEW, message="the session ticket is neither the last one nor the one before: the file is a copy"
-        )
+    if peer and said.peer_feed and is_from_copy(said.ticket, peer.issued, peer.pending):
+        return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
     return None
 
 

@@ -51,6 +51,7 @@ class _Sync:
             self._carry_over(session)
 
     async def _exchange(self) -> Initiator:
+        await self.replica.share()  # before the hello: its ticket shows what may leave
         facts = await self.replica.facts(url=self.link.url)
         session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
         decoder = Decoder()
@@ -90,8 +91,8 @@ class _Sync:
 
     async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
         match effect:
-            case Apply(batch, actor):
-                return session.applied(batch, await self.replica.apply(batch, actor))
+            case Apply(batch, actor, follows):
+                return session.applied(batch, await self.replica.apply(batch, actor, follows=follows))
             case Acknowledge(actor, feed, checkpoint, ticket):
                 await self.replica.acknowledged(actor, feed, checkpoint, ticket)
             case Meet(peer):
@@ -123,7 +124,8 @@ class _Sync:
         return session.pulled and (session.pushed or not may_push)
 
     def _carry_over(self, session: Initiator) -> None:
-        moved = session.tally.sent + session.tally.received
+        asked_again = bool(self.owes) and session.next_owes == self.owes
+        moved = 0 if asked_again else session.tally.sent + session.tally.received
         self.idle = 0 if moved or session.renewed else self.idle + 1
         if self.idle > IDLE_EXCHANGES_MAX:
             raise SessionRefused(
@@ -165,7 +167,7 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
         bytes_received=link.bytes_received,
         round_trips=link.round_trips,
         seconds=asyncio.get_running_loop().time() - started,
-        completed=session.pushed and session.pulled and not session.holes,
+        completed=session.pushed and session.pulled and not session.holes and not session.diverged,
         blockers=_blockers(session, run),
     )
 

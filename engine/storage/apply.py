@@ -1,6 +1,6 @@
 """Applies a batch of a peer's feed in one transaction: the join, the checkpoint and, if it was drained, the vector.
 
-Knows nothing of sessions or bytes. Invariants (merge.md, Sessions 3-6): a batch that does not start at the checkpoint
+Knows nothing of sessions or bytes. Invariants (docs/protocol.md, Rules): a batch that does not start at the checkpoint
 joins its records and moves nothing; the vector takes in the sender's only with a drained batch that left no hole;
 until then every record that came carries the sender's context as its extra context.
 """
@@ -14,7 +14,7 @@ from holdfast.errors import InvalidValue
 
 from ..delta import FeedBatch
 from ..join import ValueLeftOutError, join
-from ..packing import UnreadableCellsError
+from ..packing import UnreadableCellsError, decode
 from .arrival import Arrival, arrivals
 from .follow import Verdict, follow
 from .fresh import insert_fresh, unseen_rows
@@ -167,14 +167,18 @@ class _Merge:
         verdict = follow(self.tx, arrival, stored.row, ours_have) if stored.row else Verdict.UNSURE
         if isinstance(verdict, Ready):
             self.records.replace(stored, verdict, self.lsn)
-            self.clocks.append(verdict.values.clock)  # its author's clock exceeded those of what it had seen
+            self._note_clocks(arrival, verdict.values.clock)
             self.changed += 1
-            if arrival.cells:
-                self.clocks += decode(arrival.cells).stamps[2::4]
         elif verdict is Verdict.UNSURE:
             self._join(arrival, stored, ours_have)
         # Only now: a record that was not joined has taken in nothing.
         self.taken.append((stored, arrival))
+
+    def _note_clocks(self, arrival: Arrival, latest: int) -> None:
+        """The latest stamp exceeds those of what its author had seen; if it is not believed, those may still be."""
+        self.clocks.append(latest)
+        if arrival.cells and latest > self.tx.clock.horizon():
+            self.clocks += decode(arrival.cells).stamps[2::4]
 
     def _join(self, arrival: Arrival, stored: Stored, ours_have: VersionVector) -> None:
         theirs, mine = arrival.record(), self.records.current(stored)

@@ -1,7 +1,7 @@
 """Connections to the file: one that writes, others that only read, each on a thread of its own.
 
 The only module that opens SQLite. Knows nothing of records. Invariants: a transaction is one function handed to the
-thread in one hop; only the writing connection checkpoints (facts.md: the WAL-reset bug); readers are query-only.
+thread in one hop; only the writing connection checkpoints (SQLite has a WAL-reset bug); readers are query-only.
 """
 
 from __future__ import annotations
@@ -45,6 +45,22 @@ class StorageThread(aiosqlite.Connection):
         self._pid = os.getpid()
         # A thread that waits for work must not keep a program alive that forgot to close the engine.
         self._thread.daemon = True
+        self._stopping: asyncio.Future[object] | None = None
+
+    def stop(self) -> asyncio.Future[object] | None:
+        """Let the thread end; gives what is done when it has."""
+        self._stopping = super().stop()
+        return self._stopping
+
+    async def start(self) -> None:
+        """Start the thread and open the connection; a thread whose connection cannot be opened has ended."""
+        try:
+            await self
+        except BaseException:
+            # It reports its end to the event loop, which may be closed as soon as the caller knows of the error.
+            if self._stopping is not None:
+                await self._stopping
+            raise
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -81,13 +97,15 @@ async def _open(path: Path, connector: Callable[[], sqlite3.Connection]) -> Stor
             f"SQLite {sqlite3.sqlite_version} is too old", subject=str(path), remedy="Use 3.38 or later."
         )
     thread = StorageThread(connector, path)
-    with translated(str(path)):
-        await asyncio.shield(_started(thread))
+    starting = asyncio.ensure_future(thread.start())
+    try:
+        with translated(str(path)):
+            await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        await thread.close()
+        raise
     return thread
-
-
-async def _started(thread: StorageThread) -> None:
-    await thread
 
 
 def _connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:

@@ -1,6 +1,6 @@
 """Reads the feed: records in the order in which they changed here, as batches of columns.
 
-Read-only; knows nothing of sessions or bytes. Invariants (merge.md, Sessions 2, 4, 7): a batch is read in one
+Read-only; knows nothing of sessions or bytes. Invariants (docs/protocol.md, Rules): a batch is read in one
 transaction and never ends inside an lsn; a record whose whole frontier the reader holds is skipped; `drained` is true
 exactly when nothing stood behind the batch in that transaction.
 """

@@ -1,4 +1,4 @@
-"""Holes: records from a peer that could not be joined (merge.md, Sessions 6).
+"""Holes: records from a peer that could not be joined (docs/protocol.md, Rules).
 
 Invariant: while a feed has a hole, no session with it completes, so the version vector never claims what is missing.
 """

@@ -17,18 +17,24 @@ from ..cells import DECISION, Record, Stamp
 from ..projection import Projection
 from .store import Tx
 
+_STANDING = "SELECT id, field, opened FROM conflict WHERE record = ? AND standing = 1"
 _OPEN = (
     "INSERT INTO conflict (id, record, field, kind, state, standing, rule, error, siblings, opened)"
-    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, standing = 1,"
-    " rule = excluded.rule, error = excluded.error, closed = NULL"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = CASE"
+    # A conflict that someone has reopened stays open until its rule says something new.
+    " WHEN standing = 1 AND rule = excluded.rule AND error IS excluded.error THEN state ELSE excluded.state END,"
+    " standing = 1, rule = excluded.rule, error = excluded.error, closed = NULL"
 )
 
 
-def note_conflicts(tx: Tx, record: int, after: Record, projection: Projection | None, lsn: int) -> int:
-    """Bring the inbox in line with a record; gives how many conflicts are new (one that grew is not)."""
-    rows = tx.connection.execute(
-        "SELECT id, field, opened FROM conflict WHERE record = ? AND standing = 1", (record,)
-    ).fetchall()
+def note_conflicts(
+    tx: Tx, record: int, after: Record, projection: Projection | None, lsn: int, *, had: bool = True
+) -> int:
+    """Bring the inbox in line with a record; gives how many conflicts are new (one that grew is not).
+
+    Without `had` none stood before, and the inbox is not asked.
+    """
+    rows = tx.connection.execute(_STANDING, (record,)).fetchall() if had else []
     before = {number: (field, opened) for number, field, opened in rows}
     settled = projection.settled if projection else ()
     disputed = {conflict.field: conflict.id for conflict, _ in settled}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ..cells import Record, Stamp
-from ..detector import agreed, readable
+from ..detector import agreed
 from ..documents import compose, split
 from .store import Tx
 
@@ -78,10 +78,9 @@ def superseded(before: Record, fields: Mapping[str, object] | None) -> str | Non
     """JSON of the values that a write to these fields (None: to all) replaces, where siblings agreed on them."""
     old = {}
     for name, cell in before.cells.items():
-        if (fields is None or name in fields) and readable(cell):
-            text = agreed(cell)
-            if text is not None:
-                old[name] = text
+        text = agreed(cell) if fields is None or name in fields else None
+        if text is not None:
+            old[name] = text
     return compose(old) if old else None
 
 

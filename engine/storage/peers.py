@@ -14,6 +14,7 @@ from typing import Any
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import NO_FEED, FeedBatch, FeedId
+from ..tickets import marked
 from .store import Tx
 
 _FIELDS = [
@@ -138,6 +139,24 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     if completed:
         peer.synced_ms = tx.now_ms
     save_peer(tx, peer)
+
+
+def mark_tickets(tx: Tx, mark: bytes) -> None:
+    """New operations may leave the file: whoever sees them sees this mark."""
+    rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()
+    tx.connection.executemany(
+        "UPDATE peer SET ticket = ? WHERE actor = ?", [(marked(ticket, mark), actor) for actor, ticket in rows]
+    )
+
+
+def stored_elsewhere(tx: Tx) -> int:
+    """The highest own operation that a peer has acknowledged as it stands in this file."""
+    query = (
+        "SELECT coalesce(max(l.seq), 0) FROM log l"
+        " WHERE l.node = ? AND l.lsn <= (SELECT max(acked) FROM peer WHERE acked_feed = ?)"
+    )
+    (seq,) = tx.connection.execute(query, (tx.own, tx.feed)).fetchone()
+    return int(seq)
 
 
 def forget_sessions(tx: Tx) -> None:

@@ -24,7 +24,9 @@ _BY_KEYS: Final = (
     f"SELECT {_SHOWN} FROM json_each(?) j CROSS JOIN collection c ON c.name = ?"  # noqa: S608 - constants only
     f" CROSS JOIN {_FROM} WHERE r.collection = c.id AND r.key = j.value AND r.live = 1"
 )
-_BY_IDS: Final = f"SELECT {_SHOWN} FROM json_each(?) j CROSS JOIN {_FROM} WHERE r.id = j.value ORDER BY j.key"  # noqa: S608 - constants only
+_BY_IDS: Final = (
+    f"SELECT {_SHOWN} FROM json_each(?) j CROSS JOIN {_FROM} WHERE r.id = j.value AND r.live = 1 ORDER BY j.key"  # noqa: S608 - constants only
+)
 _CHANGES: Final = (
     f"SELECT r.lsn, r.id, c.name, r.live, {_SHOWN} FROM {_FROM} JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
     " WHERE (r.lsn, r.id) > (?, ?) AND (? IS NULL OR c.name = ?) ORDER BY r.lsn, r.id LIMIT ?"

@@ -1,7 +1,8 @@
-"""Gives operations that never left this file new names, when a peer's sign shows that the old ones were used twice.
+"""Gives operations that stand only in this file new names, when a peer's sign shows that the old ones were used twice.
 
-Invariant: only dots above `shared` are renamed, and nobody else has seen those as they stand here; the vector no
-longer claims them, so the other copy's operations of the same names arrive like any peer's.
+Invariant: only dots above `known` are renamed, and nobody is known to hold those as they stand here; the vector no
+longer claims them and peers' feeds are read anew, so the other copy's operations of the same names arrive like any
+peer's, also those that were passed over while the vector claimed them.
 """
 
 from __future__ import annotations
@@ -16,34 +17,34 @@ from .rows import Records
 from .store import Tx
 
 
-def reissue(tx: Tx, old: int, shared: int) -> int:
-    """Rename the operations of identity number `old` above `shared`; gives how many.
+def reissue(tx: Tx, old: int, known: int) -> int:
+    """Rename the operations of identity number `old` above `known`; gives how many.
 
     The transaction has begun the new identity already.
     """
     actor = tx.names.actor(old)
-    places = _written_by(tx, old, shared)
+    places = _written_by(tx, old, known)
     records = Records(tx, Journal(tx))
     lsn = tx.next_lsn()
     renamed: dict[Dot, Dot] = {}
     for collection, key in places:
         stored = records.at(collection, key)
         before = records.current(stored)
-        for dot in sorted({s.dot for s in before.stamps() if s.dot.actor == actor and s.dot.seq > shared}):
+        for dot in sorted({s.dot for s in before.stamps() if s.dot.actor == actor and s.dot.seq > known}):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
         records.change(stored, _renamed(before, renamed), lsn)
-    _withdraw(tx, old, actor, shared)
+    _withdraw(tx, old, actor, known)
     records.flush()
     return len(renamed)
 
 
-def _written_by(tx: Tx, old: int, shared: int) -> list[tuple[str, str]]:
-    """Records that changed since an unshared operation: the log has one row for each such operation."""
+def _written_by(tx: Tx, old: int, known: int) -> list[tuple[str, str]]:
+    """Records that changed since an operation above `known`: the log has one row for each such operation."""
     rows = tx.connection.execute(
         "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record"
         " JOIN collection c ON c.id = r.collection WHERE l.node = ? AND l.seq > ? ORDER BY r.id",
-        (old, shared),
+        (old, known),
     )
     return [(collection, key) for collection, key in rows]
 
@@ -60,9 +61,10 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
     return Record({life.stamp.dot: life for life in lives}, {name: cell(old) for name, old in record.cells.items()})
 
 
-def _withdraw(tx: Tx, old: int, actor: Actor, shared: int) -> None:
-    """The vector covers the old identity only as far as its operations were shared."""
+def _withdraw(tx: Tx, old: int, actor: Actor, known: int) -> None:
+    """The vector covers the old identity only up to `known`, and what it hid is read anew."""
+    tx.connection.execute("UPDATE peer SET checkpoint = 0")
     tx.connection.execute("DELETE FROM vector WHERE actor = ?", (old,))
-    if shared:
-        tx.connection.execute("INSERT INTO vector (actor, seq) VALUES (?, ?)", (old, shared))
-    tx.store.take_others(VersionVector({a: s for a, s in tx.others.items() if a != actor} | {actor: shared}))
+    if known:
+        tx.connection.execute("INSERT INTO vector (actor, seq) VALUES (?, ?)", (old, known))
+    tx.store.take_others(VersionVector({a: s for a, s in tx.others.items() if a != actor} | {actor: known}))

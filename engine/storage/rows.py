@@ -202,7 +202,9 @@ class Records:
             if had:
                 note_discarded(self.tx, stored.number, stored.before, stored.after, stored.touched or 0)
             if had or standing:
-                opened += note_conflicts(self.tx, stored.number, stored.after, projection, stored.touched or 0)
+                opened += note_conflicts(
+                    self.tx, stored.number, stored.after, projection, stored.touched or 0, had=had > 0
+                )
             if projection is not None or (stored.row is not None and stored.row.cells is not None):
                 self._quarantine(stored, projection)
             change += values.digest - (stored.row.digest if stored.row else 0)

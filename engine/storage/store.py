@@ -1,7 +1,7 @@
 """The writer's transactions: what changes together with the data is read at their start and written at their end.
 
 Owns the counters (seq, lsn, clock, digest) and the version vector of the file; knows nothing of merging. Invariant: a
-counter in memory is only ever that of the open transaction, so a rollback takes back all of them (faults.md, B3).
+counter in memory is only ever that of the open transaction, so a rollback takes back all of them.
 """
 
 from __future__ import annotations

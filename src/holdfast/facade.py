@@ -60,9 +60,10 @@ class Engine(Node):
             LinkError, ProtocolError, StorageError: As `sync`.
         """
         from holdfast.engine.replica import Replica
+        from holdfast.transport.links.address import Hub as Address
 
         replica = Replica(self)
-        url = hub if isinstance(hub, str) else hub.url
+        url = (Address(hub) if isinstance(hub, str) else hub).url
         if await replica.has_reached(receipt, url):
             return
         report = await self.sync(hub)

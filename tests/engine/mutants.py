@@ -19,7 +19,7 @@ from holdfast.engine.cells import Record
 from holdfast.engine.delta import FeedBatch
 from holdfast.engine.edits import Delete, Put, Update
 from holdfast.engine.join import ValueLeftOutError
-from holdfast.engine.storage import apply, bulk, feed, holes, inbox, peers, rows, store, write
+from holdfast.engine.storage import apply, bulk, feed, follow, holes, inbox, peers, rows, store, write
 from holdfast.engine.storage.names import Names
 from holdfast.engine.storage.rows import Records
 from holdfast.engine.storage.store import Tx, vector_of
@@ -29,7 +29,7 @@ from . import fleet, member
 from .fleet import FleetError, run
 
 Patch = pytest.MonkeyPatch
-SEARCH_MAX = 20_000
+SEARCH_MAX = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,23 @@ def _(patch: Patch) -> None:
     patch.setattr(apply, "join", lambda ours, _, theirs, have: join.join(ours, EMPTY, theirs, have))
 
 
+@mutant("a state that is not newer replaces ours", "Join")
+def _(patch: Patch) -> None:
+    def hasty(tx, arrival, row, ours_have):
+        return follow.follow(tx, replace(arrival, context=arrival.context.join(ours_have)), row, ours_have)
+
+    patch.setattr(apply, "follow", hasty)
+
+
+@mutant("a state that knows less is taken for nothing new", "Join")
+def _(patch: Patch) -> None:
+    def lazy(tx, arrival, row, ours_have):
+        verdict = follow.follow(tx, arrival, row, ours_have)
+        return follow.Verdict.UNCHANGED if verdict is follow.Verdict.UNSURE and row.cells is None else verdict
+
+    patch.setattr(apply, "follow", lazy)
+
+
 @mutant("a value that was left out counts as superseded", "Sessions 2")
 def _(patch: Patch) -> None:
     def lenient(ours: Record, have: VersionVector, theirs: Record, theirs_have: VersionVector) -> Record:
@@ -84,15 +101,15 @@ def _(patch: Patch) -> None:
 
 @mutant("a record that lacks a value lets the checkpoint pass", "Sessions 2")
 def _(patch: Patch) -> None:
-    original = apply._Merge._merge_rest
+    original = apply._Merge._merge
 
-    def forgetful(self, rest) -> None:
-        original(self, rest)
+    def forgetful(self, came) -> None:
+        original(self, came)
         if self.lacking:
             self.peer.feed = self.batch.feed
             peers.advance_checkpoint(self.tx, self.peer, self.batch, completed=False)
 
-    patch.setattr(apply._Merge, "_merge_rest", forgetful)
+    patch.setattr(apply._Merge, "_merge", forgetful)
 
 
 # -- writes ------------------------------------------------------------------------------------------------------------
@@ -220,16 +237,16 @@ def _(patch: Patch) -> None:
 
 @mutant("a record that could not be joined takes the sender's context", "Sessions 6")
 def _(patch: Patch) -> None:
-    original = apply._Merge._merge_row
+    original = apply._Merge._merge_one
 
-    def merge_row(self, at, stored):
+    def merge_one(self, arrival, stored):
         try:
-            original(self, at, stored)
+            original(self, arrival, stored)
         except Exception:
-            self.touched.append((stored, EMPTY))
+            self.taken.append((stored, arrival))
             raise
 
-    patch.setattr(apply._Merge, "_merge_row", merge_row)
+    patch.setattr(apply._Merge, "_merge_one", merge_one)
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
@@ -251,7 +268,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def careless(tx, batch, peer, *, follows):
         moves = batch.start >= 0
-        return apply.apply_batch(tx, batch, replace(peer, feed=batch.feed, checkpoint=batch.start) if moves else peer)
+        stood = replace(peer, feed=batch.feed, checkpoint=batch.start) if moves else peer
+        return apply.apply_batch(tx, batch, stood)
 
     patch.setattr(fleet, "apply_batch", careless)
 
@@ -260,14 +278,18 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def hopeful(tx, batch, peer, *, follows):
         gap = 0 <= peer.checkpoint_in(batch.feed) < batch.start
-        return apply.apply_batch(tx, batch, replace(peer, feed=batch.feed, checkpoint=batch.start) if gap else peer)
+        stood = replace(peer, feed=batch.feed, checkpoint=batch.start) if gap else peer
+        return apply.apply_batch(tx, batch, stood)
 
     patch.setattr(fleet, "apply_batch", hopeful)
 
 
 @mutant("a batch goes on where another session has come to", "Sessions 3")
 def _(patch: Patch) -> None:
-    patch.setattr(fleet, "apply_batch", lambda tx, batch, peer, *, follows: apply.apply_batch(tx, batch, peer))
+    def unaware(tx, batch, peer, *, follows):
+        return apply.apply_batch(tx, batch, peer, follows=True)
+
+    patch.setattr(fleet, "apply_batch", unaware)
 
 
 @mutant("checkpoints are kept without incarnation and feed", "Terms; Identity")
@@ -422,8 +444,16 @@ def catches(seed: int, planted: Mutant) -> bool:
 
 
 def hunt(planted: Mutant, first: int = 0) -> int | None:
-    """The first seed, from `first` on, that catches the mutant."""
-    return next((seed for seed in range(first, first + SEARCH_MAX) if catches(seed, planted)), None)
+    """The first seed, from `first` on, that catches the mutant.
+
+    Raises:
+        FleetError: That fleet fails without the mutant too.
+    """
+    for seed in range(first, first + SEARCH_MAX):
+        if catches(seed, planted):
+            run(seed)
+            return seed
+    return None
 
 
 if __name__ == "__main__":

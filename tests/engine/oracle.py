@@ -78,9 +78,8 @@ class Oracle:
         bit = 1 << len(self.operations)
         self._numbers[operation.dot] = len(self.operations)
         self.operations.append(operation)
-        known = self.known[member]
-        known[operation.place] = known.get(operation.place, 0) | bit
-        self._of_place[operation.place] = self._of_place.get(operation.place, 0) | bit
+        for places in (self.known[member], self._of_place):
+            places[operation.place] = places.get(operation.place, 0) | bit
         return bit
 
     def write_together(self, member: str, operations: Iterable[Operation]) -> None:
@@ -126,10 +125,9 @@ class Oracle:
 
     def everything(self) -> Known:
         """What anyone knows."""
-        union: Known = {}
+        union = dict.fromkeys({place for known in self.known.values() for place in known}, 0)
         for known in self.known.values():
-            for place, bits in known.items():
-                union[place] = union.get(place, 0) | bits
+            union |= {place: union[place] | bits for place, bits in known.items()}
         return union
 
     def forget_unknown(self) -> None:
@@ -138,10 +136,7 @@ class Oracle:
         Others may now stand with some members only in part of what their author had seen, for ever.
         """
         self.taken_back = True
-        alive = 0
-        for bits in self.everything().values():
-            alive |= bits
-        self.lost = ((1 << len(self.operations)) - 1) & ~alive
+        self.lost = ((1 << len(self.operations)) - 1) & ~sum(self.everything().values())
 
     def expected(self, known: int) -> Expected:
         """The record that the operations of a set make."""

@@ -15,7 +15,7 @@ from holdfast.engine.storage.apply import Applied, apply_batch
 from holdfast.engine.storage.feed import read_batch
 from holdfast.engine.storage.write import Write, write_all
 
-from .member import Member, Wall, new_member
+from .member import DAY_MS, Member, Wall, new_member
 from .post import GARBAGE
 
 NOW = 1_750_000_000_000
@@ -110,6 +110,87 @@ def test_a_session_that_lost_a_batch_does_not_complete_where_another_has_come_to
     assert not apply(b, a, last, follows=False).completed
     assert apply(b, a, read(a, b)).completed
     assert document(b, "x") == '{"v":1,"w":2}'
+
+
+def test_stamps_under_one_that_is_not_believed_are_taken_in(pair: tuple[Member, Member]):
+    """A state that simply succeeded ours was once observed by its latest stamp alone."""
+    a, b = pair
+    write(a, "k", Put({"v": "1", "w": "1"}))
+    apply(b, a, read(a, b))
+    a.wall.skew = 200_000
+    write(a, "k", Update({"v": "2"}))
+    (believed,) = a.connection.execute("SELECT clock FROM node").fetchone()
+    a.wall.skew = DAY_MS
+    write(a, "k", Update({"w": "2"}))
+    assert apply(b, a, read(a, b)).suspect_ms > 0
+    write(b, "k", Update({"v": "3"}))
+    (after,) = b.connection.execute("SELECT clock FROM node").fetchone()
+    assert after > believed
+
+
+UNREADABLE = {
+    "NaN": '{"v":NaN}',
+    "a lone surrogate": '{"v":"\\ud800"}',
+    "a bracket that closes nothing": '{"v":1]',
+    "a bracket that opens nothing": '["v":1}',
+    "something behind": '{"v":1}x',
+    "an array": "[1]",
+    "nothing": "",
+    "deep nesting": '{"v":' + "[" * 70 + "]" * 70 + "}",
+    "very deep nesting": '{"v":' + "[" * 5_000 + "]" * 5_000 + "}",
+}
+NUMBERS = {
+    "beyond floats": '{"v":1e999}',
+    "beyond 64 bits": '{"v":123456789012345678901234567890}',
+    "of more digits than Python converts": '{"v":' + "9" * 5_000 + "}",
+}
+READERS = {
+    "that has none": [],
+    "that has its own": [Put({"v": "5"})],
+    "that has its own with cells": [Put({"v": "5"}), Update({"w": "5"})],
+}
+
+
+def forged(a: Member, b: Member, document: str) -> Applied:
+    """B applies the news of A with this text in the place of its document."""
+    batch = read(a, b)
+    return apply(b, a, replace(batch, delta=replace(batch.delta, doc=[document])))
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("document", UNREADABLE)
+def test_an_unreadable_document_costs_one_record(pair: tuple[Member, Member], document: str, reader: str):
+    a, b = pair
+    write(a, "k", Put({"v": "1"}))
+    for edit in READERS[reader]:
+        write(b, "k", edit)
+    applied = forged(a, b, UNREADABLE[document])
+    assert (applied.holes, applied.completed, applied.fresh + applied.merged) == (1, False, 0)
+
+
+@pytest.mark.parametrize("document", UNREADABLE)
+def test_an_unreadable_successor_costs_one_record(pair: tuple[Member, Member], document: str):
+    """Some once stopped the whole batch, for ever."""
+    a, b = pair
+    write(a, "k", Put({"v": "1"}))
+    apply(b, a, read(a, b))
+    write(a, "k", Put({"v": "2"}))
+    applied = forged(a, b, UNREADABLE[document])
+    assert (applied.holes, applied.completed, applied.fresh + applied.merged) == (1, False, 0)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_that_no_node_writes_stops_nothing(pair: tuple[Member, Member], number: str, reader: str):
+    """In a conflict it once stopped the whole batch, for ever; elsewhere every later write to its record."""
+    a, b = pair
+    write(a, "k", Put({"v": "1"}))
+    for edit in READERS[reader]:
+        write(b, "k", edit)
+    assert forged(a, b, NUMBERS[number]).moved
+    write(b, "k", Update({"w": "2"}))
+    write(b, "k", Put({"v": "3"}))
+    assert document(b, "k") == '{"v":3}'
 
 
 def test_put_clears_a_field_whose_one_dot_has_two_values():

@@ -18,7 +18,7 @@ from holdfast.transport.hub.registry import HubRegistry
 from holdfast.transport.hub.server import listening, serve
 from holdfast.transport.links.address import FRAMES_TYPE
 
-SMALL = Limits(authenticate_s=0.3, waiting_max=8, request_bytes_max=1_000_000, idle_s=0.4, drain_s=3)
+SMALL = Limits(authenticate_s=1.5, waiting_max=8, request_bytes_max=1_000_000, idle_s=0.6, drain_s=3)
 
 
 @dataclass
@@ -107,7 +107,7 @@ async def running_hub(directory: Path, *, respond=echo, open_engine=None, limits
         replicas.append(Replica(name, path))
         return replicas[-1]
 
-    app = make_app(registry, open_engine or opened, respond, limits=limits)
+    app = make_app(registry, open_engine or opened, respond, version="1.2.3", limits=limits)
     async with listening(app, "127.0.0.1", 0, tls=tls) as url:
         yield TestHub(url, registry, replicas, secret, reader, token_id, other)
 
@@ -194,7 +194,7 @@ async def _main(directory: Path) -> None:
     async def opened(name, path):
         return Replica(name, path)
 
-    await serve(directory, port=0, open_engine=opened, respond=_slow_echo, ready=_say)
+    await serve(directory, port=0, open_engine=opened, respond=_slow_echo, version="1.2.3", ready=_say)
     _say("stopped")
 
 

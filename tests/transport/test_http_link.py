@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -415,18 +416,20 @@ async def test_a_long_request_is_not_silence(tmp_path: Path):
 async def test_a_frame_that_takes_long_to_send_is_not_silence():
     async def serve(reader, writer):
         taken = 0
-        while taken < 16_000_000:
-            taken += len(await reader.read(400_000))
-            await asyncio.sleep(0.01)
+        while taken < 3_000_000:
+            taken += len(await reader.read(100_000))
+            await asyncio.sleep(0.04)
         writer.write(_reply("200 OK", b"taken", FRAMES))
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, linked(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", idle_s=0.25) as link:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    server = await asyncio.start_server(serve, sock=listener)
+    async with server, linked(f"http://127.0.0.1:{listener.getsockname()[1]}", idle_s=1) as link:
         start = asyncio.get_running_loop().time()
-        assert await collected(link.exchange(chunks(bytes(16_000_000)))) == b"taken"
-        assert asyncio.get_running_loop().time() - start > 0.4
+        assert await collected(link.exchange(chunks(bytes(3_000_000)))) == b"taken"
+        assert asyncio.get_running_loop().time() - start > 1.2
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 250, 400, 1000, 1500])
@@ -461,7 +464,7 @@ async def secured(tmp_path: Path):
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     tls = tls_context(tmp_path / "cert.pem", tmp_path / "key.pem")
-    async with running_hub(tmp_path / "secured", tls=tls) as running:
+    async with running_hub(tmp_path / "secured", tls=tls, limits=PLENTY) as running:
         yield running, tmp_path / "ca.pem"
 
 

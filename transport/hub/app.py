@@ -16,7 +16,6 @@ from typing import Final, Generic
 
 from aiohttp import hdrs, web
 
-from holdfast import __version__
 from holdfast.errors import HoldfastError, HubError, NoSuchSpace, SessionRefused, Unauthorized
 
 from ..links.address import FRAMES_TYPE
@@ -30,12 +29,18 @@ from .registry import Grant, HubRegistry
 
 DOOR: Final = web.AppKey("door", Door)
 LIMITS: Final = web.AppKey("limits", Limits)
+VERSION: Final = web.AppKey("version", str)
 
 _log = logging.getLogger(__name__)
 
 
 def make_app(
-    registry: HubRegistry, open_engine: OpenEngine[R], respond: Respond[R], *, limits: Limits | None = None
+    registry: HubRegistry,
+    open_engine: OpenEngine[R],
+    respond: Respond[R],
+    *,
+    version: str = "",
+    limits: Limits | None = None,
 ) -> web.Application:
     """Build the application of a hub; its clean-up closes the engines.
 
@@ -43,11 +48,12 @@ def make_app(
         registry: The spaces, and who may use them.
         open_engine: Opens the engine of a space (name, file), once, when the first client comes.
         respond: Answers one exchange for such an engine.
+        version: What the hub says of itself when it is asked whether it is well.
         limits: Bounds for clients.
     """
     limits = limits or Limits()
     app = web.Application(middlewares=[_answer_errors])
-    app[DOOR], app[LIMITS] = Door(limits), limits
+    app[DOOR], app[LIMITS], app[VERSION] = Door(limits), limits, version
     hub = _Hub(registry, OpenEngines(open_engine), respond, app)
     app.router.add_post("/v1/spaces/{space}/sync", hub.sync)
     app.router.add_get("/v1/health", hub.health)
@@ -84,7 +90,7 @@ class _Hub(Generic[R]):
     async def health(self, request: web.Request) -> web.StreamResponse:
         """Tell that the hub works, to anyone; how many spaces it has, but not which."""
         spaces = await asyncio.to_thread(self._registry.spaces)
-        return success({"version": __version__, "protocol": PROTOCOL_VERSION, "spaces": len(spaces)})
+        return success({"version": request.app[VERSION], "protocol": PROTOCOL_VERSION, "spaces": len(spaces)})
 
     async def engines_closed(self, app: web.Application) -> AsyncIterator[None]:
         """Close the engines when the application ends."""

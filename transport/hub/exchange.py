@@ -18,6 +18,7 @@ from holdfast.errors import FrameTooLarge, HoldfastError, LinkCut, MalformedFram
 
 from ..frame import MAGIC, FrameType
 from ..links.address import FRAMES_TYPE
+from ..links.meter import bound_unsent
 from ..messages import Refuse
 from ..wire import encode
 from .answers import failure
@@ -42,7 +43,7 @@ class Respond(Protocol[R_contra]):
     """
 
     def __call__(
-        self, replica: R_contra, chunks: AsyncIterator[bytes], *, rights: Rights
+        self, replica: R_contra, chunks: AsyncIterator[bytes], /, *, rights: Rights
     ) -> AsyncGenerator[bytes, None]:
         """Answer for `replica` with what `rights` allow."""
         ...
@@ -133,6 +134,9 @@ async def _begin(request: web.Request, status: int) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: FRAMES_TYPE})
     if status != 200:  # noqa: PLR2004 - whoever was refused starts anew at the door
         response.force_close()
+    sock = request.get_extra_info("socket")
+    if sock is not None:
+        bound_unsent(sock)
     await response.prepare(request)
     return response
 

@@ -47,6 +47,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
     *,
     open_engine: OpenEngine[R],
     respond: Respond[R],
+    version: str = "",
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
     ready: Callable[[str], None] | None = None,
@@ -60,6 +61,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
         port: Port to listen on; 0 for any free one.
         open_engine: Opens the engine of a space (name, file).
         respond: Answers one exchange for such an engine.
+        version: What the hub says of itself when it is asked whether it is well.
         tls: Certificate and key (see `tls_context`).
         insecure: Serve plain HTTP to other machines, for a hub behind a proxy that speaks TLS.
         ready: Called with the hub's address, real port included, once it listens.
@@ -72,7 +74,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
     """
     registry = HubRegistry(directory)
     await asyncio.to_thread(registry.spaces)
-    app = make_app(registry, open_engine, respond, limits=limits)
+    app = make_app(registry, open_engine, respond, version=version, limits=limits)
     stop = _stop_signal()
     async with listening(app, host, port, tls=tls, insecure=insecure) as url:
         _log.info("listening on %s", url)

@@ -10,8 +10,32 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, Protocol
+
+UNSENT_BYTES_MAX: Final = 32 * 1024
+"""What the operating system keeps that it could not send yet: less than a slow link sends in the idle time."""
+
+
+_NOTSENT_LOWAT: Final[int] = getattr(socket, "TCP_NOTSENT_LOWAT", 0x201)  # Darwin's number, which Python may not name
+
+
+class SocketOptions(Protocol):
+    """A socket, or what asyncio shows of one."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option."""
+        ...
+
+
+def bound_unsent(sock: SocketOptions) -> None:
+    """Let the operating system take no more than it can soon send, where it can be told.
+
+    A buffer of megabytes hides for minutes whether anything moves on a slow link.
+    """
+    # A connection that was just lost refuses; whoever uses it next learns why.
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES_MAX)
 
 
 class Meter:
@@ -31,6 +55,7 @@ class Meter:
         family, kind, protocol = address[:3]
         counting = CountingSocket(family, kind, protocol)
         counting.meter = self
+        bound_unsent(counting)
         return counting
 
     def count(self, *, sent: int = 0, received: int = 0) -> None:

@@ -1,0 +1,219 @@
+"""The commands about a hub: its directory, its spaces, its tokens, and running it.
+
+Invariant: a secret is printed once, alone on stdout, and stands nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .files import run
+from .output import moment, note, print_json, printable, say, table
+from .program import Family, wants_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
+
+directory_argument = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+
+
+@click.group(cls=Family)
+def hub() -> None:
+    """Serve spaces to other nodes.
+
+    A hub is a node that listens. Its directory holds the spaces it serves, each in a file of its own, and the tokens
+    that open them.
+
+    \b
+    From nothing to a running hub:
+      holdfast hub init /srv/hub
+      holdfast hub space add /srv/hub plant
+      holdfast hub token add /srv/hub plant --label pump-7
+      holdfast hub run /srv/hub
+    """
+
+
+@hub.command()
+@directory_argument
+def init(*, directory: Path) -> None:
+    """Make DIR the directory of a hub; one that is there already stays as it is."""
+    from holdfast.transport.hub.registry import HubRegistry
+
+    HubRegistry.init(directory)
+    if wants_json():
+        print_json({"directory": str(directory)})
+    else:
+        say(printable(f"hub in {directory}"))
+
+
+@hub.group()
+def space() -> None:
+    """The spaces that a hub serves."""
+
+
+@space.command("add")
+@directory_argument
+@click.argument("name")
+def add_space(*, directory: Path, name: str) -> None:
+    """Serve a new space NAME; its file is made when its first node comes."""
+    added = _registry(directory).add_space(name)
+    if wants_json():
+        print_json(_space_json(added))
+    else:
+        say(printable(f"added space {added.name}"))
+
+
+@space.command("list")
+@directory_argument
+def list_spaces(*, directory: Path) -> None:
+    """List the spaces by name."""
+    found = _registry(directory).spaces()
+    if wants_json():
+        print_json([_space_json(item) for item in found])
+    else:
+        say(table(("space", "added", "file"), [(item.name, moment(item.created_ms), item.path) for item in found]))
+
+
+@hub.group()
+def token() -> None:
+    """The tokens that open a space."""
+
+
+@token.command("add")
+@directory_argument
+@click.argument("space")
+@click.option(
+    "--rights",
+    type=click.Choice(["rw", "r"]),
+    default="rw",
+    show_default=True,
+    help="rw: read and write; r: read only.",
+)
+@click.option("--label", default="", metavar="TEXT", help="Who or what it is for, to find it again in lists.")
+def add_token(*, directory: Path, space: str, rights: Rights, label: str) -> None:
+    """Make a token for SPACE and print its secret.
+
+    The secret stands alone on stdout, once; the hub keeps only its hash. Give it to the node in HOLDFAST_TOKEN.
+    """
+    token_id, secret = _registry(directory).add_token(space, rights, label)
+    if wants_json():
+        print_json({"id": token_id, "space": space, "rights": rights, "label": label, "token": secret})
+    else:
+        say(secret)
+        note(printable(f"Token {token_id} for {space} ({rights}). Keep it: it is not shown again."))
+
+
+@token.command("list")
+@directory_argument
+@click.argument("space", required=False)
+def list_tokens(*, directory: Path, space: str | None) -> None:
+    """List the tokens of SPACE, or of all spaces, revoked ones included."""
+    registry = _registry(directory)
+    names = [space] if space is not None else [item.name for item in registry.spaces()]
+    found = [item for name in names for item in registry.tokens(name)]
+    if wants_json():
+        print_json([_token_json(item) for item in found])
+    else:
+        say(table(("id", "space", "rights", "label", "made", "revoked"), [_token_row(item) for item in found]))
+
+
+@token.command("revoke")
+@directory_argument
+@click.argument("token_id", metavar="ID")
+def revoke_token(*, directory: Path, token_id: str) -> None:
+    """Close the token ID for good; a running hub refuses it from the next request on."""
+    _registry(directory).revoke(token_id)
+    if wants_json():
+        print_json({"id": token_id, "revoked": True})
+    else:
+        say(printable(f"revoked {token_id}"))
+
+
+@hub.command("run")
+@directory_argument
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 or :: for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port; 0 for any free one."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
+@click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines, behind a proxy that speaks TLS.")
+def run_hub(
+    *, directory: Path, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure: bool
+) -> None:
+    """Serve the hub in DIR until it is told to stop.
+
+    Prints its address once it listens; its log goes to stderr. SIGTERM or Ctrl-C lets running exchanges end (10 s)
+    and exits 0; a second one ends at once. Spaces and tokens may be added and revoked meanwhile.
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together")
+    logging.getLogger("holdfast").setLevel(logging.INFO)
+    tls = (tls_cert, tls_key) if tls_cert and tls_key else None
+    run(_serve(directory, host, port, tls, insecure=insecure))
+
+
+async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] | None, *, insecure: bool) -> None:
+    from holdfast import Engine, __version__
+    from holdfast.engine.replica import Replica
+    from holdfast.transport.hub.server import serve, tls_context
+    from holdfast.transport.responder import respond
+
+    async def opened(name: str, path: Path) -> Engine:
+        return await Engine.open(path, space=name, name="hub")
+
+    def answer(replica: Engine, chunks: AsyncIterator[bytes], *, rights: Rights) -> AsyncGenerator[bytes, None]:
+        return respond(Replica(replica), chunks, rights=rights)
+
+    await serve(
+        directory,
+        host,
+        port,
+        open_engine=opened,
+        respond=answer,
+        tls=tls_context(*tls) if tls else None,
+        insecure=insecure,
+        version=__version__,
+        ready=_announce,
+    )
+
+
+def _announce(url: str) -> None:
+    if wants_json():
+        print_json({"url": url})
+    else:
+        say(f"listening on {url}")
+    sys.stdout.flush()
+
+
+def _registry(directory: Path) -> HubRegistry:
+    from holdfast.transport.hub.registry import HubRegistry
+
+    return HubRegistry(directory)
+
+
+def _space_json(item: Space) -> dict[str, object]:
+    return {"space": item.name, "file": str(item.path), "created_ms": item.created_ms}
+
+
+def _token_json(item: Token) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "space": item.space,
+        "rights": item.rights,
+        "label": item.label,
+        "created_ms": item.created_ms,
+        "revoked_ms": item.revoked_ms,
+    }
+
+
+def _token_row(item: Token) -> tuple[object, ...]:
+    revoked = "-" if item.revoked_ms is None else moment(item.revoked_ms)
+    return item.id, item.space, item.rights, item.label, moment(item.created_ms), revoked

@@ -1,0 +1,195 @@
+"""The commands that look into a file and change nothing: status, verify, log, ledger.
+
+Invariant: they run beside an application that has the file open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .files import Callback, T, file_argument, reading, run
+from .output import facts, moment, note, print_json, printable, say, shown, table
+from .program import Command, found_problem, wants_json
+from .progress import bar
+
+if TYPE_CHECKING:
+    from holdfast import Dot, LedgerEntry, LogEntry, PeerStatus, Status, VerifyReport
+
+
+def _filters(function: Callback[T]) -> Callback[T]:
+    """Give a command the options that choose entries."""
+    with_limit = click.option(
+        "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most so many."
+    )(function)
+    with_key = click.option("--key", metavar="KEY", help="Only of records with this key.")(with_limit)
+    return click.option("--collection", metavar="NAME", help="Only of this collection.")(with_key)
+
+
+@click.command(cls=Command)
+@file_argument
+def status(*, file: Path) -> None:
+    """Show what a file holds and whom it met.
+
+    Lines that begin with ! say what keeps FILE from agreeing with the others.
+    """
+    found = run(_status(file))
+    if wants_json():
+        print_json(found.as_json())
+    else:
+        say(_status_text(found))
+
+
+async def _status(file: Path) -> Status:
+    async with reading(file) as engine:
+        return await engine.status()
+
+
+def _status_text(found: Status) -> str:
+    conflicts = ", ".join(f"{count:,} {state}" for state, count in found.conflicts.items()) or "none"
+    parts = [
+        facts(
+            (
+                ("file", found.path),
+                ("space", found.space),
+                ("node", f"{found.label} ({found.actor}, life {found.incarnations})"),
+                ("records", f"{found.records:,} (and {found.deleted:,} deleted)"),
+                ("conflicts", conflicts),
+                ("operations", f"{found.operations:,} own; position {found.lsn:,}"),
+                ("digest", found.digest),
+                ("unreadable", f"{found.quarantined:,} in part, {found.holes:,} in full"),
+                ("bytes", f"{found.bytes['file']:,} and {found.bytes['log']:,} in the log"),
+            )
+        )
+    ]
+    if found.collections:
+        parts.append(table(("collection", "records"), found.collections.items()))
+    if found.peers:
+        heads = ("peer", "last sync", "to send", "clock", "address")
+        parts.append(table(heads, [_peer_row(peer) for peer in found.peers]))
+    parts += [f"! {printable(blocker)}" for blocker in found.blockers]
+    return "\n\n".join(parts)
+
+
+def _peer_row(peer: PeerStatus) -> tuple[object, ...]:
+    drift = f"{peer.drift_ms / 1000:+.1f} s"
+    return peer.label or peer.actor[:16], moment(peer.synced_ms), peer.pending, drift, peer.url or "-"
+
+
+@click.command(cls=Command)
+@file_argument
+def verify(*, file: Path) -> None:
+    """Check a file against itself.
+
+    Checks pages, records, digests, vectors, indexes and the conflict inbox of FILE. Reports and changes nothing. Exit
+    code 1 means that problems were found.
+    """
+    report = run(_verify(file))
+    if wants_json():
+        print_json(report.as_json())
+    elif report.ok:
+        say(f"ok: {report.records:,} records checked")
+    else:
+        for problem in report.problems:
+            say(printable(problem))
+        note(f"{len(report.problems)} problems in {report.records:,} records. Keep the file; restore a copy or a peer.")
+    if not report.ok:
+        found_problem()
+
+
+async def _verify(file: Path) -> VerifyReport:
+    async with reading(file) as engine:
+        held = await engine.status()
+        with bar("verifying", held.records + held.deleted) as show:
+            return await engine.verify(on_progress=show)
+
+
+@click.command(cls=Command)
+@file_argument
+@_filters
+def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> None:
+    """Show the operation log.
+
+    Own writes and records that a sync changed, newest first, with the values that were replaced.
+    """
+    entries = run(_log(file, collection, key, limit))
+    heads = ("time", "kind", "record", "operation", "author", "note", "replaced")
+    _print(entries, _log_json, heads, [_log_row(entry) for entry in entries])
+
+
+async def _log(file: Path, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
+    async with reading(file) as engine:
+        return await engine.log(collection=collection, key=key, limit=limit)
+
+
+@click.command(cls=Command)
+@file_argument
+@_filters
+def ledger(*, file: Path, collection: str | None, key: str | None, limit: int) -> None:
+    """Show the values that lost a conflict.
+
+    Nothing is gone: what a decision or a later write discarded from a conflict stands here, newest first.
+    """
+    entries = run(_ledger(file, collection, key, limit))
+    heads = ("time", "record", "field", "operation", "value", "reason")
+    _print(entries, _ledger_json, heads, [_ledger_row(entry) for entry in entries])
+
+
+async def _ledger(file: Path, collection: str | None, key: str | None, limit: int) -> list[LedgerEntry]:
+    async with reading(file) as engine:
+        return await engine.ledger(collection=collection, key=key, limit=limit)
+
+
+def _print(entries: Sequence[Any], as_json: Any, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:  # noqa: ANN401 - a function of one entry
+    if wants_json():
+        print_json([as_json(entry) for entry in entries])
+    elif rows:
+        say(table(heads, rows))
+    else:
+        note("Nothing.")
+
+
+def _log_row(entry: LogEntry) -> tuple[object, ...]:
+    replaced = shown(entry.old) if entry.old else ""
+    place = f"{entry.collection}/{entry.key}"
+    return moment(entry.clock_ms), entry.kind, place, _dot(entry.dot), entry.author or "", entry.note or "", replaced
+
+
+def _ledger_row(entry: LedgerEntry) -> tuple[object, ...]:
+    place = f"{entry.collection}/{entry.key}"
+    return moment(entry.clock_ms), place, entry.field, _dot(entry.dot), shown(entry.value), entry.reason
+
+
+def _log_json(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "lsn": entry.lsn,
+        "kind": entry.kind,
+        "collection": entry.collection,
+        "key": entry.key,
+        "dot": entry.dot._asdict(),
+        "clock_ms": entry.clock_ms,
+        "author": entry.author,
+        "note": entry.note,
+        "old": entry.old,
+    }
+
+
+def _ledger_json(entry: LedgerEntry) -> dict[str, Any]:
+    return {
+        "lsn": entry.lsn,
+        "collection": entry.collection,
+        "key": entry.key,
+        "field": entry.field,
+        "dot": entry.dot._asdict(),
+        "clock_ms": entry.clock_ms,
+        "value": entry.value,
+        "reason": entry.reason,
+        "by": entry.by._asdict() if entry.by else None,
+    }
+
+
+def _dot(dot: Dot) -> str:
+    return f"{dot.actor[:16]}.{dot.seq}"

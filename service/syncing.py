@@ -1,0 +1,78 @@
+"""The command sync: one session with a hub.
+
+Invariant: the token comes from an option or the environment and is never printed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .files import Target, run, writes_file, writing
+from .output import print_json, printable, say
+from .program import Command, found_problem, wants_json
+from .progress import counter
+
+if TYPE_CHECKING:
+    from holdfast import Hub, SyncReport
+
+
+@click.command(cls=Command)
+@writes_file
+@click.argument("url")
+@click.option(
+    "--token",
+    default="",
+    envvar="HOLDFAST_TOKEN",
+    show_envvar=True,
+    help="What `holdfast hub token add` printed. Other users of this machine can read command lines: rather use the "
+    "environment.",
+)
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Certificates (PEM) to trust instead of the system's, for a hub with a private one.",
+)
+@click.option("--insecure", is_flag=True, help="Send the token over plain HTTP to another machine, for all to read.")
+def sync(*, target: Target, url: str, token: str, ca_file: Path | None, insecure: bool) -> None:
+    """Sync with a hub.
+
+    Ends when FILE and the hub at URL have all that the other has. FILE's space must be one that the hub serves, under
+    the same name. A sync that is cut keeps what it got; the next one goes on from there. Exit code 1 means that it
+    ended and something is missing; it says what.
+
+    \b
+    Examples:
+      HOLDFAST_TOKEN=hf_... holdfast sync edge.db https://hub.example:8787
+      holdfast sync new.db http://127.0.0.1:8787 --space plant
+    """
+    from holdfast import Hub
+
+    report = run(_sync(target, Hub(url, token, ca_file, insecure)))
+    if wants_json():
+        print_json(report.as_json())
+    else:
+        say(printable(_summary(report)))
+        for blocker in report.blockers:
+            say(printable(f"! {blocker}"))
+    if not report.completed:
+        found_problem()
+
+
+async def _sync(target: Target, hub: Hub) -> SyncReport:
+    async with writing(target) as engine:
+        with counter() as show:
+            return await engine.sync(
+                hub, on_progress=lambda seen: show(f"syncing: {seen.sent:,} sent, {seen.received:,} received")
+            )
+
+
+def _summary(report: SyncReport) -> str:
+    word = "in sync with" if report.completed else "not in sync with"
+    return (
+        f"{word} {report.peer or 'the hub'}: {report.sent:,} sent, {report.received:,} received,"
+        f" {report.conflicts:,} new conflicts ({report.bytes_sent:,} bytes out, {report.bytes_received:,} in,"
+        f" {report.round_trips} round trips, {report.seconds:.2f} s)"
+    )

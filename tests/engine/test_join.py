@@ -1,0 +1,121 @@
+"""The laws of the join over states that nodes can reach, and what it makes of one dot with two values."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import pytest
+from hypothesis import given
+
+from holdfast.clocks import EMPTY, Dot, Timestamp, VersionVector
+from holdfast.engine.cells import ABSENT, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp, plain_record
+from holdfast.engine.detector import agreed
+from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
+
+from .cells import NODES, State, reachable
+
+ONE, TWO = NODES[:2]
+STAMP = Stamp(Dot(ONE, 1), Timestamp(7))
+
+
+def single(value: str | bytes | None, tag: int = REGISTER, base: bytes | None = None) -> Record:
+    return Record({STAMP.dot: Life(STAMP, alive=True)}, {"v": {STAMP.dot: Sibling(STAMP, tag, value, base)}})
+
+
+def met(ours: Record, theirs: Record) -> Record:
+    """Both have taken in the one operation."""
+    context = VersionVector({ONE: 1})
+    return join(ours, context, theirs, context)
+
+
+@given(reachable())
+def test_join_commutes(states: list[State]):
+    a, b, _ = states
+    assert a.joined(b) == b.joined(a)
+
+
+@given(reachable())
+def test_join_associates(states: list[State]):
+    a, b, c = states
+    assert a.joined(b).joined(c) == a.joined(b.joined(c))
+
+
+@given(reachable())
+def test_join_is_idempotent(states: list[State]):
+    joined = reduce(State.joined, states)
+    for state in states:
+        assert state.joined(state) == state
+        assert joined.joined(state) == joined
+
+
+@given(reachable())
+def test_join_with_what_knows_nothing_changes_nothing(states: list[State]):
+    for state in states:
+        assert state.joined(State()) == state == State().joined(state)
+
+
+@given(reachable())
+def test_every_dot_of_a_cell_is_in_the_context(states: list[State]):
+    joined = reduce(State.joined, states)
+    assert joined.context.covers_all(stamp.dot for stamp in joined.record.stamps())
+    assert all(joined.record.cells.values())
+
+
+def test_a_dot_survives_where_the_other_side_never_took_it_in():
+    other = Stamp(Dot(TWO, 1), Timestamp(3))
+    mine, theirs = plain_record(STAMP, {"v": "1"}), plain_record(other, {"v": "2"})
+    joined = join(mine, VersionVector({ONE: 1}), theirs, VersionVector({TWO: 1}))
+    assert set(joined.cells["v"]) == joined.frontier == {STAMP.dot, other.dot}
+
+
+def test_a_dot_goes_where_the_other_side_took_it_in_and_let_it_go():
+    mine = plain_record(STAMP, {"v": "1"})
+    assert join(mine, VersionVector({ONE: 1}), ABSENT, VersionVector({ONE: 1})) == ABSENT
+
+
+def test_a_value_left_out_is_taken_from_this_side():
+    assert met(single("1"), single(None)) == single("1")
+
+
+def test_a_value_left_out_and_missing_here_is_asked_for():
+    with pytest.raises(ValueLeftOutError):
+        join(ABSENT, EMPTY, single(None), VersionVector({ONE: 1}))
+
+
+def test_two_values_under_one_dot_are_both_kept():
+    joined = met(single("1"), single("2"))
+    (sibling,) = joined.cells["v"].values()
+    assert (sibling.tag, claims(sibling)) == (EQUIVOCAL, ["1", "2"])
+    assert agreed(joined.cells["v"]) is None
+
+
+def test_equivocation_is_the_same_in_every_order():
+    records = [single("1"), single('"x"'), single("2")]
+    a, b, c = records
+    assert met(met(a, b), c) == met(a, met(b, c)) == met(met(c, b), a)
+    everything = met(met(a, b), c)
+    assert all(met(everything, record) == everything for record in records)
+
+
+def test_equivocation_keeps_the_bytes_of_a_type_that_nobody_knows():
+    joined = met(single(b"\x01", tag=9), single(b"\x02", tag=9))
+    (sibling,) = joined.cells["v"].values()
+    assert claims(sibling) == ['"01"', '"02"']
+
+
+def test_a_life_that_two_copies_tell_differently_is_alive():
+    dead = Record({STAMP.dot: Life(STAMP, alive=False)})
+    alive = Record({STAMP.dot: Life(STAMP, alive=True)})
+    assert met(dead, alive).alive
+    assert met(alive, dead).alive
+
+
+def test_only_values_of_a_conflict_that_are_gone_were_discarded():
+    other, later = Stamp(Dot(TWO, 1), Timestamp(3)), Stamp(Dot(TWO, 2), Timestamp(9))
+    siblings = {stamp.dot: Sibling(stamp, REGISTER, text) for stamp, text in ((STAMP, "1"), (other, "2"))}
+    lives = {dot: Life(sibling.stamp, alive=True) for dot, sibling in siblings.items()}
+    alone = {STAMP.dot: Sibling(STAMP, REGISTER, "5")}
+    before = Record(lives, {"v": siblings, "w": alone})
+    after = plain_record(later, {"v": "2"})
+    assert discarded(before, after) == [("v", siblings[STAMP.dot])]
+    assert discarded(before, before) == []

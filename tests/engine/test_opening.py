@@ -1,0 +1,237 @@
+"""Opening: what a file must be, and that a file that is refused stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import sqlite3
+import stat
+
+import pytest
+
+from holdfast.engine.storage import migrations
+from holdfast.errors import (
+    DamagedFile,
+    FileUnreadable,
+    InvalidName,
+    NewerFormat,
+    NotADatabase,
+    ReadOnlyEngine,
+    SpaceMismatch,
+)
+
+from ..nodes import opened, raw
+
+
+def fingerprint(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def refused(path, error, **options):
+    before = fingerprint(path)
+    for read_only in (False, True):
+        with pytest.raises(error) as caught:
+            await opened(path, read_only=read_only, **options)
+        assert caught.value.subject == str(path)
+        assert fingerprint(path) == before
+
+
+async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path):
+    path = tmp_path / "letter.db"
+    path.write_text("Dear Sir or Madam, " * 1_000)
+    await refused(path, NotADatabase)
+
+
+@pytest.mark.parametrize("size", [1, 16, 99, 100, 511, 512, 600])
+async def test_a_short_file_is_left_as_it_is(tmp_path, size):
+    """SQLite takes some of them for empty databases."""
+    path = tmp_path / "short.db"
+    path.write_bytes(b"x" * size)
+    await refused(path, NotADatabase)
+
+
+async def test_the_database_of_another_program_is_left_as_it_is(tmp_path):
+    path = tmp_path / "other.db"
+    with raw(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (1)")
+    await refused(path, NotADatabase)
+    with raw(path) as connection:
+        connection.execute("PRAGMA application_id = 12345")
+    await refused(path, NotADatabase)
+
+
+async def test_another_program_that_only_has_numbered_its_file_is_another_program(tmp_path):
+    path = tmp_path / "other.db"
+    with raw(path) as connection:
+        connection.execute("PRAGMA user_version = 3")
+    await refused(path, NotADatabase)
+
+
+async def test_a_newer_format_is_left_as_it_is(tmp_path):
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        await node["t"].put("k", {})
+    with raw(path) as connection:
+        connection.execute(f"PRAGMA user_version = {migrations.FORMAT + 1}")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await refused(path, NewerFormat)
+
+
+async def test_a_file_with_a_damaged_schema_is_left_as_it_is(tmp_path):
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        await node["t"].put("k", {})
+    data = bytearray(path.read_bytes())
+    data[100:400] = b"\xff" * 300
+    path.write_bytes(data)
+    await refused(path, DamagedFile)
+
+
+async def test_an_empty_file_becomes_a_node(tmp_path):
+    path = tmp_path / "n.db"
+    path.touch()
+    with pytest.raises(NotADatabase):
+        await opened(path, read_only=True)
+    assert path.read_bytes() == b""
+    async with opened(path) as node:
+        await node["t"].put("k", {})
+        assert (await node.verify()).ok
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_missing_folder_is_named(tmp_path, read_only):
+    with pytest.raises(FileUnreadable, match="nowhere"):
+        await opened(tmp_path / "nowhere" / "n.db", read_only=read_only)
+    assert not (tmp_path / "nowhere").exists()
+
+
+async def test_reading_creates_nothing(tmp_path):
+    with pytest.raises(FileUnreadable):
+        await opened(tmp_path / "n.db", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_folder_in_place_of_the_file_is_refused(tmp_path, read_only):
+    (tmp_path / "n.db").mkdir()
+    with pytest.raises(FileUnreadable):
+        await opened(tmp_path / "n.db", read_only=read_only)
+
+
+async def test_a_file_holds_one_space(tmp_path):
+    path = tmp_path / "n.db"
+    async with opened(path, space="plant") as node:
+        await node["t"].put("k", {})
+    with raw(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = fingerprint(path)
+    with pytest.raises(SpaceMismatch, match="plant"):
+        await opened(path, space="office")
+    with raw(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert fingerprint(path) == before
+    async with opened(path) as node:  # whoever does not ask gets what there is
+        assert node.space == "plant"
+        assert await node["t"].get("k")
+
+
+@pytest.mark.parametrize("space", ["", "a\n", "x" * 129])
+async def test_a_space_needs_a_good_name(tmp_path, space):
+    with pytest.raises(InvalidName):
+        await opened(tmp_path / "n.db", space=space)
+    assert not (tmp_path / "n.db").exists()
+
+
+async def test_a_new_file_is_named_after_itself_and_can_be_renamed(tmp_path):
+    async with opened(tmp_path / "pump7.db") as node:
+        assert (node.label, node.space) == ("pump7", "default")
+    async with opened(tmp_path / "pump7.db", name="north") as node:
+        assert node.label == "north"
+    async with opened(tmp_path / "pump7.db") as node:
+        assert node.label == "north"
+        assert (await node.status()).incarnations == 1
+
+
+async def test_a_reader_cannot_write(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})
+        async with opened(tmp_path / "n.db", read_only=True) as reader:
+            assert reader.read_only
+            for attempt in (reader["t"].put("k", {}), reader["t"].delete("k"), reader["t"].put_many([("k", {})])):
+                with pytest.raises(ReadOnlyEngine):
+                    await attempt
+            assert await reader["t"].count() == 1
+
+
+async def test_a_reader_opens_a_file_that_nobody_writes(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {"n": 1})
+    async with opened(tmp_path / "n.db", read_only=True) as reader:
+        assert (await reader["t"].get("k")).fields == {"n": 1}
+        assert (await reader.verify()).ok
+
+
+async def test_a_cancelled_opening_leaves_nothing_open(tmp_path):
+    for delay_s in (0, 0.0005, 0.002, 0.005, 0.01):
+        task = asyncio.ensure_future(opened(tmp_path / "n.db").__aenter__())
+        await asyncio.sleep(delay_s)
+        if not task.cancel():
+            await task.result().close()
+        await asyncio.gather(task, return_exceptions=True)
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+async def test_a_folder_without_the_right_to_write_is_named(tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(FileUnreadable):
+        await opened(tmp_path / "n.db")
+    tmp_path.chmod(stat.S_IRWXU)
+
+
+# ------------------------------------------------------------------------------------------------------ migrations
+
+
+def shape(connection):
+    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+
+
+def test_a_fresh_file_equals_one_that_went_through_every_format():
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    assert migrations.migrate(fresh, "fresh")
+    stepwise = sqlite3.connect(":memory:", isolation_level=None)
+    for number in range(1, migrations.FORMAT + 1):
+        stepwise.executescript(
+            f"BEGIN; {migrations.scripts()[number - 1]};"
+            f" PRAGMA application_id = {migrations.APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
+        )
+        assert migrations.format_of(stepwise, "stepwise") == number
+    assert shape(fresh) == shape(stepwise)
+    assert not migrations.migrate(fresh, "fresh")
+
+
+def test_there_is_one_script_per_format_and_they_are_numbered():
+    assert len(migrations.scripts()) == migrations.FORMAT
+
+
+def test_every_table_is_strict_and_every_reference_holds():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.migrate(connection, "fresh")
+    tables = connection.execute("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    assert {name for name, strict in tables if not strict} == {"sqlite_schema"}
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_script_that_fails_leaves_no_half_format(monkeypatch):
+    broken = re.sub(r"CREATE TABLE hole", "CREATE TABEL hole", migrations.scripts()[0])
+    monkeypatch.setattr(migrations, "scripts", lambda: (broken,))
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError):
+        migrations.migrate(connection, "fresh")
+    connection.rollback()
+    assert shape(connection) == []
+    assert migrations.format_of(connection, "fresh") == 0

@@ -1,0 +1,225 @@
+"""Quarantine and holes: one bad operation costs one record, and what it costs is named (docs/protocol.md, Rules)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from holdfast.clocks import Actor, Dot, Timestamp, VersionVector
+from holdfast.engine.cells import Life, Record, Sibling, Stamp
+from holdfast.engine.delta import Delta, FeedBatch, FeedId
+from holdfast.engine.packing import pack
+from holdfast.engine.replica import Replica
+from holdfast.transport.links.memory import MemoryLink
+from holdfast.transport.responder import respond
+from holdfast.transport.sync import sync
+
+from ..nodes import NOW_MS, assert_equal, heal, meet, opened, raw
+
+STRANGER = Actor("ab" * 16)
+FEED = FeedId("cd" * 8)
+GARBAGE = b"\xc1"
+
+
+def from_the_future(key="k") -> FeedBatch:
+    """A record with a field of a type that no version knows yet, and a field that everyone can read."""
+    stamp = Stamp(Dot(STRANGER, 1), Timestamp(NOW_MS << 16))
+    cells = {
+        "plain": {stamp.dot: Sibling(stamp, 0, '"readable"')},
+        "tensor": {stamp.dot: Sibling(stamp, 77, b"\x00\xffraw", b"base")},
+        "odd": {stamp.dot: Sibling(stamp, 78, '{"json":1}')},
+    }
+    doc, packed = pack(Record({stamp.dot: Life(stamp, alive=True)}, cells), lambda _: 0)
+    delta = Delta(
+        actors=(STRANGER,),
+        labels=("future",),
+        collections=("t",),
+        collection=[0],
+        key=[key],
+        actor=[-1],
+        seq=[0],
+        clock=[0],
+        flags=[0],
+        doc=["{" + ",".join(f'"{name}":{text}' for name, text in doc.items()) + "}"],
+        cells={0: packed},
+    )
+    return FeedBatch(feed=FEED, start=0, end=1, drained=True, vector=VersionVector({STRANGER: 1}), delta=delta)
+
+
+def cells_of(path, key="k"):
+    with raw(path) as connection:
+        actors = {number: Actor(actor) for number, actor in connection.execute("SELECT id, actor FROM actor")}
+        doc, cells = connection.execute("SELECT doc, cells FROM record WHERE key = ?", (key,)).fetchone()
+    from holdfast.engine.documents import split
+    from holdfast.engine.packing import unpack
+
+    return unpack(split(doc), cells, actors)
+
+
+async def test_a_type_that_nobody_knows_is_stored_listed_and_passed_on_verbatim(tmp_path, trio):
+    a, b, hub = trio
+    await Replica(a).apply(from_the_future(), STRANGER, follows=True)
+    await heal(hub, a, b)
+    for node in trio:
+        document = await node["t"].get("k")
+        assert document.fields == {"plain": "readable"}
+        assert document.quarantined == ("odd", "tensor")
+        assert not document.conflicted
+        assert (await node.status()).quarantined == 1
+        assert await node.conflicts(None) == []
+    await assert_equal(*trio)
+    records = [cells_of(node.path) for node in trio]
+    assert records[0] == records[1] == records[2]
+    ((sibling,),) = [records[0].cells["tensor"].values()]
+    assert (sibling.tag, sibling.value, sibling.base) == (77, b"\x00\xffraw", b"base")
+
+
+async def test_a_quarantined_record_can_be_written_and_joined(trio):
+    a, b, hub = trio
+    await Replica(a).apply(from_the_future(), STRANGER, follows=True)
+    await heal(hub, a, b)
+    await a["t"].update("k", {"plain": "A"})
+    await b["t"].update("k", {"more": "B"})
+    await heal(hub, a, b)
+    for node in trio:
+        document = await node["t"].get("k")
+        assert document.fields == {"plain": "A", "more": "B"}
+        assert document.quarantined == ("odd", "tensor")
+    await assert_equal(*trio)
+    assert cells_of(a.path).cells["tensor"] == cells_of(b.path).cells["tensor"]
+
+
+async def test_overwriting_the_unreadable_fields_ends_the_quarantine(trio):
+    a, b, hub = trio
+    await Replica(a).apply(from_the_future(), STRANGER, follows=True)
+    await a["t"].update("k", {"tensor": 1, "odd": 2})
+    await heal(hub, a, b)
+    for node in trio:
+        assert (await node["t"].get("k")).fields == {"plain": "readable", "tensor": 1, "odd": 2}
+        assert (await node.status()).quarantined == 0
+    await assert_equal(*trio)
+
+
+async def test_a_put_leaves_fields_of_other_types_as_the_model_says(trio):
+    """Only registers are cleared by a put: counters, sets and texts of a later version stay."""
+    a, b, hub = trio
+    await Replica(a).apply(from_the_future(), STRANGER, follows=True)
+    await a["t"].put("k", {"new": 1})
+    await heal(hub, a, b)
+    assert (await b["t"].get("k")).fields == {"new": 1}
+    assert (await b["t"].get("k")).quarantined == ("odd", "tensor")
+    await assert_equal(*trio)
+
+
+class Spoiling(Replica):
+    """A replica that sends the cells, or the document, of some keys as garbage."""
+
+    def __init__(self, node, bad, *, doc=None):
+        super().__init__(node)
+        self.bad = set(bad)
+        self.doc = doc
+
+    async def read(self, start, held):
+        return self._spoilt(await super().read(start, held))
+
+    async def read_whole(self, places):
+        return self._spoilt(await super().read_whole(places))
+
+    def _spoilt(self, batch):
+        delta = batch.delta
+        spoilt = [at for at, key in enumerate(delta.key) if key in self.bad]
+        if self.doc is not None:
+            docs = [self.doc if at in spoilt else doc for at, doc in enumerate(delta.doc)]
+            return replace(batch, delta=replace(delta, doc=docs))
+        columns = {
+            name: [empty if at in spoilt else value for at, value in enumerate(getattr(delta, name))]
+            for name, empty in (("actor", -1), ("seq", 0), ("clock", 0), ("flags", 0))
+        }
+        cells = {**delta.cells, **dict.fromkeys(spoilt, GARBAGE)}
+        return replace(batch, delta=replace(delta, cells=cells, **columns))
+
+
+async def meet_replica(node, hub: Replica):
+    return await sync(Replica(node), MemoryLink(lambda chunks: respond(hub, chunks, rights="rw"), url="memory://bad"))
+
+
+@pytest_asyncio.fixture
+async def pair(tmp_path):
+    async with (
+        opened(tmp_path / "a.db", space="s", name="a") as a,
+        opened(tmp_path / "hub.db", space="s", name="hub") as hub,
+    ):
+        for n in range(6):
+            await hub["t"].put(f"k{n}", {"n": n})
+            await hub["t"].update(f"k{n}", {"m": n})
+        yield a, hub
+
+
+@pytest.mark.parametrize("doc", [None, "[1]", '{"n":', '{"n":"\\ud800"}', "[" * 100 + "]" * 100])
+async def test_a_record_that_cannot_be_joined_costs_one_record(pair, doc):
+    a, hub = pair
+    replica = Spoiling(hub, ["k3"], doc=doc)
+    report = await meet_replica(a, replica)
+    assert not report.completed
+    assert any("cannot be joined" in blocker for blocker in report.blockers)
+    assert await a["t"].count() == 5
+    status = await a.status()
+    assert (status.holes, status.whole) == (1, False)
+    assert any("t/k3" in blocker for blocker in status.blockers)
+    assert status.vector == {}  # it must not claim what is missing
+    # Everything else goes on: both ways, through this node, and again.
+    await a["t"].put("own", {})
+    await hub["t"].put("fresh", {})
+    await meet_replica(a, replica)
+    assert await hub["t"].get("own")
+    assert await a["t"].get("fresh")
+    assert (await a.status()).vector == {await a.actor(): 1}
+    assert (await a.verify()).ok
+    # A good one arrives.
+    replica.bad.clear()
+    report = await meet_replica(a, replica)
+    assert report.completed
+    await assert_equal(a, hub)
+
+
+async def test_a_hole_heals_through_another_peer_when_it_knows_as_much(tmp_path, pair):
+    a, hub = pair
+    await meet_replica(a, Spoiling(hub, ["k3"]))
+    async with opened(tmp_path / "other.db", space="s", name="other") as other:
+        await heal(hub, other)
+        await meet(a, other)
+        assert (await a["t"].get("k3")).fields == {"n": 3, "m": 3}
+        await heal(hub, a)
+        await assert_equal(a, hub, other)
+
+
+async def test_what_came_beside_a_hole_is_passed_on_without_claiming_the_hole(tmp_path, pair):
+    a, hub = pair
+    await meet_replica(a, Spoiling(hub, ["k3"]))
+    async with opened(tmp_path / "third.db", space="s", name="third") as third:
+        await meet(third, a)
+        assert await third["t"].count() == 5
+        await meet(third, hub)
+        assert await third["t"].count() == 6
+        await heal(hub, a, third)
+        await assert_equal(a, hub, third)
+
+
+async def test_a_responder_with_a_hole_tells_the_initiator_nothing_false(pair):
+    """The hub is the one that cannot join: it acknowledges what it read, asks again, and stays short of the vector."""
+    a, hub = pair
+    await heal(hub, a)
+    await a["t"].update("k3", {"m": "new"})
+    spoilt = Spoiling(a, ["k3"])
+    for _ in range(2):
+        await sync(spoilt, MemoryLink(lambda chunks: respond(Replica(hub), chunks, rights="rw"), url="memory://hub"))
+    status = await hub.status()
+    assert status.holes == 1
+    assert status.vector.get(await a.actor(), 0) == 0
+    assert (await hub["t"].get("k3")).fields["m"] == 3
+    spoilt.bad.clear()
+    for _ in range(2):
+        await sync(spoilt, MemoryLink(lambda chunks: respond(Replica(hub), chunks, rights="rw"), url="memory://hub"))
+    await assert_equal(a, hub)

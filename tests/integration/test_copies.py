@@ -1,0 +1,158 @@
+"""Copies of a file that no witness can see (containers, virtual machines): the hub tells them apart by their tickets."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+
+import pytest
+
+from holdfast import SideFile, Take
+from holdfast.engine.replica import Replica
+from holdfast.errors import LinkCut
+
+from ..nodes import assert_equal, heal, link_to, meet, opened, raw
+
+
+def unbound(path, **options):
+    """Open with a witness that takes no notice of host and inode."""
+    return opened(path, witness=SideFile(path, bound=False), **options)
+
+
+def clone(path, target):
+    for suffix in ("", "-witness"):
+        shutil.copy(f"{path}{suffix}", f"{target}{suffix}")
+    return target
+
+
+@pytest.mark.parametrize("met_before", [False, True])
+@pytest.mark.parametrize("order", ["abab", "aabb", "baab", "bbaa"])
+async def test_clones_in_containers_lose_no_write(tmp_path, met_before, order):
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(tmp_path / "a.db", space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            if met_before:
+                await heal(hub, a)
+            await a["t"].put("unsent", {"v": 0})
+        clone(tmp_path / "a.db", tmp_path / "b.db")
+        async with unbound(tmp_path / "a.db", seed="a2") as a, unbound(tmp_path / "b.db", seed="b2") as b:
+            assert a.renewed is b.renewed is None
+            nodes = {"a": a, "b": b}
+            for name, node in nodes.items():
+                await node["t"].put(f"{name}0", {"by": name})
+                await node["t"].update("shared", {"v": name})
+            for n, name in enumerate(order, 1):
+                await meet(nodes[name], hub)
+                await nodes[name]["t"].put(f"{name}{n}", {"by": name})
+            await heal(hub, a, b, rounds=3)
+            await assert_equal(a, b, hub)
+            assert (a.renewed is None) != (b.renewed is None)  # one of them went on under a new identity
+            states = [await node.status() for node in (a, b)]
+            assert sorted(state.incarnations for state in states) == [2, 2]
+            assert len(states[0].vector) == 2
+            keys = {f"{name}{n}" for n, name in enumerate(order, 1)} | {"a0", "b0", "shared", "unsent"}
+            assert {document.key for document in await hub["t"].query()} == keys
+            (conflict,) = await hub.conflicts("settled")
+            assert {sibling.value for sibling in conflict.conflict.siblings} == {"a", "b"}
+            await conflict.resolve(Take(0))
+            await heal(hub, a, b)
+            await assert_equal(a, b, hub)
+
+
+@pytest.mark.parametrize("cut_after", [(1, None), (2, None), (None, 0), (None, 1), (None, 2)])
+async def test_clones_whose_first_session_was_cut_lose_no_write(tmp_path, cut_after):
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(tmp_path / "a.db", space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            await heal(hub, a)
+        clone(tmp_path / "a.db", tmp_path / "b.db")
+        async with unbound(tmp_path / "a.db", seed="a2") as a, unbound(tmp_path / "b.db", seed="b2") as b:
+            for name, node in (("a", a), ("b", b)):
+                await node["t"].put_many((f"{name}{n}", {"by": name}) for n in range(5))
+                with suppress(LinkCut):
+                    await meet(node, hub, cut_after=cut_after)
+                await node["t"].put(f"{name} later", {})
+            await heal(hub, b, a, rounds=3)
+            await assert_equal(a, b, hub)
+            assert await hub["t"].count() == 13
+
+
+async def test_a_clone_that_never_wrote_costs_an_identity_and_nothing_else(tmp_path):
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(tmp_path / "a.db", space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            await heal(hub, a)
+        clone(tmp_path / "a.db", tmp_path / "b.db")
+        async with unbound(tmp_path / "a.db", seed="a2") as a, unbound(tmp_path / "b.db", seed="b2") as b:
+            await a["t"].put("k", {})
+            await heal(hub, a)
+            await heal(hub, b)
+            await assert_equal(a, b, hub)
+            assert len((await hub.status()).vector) == 1
+
+
+async def test_a_restored_folder_is_found_by_the_number_that_the_hub_holds(tmp_path):
+    """File and witness of yesterday: nothing on this machine can tell, the hub can."""
+    path = tmp_path / "a.db"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(path, space="s") as a:
+            await a["t"].put("k", {"n": 0})
+            await heal(hub, a)
+        clone(path, tmp_path / "backup")
+        async with unbound(path) as a:
+            for n in range(3):
+                await a["t"].put(f"tuesday{n}", {})
+            await heal(hub, a)
+        clone(tmp_path / "backup", path)
+        async with unbound(path, seed="second") as a:
+            assert a.renewed is None
+            before = await a.actor()
+            await a["t"].put("wednesday", {})
+            await heal(hub, a)
+            assert a.renewed
+            assert await a.actor() != before
+            await assert_equal(a, hub)
+            assert await hub["t"].count() == 5
+        with raw(path) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_an_ordinary_node_is_never_asked_to_renew(tmp_path):
+    """Cuts, restarts, writes in the middle and two hubs by turns."""
+    path = tmp_path / "a.db"
+    async with (
+        opened(tmp_path / "hub.db", space="s", name="hub") as hub,
+        opened(tmp_path / "two.db", space="s", name="two") as two,
+    ):
+        await heal(hub, two)
+        for n in range(12):
+            async with opened(path, space="s", seed=n) as a:
+                assert a.renewed is None
+                await a["t"].put(f"k{n}", {})
+                for cut_after in ((n % 3, None), (None, n % 4)):
+                    try:
+                        await meet(a, hub if n % 2 else two, cut_after=cut_after)
+                    except LinkCut:
+                        await a["t"].put(f"cut{n}", {})
+                await meet(a, two if n % 2 else hub)
+                assert a.renewed is None
+        async with opened(path) as a:
+            await heal(hub, a, two)
+            await assert_equal(a, hub, two)
+            assert len((await a.status()).vector) == 1
+
+
+async def test_reached_is_not_said_of_what_the_hub_could_not_join(tmp_path):
+    async with (
+        opened(tmp_path / "a.db", space="s") as a,
+        opened(tmp_path / "hub.db", space="s", name="hub") as hub,
+    ):
+        await a["t"].put("k", {"n": 0})
+        replica = Replica(a)
+        url = link_to(hub).url
+        receipt = await a["t"].update("k", {"n": 1})
+        assert not await replica.has_reached(receipt, url)
+        await meet(a, hub)
+        assert await replica.has_reached(receipt, url)
+        later = await a["t"].update("k", {"n": 2})
+        assert not await replica.has_reached(later, url)

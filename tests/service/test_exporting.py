@@ -1,0 +1,48 @@
+"""export: what it refuses and what it leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from .commands import holdfast, ok
+
+
+def test_an_export_is_sorted_by_key_with_the_key_first(file: Path):
+    assert ok("export", file, "tasks").out == (
+        '{"key":"t1","n":1,"title":"Check valve"}\n{"key":"t2","n":2.0,"title":"日本 \U0001f600"}\n'
+    )
+
+
+def test_equal_records_make_equal_compressed_files(file: Path, tmp_path: Path):
+    for name in ("a.gz", "b.gz"):
+        ok("export", file, "tasks", tmp_path / name)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()).count(b"\n") == 2
+
+
+def test_a_record_with_a_field_of_the_keys_name_is_not_overwritten_but_refused(file: Path, tmp_path: Path):
+    ok("put", file, "tasks", "t3", '{"key": "mine"}')
+    output = tmp_path / "out.jsonl"
+    output.write_text("yesterday's\n")
+    refused = holdfast("export", file, "tasks", output, "--json")
+    assert (refused.code, refused.error["code"], refused.error["subject"]) == (2, "invalid-name", "tasks/t3")
+    assert output.read_text() == "yesterday's\n"
+    assert not (tmp_path / "out.jsonl.part").exists()
+    ok("export", file, "tasks", output, "--key", "_key")
+
+
+def test_with_json_it_reports_and_needs_a_file_for_the_records(file: Path, tmp_path: Path):
+    report = ok("export", file, "tasks", tmp_path / "out", "--json").value
+    assert report == {"collection": "tasks", "records": 2, "incomplete": 0}
+    assert holdfast("export", file, "tasks", "--json").code == 2
+
+
+def test_an_output_that_cannot_be_written_is_a_storage_error(file: Path, tmp_path: Path):
+    refused = holdfast("export", file, "tasks", tmp_path / "no" / "out", "--json")
+    assert (refused.code, refused.error["code"]) == (3, "file-unreadable")
+
+
+def test_an_empty_collection_is_an_empty_file(file: Path, tmp_path: Path):
+    ok("export", file, "nothing", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b""

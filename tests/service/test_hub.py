@@ -1,0 +1,119 @@
+"""The commands about hubs, and sync with a real hub process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .commands import environment, holdfast, ok, started
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The directory of a hub that serves "plant"."""
+    ok("hub", "init", tmp_path / "hub")
+    ok("hub", "space", "add", tmp_path / "hub", "plant")
+    return tmp_path / "hub"
+
+
+@contextmanager
+def running(directory: Path, stop: signal.Signals = signal.SIGTERM):
+    """A hub process; gives its address and stops it."""
+    with started("hub", "run", directory, "--port", 0, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process.stdout.readline().decode().split()[-1]
+        finally:
+            process.send_signal(stop)
+        assert process.wait(20) == 0
+
+
+def test_a_hub_is_made_and_lists_what_it_has(directory: Path):
+    ok("hub", "init", directory)
+    assert [space["space"] for space in ok("hub", "space", "list", directory, "--json").value] == ["plant"]
+    assert "plant" in ok("hub", "space", "list", directory).out
+    assert holdfast("hub", "space", "add", directory, "plant", "--json").error["code"] == "invalid-name"
+    assert set(ok("hub", "space", "add", directory, "site", "--json").value) == {"space", "file", "created_ms"}
+
+
+def test_a_secret_stands_alone_on_stdout_and_nowhere_else(directory: Path):
+    made = ok("hub", "token", "add", directory, "plant", "--rights", "r", "--label", "board")
+    secret = made.out.strip()
+    assert secret.startswith("hf_")
+    assert secret not in made.err
+    listed = ok("hub", "token", "list", directory)
+    assert secret not in listed.out
+    assert "board" in listed.out
+    (token,) = ok("hub", "token", "list", directory, "plant", "--json").value
+    assert (token["rights"], token["revoked_ms"]) == ("r", None)
+    ok("hub", "token", "revoke", directory, token["id"])
+    assert ok("hub", "token", "list", directory, "--json").value[0]["revoked_ms"]
+    assert holdfast("hub", "token", "revoke", directory, "nope").code == 2
+    assert holdfast("hub", "token", "add", directory, "nope", "--json").error["code"] == "no-such-space"
+
+
+def test_what_is_no_hub_is_refused(tmp_path: Path, directory: Path):
+    for words in (("space", "list", tmp_path), ("run", tmp_path), ("token", "list", tmp_path)):
+        refused = holdfast("hub", *words, "--json")
+        assert (refused.code, refused.error["code"]) == (3, "file-unreadable")
+    assert holdfast("hub", "run", directory, "--tls-cert", "x").code == 2
+    assert holdfast("hub", "run", directory, "--tls-cert", "x", "--tls-key", "y").code == 3
+    assert holdfast("hub", "run", directory, "--host", "0.0.0.0", "--json").error["code"] == "invalid-url"
+
+
+def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_path: Path):
+    secret = ok("hub", "token", "add", directory, "plant", "--json").value["token"]
+    reader = ok("hub", "token", "add", directory, "plant", "--rights", "r", "--json").value["token"]
+    other = tmp_path / "other.db"
+    with running(directory) as url:
+        sent = ok("sync", file, url, "--json", env={"HOLDFAST_TOKEN": secret}).value
+        assert (sent["sent"], sent["received"], sent["completed"]) == (2, 0, True)
+        assert "2 received" in ok("sync", other, url, "--token", secret, "--space", "plant").out
+
+        ok("put", other, "tasks", "t3", "{}")
+        half = holdfast("sync", other, url, "--token", reader)
+        assert half.code == 1
+        assert "! the token may only read" in half.out
+
+        for token, space, code in (
+            ("hf_wrong", "plant", "unauthorized"),
+            ("", "plant", "unauthorized"),
+            (secret, "site", "no-such-space"),
+        ):
+            path = tmp_path / f"{space}{token[:4]}.db"
+            refused = holdfast("sync", path, url, "--token", token, "--space", space, "--json")
+            assert (refused.code, refused.error["code"]) == (4, code)
+            assert token not in refused.err or not token
+
+        ok("hub", "token", "revoke", directory, ok("hub", "token", "list", directory, "--json").value[0]["id"])
+        assert holdfast("sync", other, url, "--token", secret).code == 4
+    assert ok("status", file, "--json").value["records"] == 2
+
+
+def test_ctrl_c_stops_a_hub_in_good_order(directory: Path):
+    with running(directory, signal.SIGINT) as url:
+        assert url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("ftp://hub", "invalid-url"),
+        ("hub:8787", "invalid-url"),
+        ("http://hub.example:8787", "invalid-url"),  # a token over plain HTTP to another machine
+        ("http://127.0.0.1:1", "unreachable"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_a_link_error(file: Path, url, code):
+    refused = holdfast("sync", file, url, "--token", "hf_x", "--json")
+    assert (refused.code, refused.error["code"]) == (4, code)
+
+
+def test_the_token_of_the_environment_reaches_a_real_process(directory: Path, file: Path):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    with running(directory) as url, started("sync", file, url, env=environment(HOLDFAST_TOKEN=secret)) as process:
+        assert process.wait(30) == 0, process.stderr.read()
+        assert b"in sync with hub" in process.stdout.read()

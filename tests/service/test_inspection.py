@@ -1,0 +1,49 @@
+"""status, verify, log, ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from holdfast import Manual, Schema
+
+from .commands import holdfast, make_conflict, ok
+
+
+def test_status_tells_what_the_file_holds_and_whom_it_met(tmp_path: Path):
+    path = make_conflict(tmp_path, Schema(name="tasks", fields={"title": Manual()}))
+    found = ok("status", path, "--json").value
+    assert (found["space"], found["records"], found["conflicts"]) == ("plant", 1, {"open": 1})
+    assert [peer["label"] for peer in found["peers"]] == ["b"]
+    text = ok("status", path).out
+    assert "1 open" in text
+    assert "memory://peer" in text
+
+
+def test_a_good_file_is_verified(file: Path):
+    assert ok("verify", file).out == "ok: 2 records checked\n"
+    assert ok("verify", file, "--json").value == {"records": 2, "problems": [], "ok": True}
+
+
+def test_a_file_that_contradicts_itself_is_a_problem(file: Path):
+    with sqlite3.connect(file) as connection:
+        connection.execute("""UPDATE record SET doc = '{"n":3}' WHERE key = 't1'""")
+    connection.close()
+    report = holdfast("verify", file, "--json")
+    assert (report.code, report.value["ok"]) == (1, False)
+    assert "tasks/t1" in report.value["problems"][0]
+    assert "tasks/t1" in holdfast("verify", file).out
+
+
+def test_the_log_is_newest_first_and_can_be_narrowed(file: Path):
+    ok("update", file, "tasks", "t1", '{"n": 5}')
+    entries = ok("log", file, "--json").value
+    assert [(entry["kind"], entry["key"]) for entry in entries] == [("update", "t1"), ("put", "t2"), ("put", "t1")]
+    assert entries[0]["old"] == {"n": 1}
+    assert len(ok("log", file, "--collection", "tasks", "--key", "t1", "--limit", 1, "--json").value) == 1
+    assert '{"n": 1}' in ok("log", file).out
+
+
+def test_where_nothing_was_discarded_the_ledger_is_empty(file: Path):
+    assert ok("ledger", file, "--json").value == []
+    assert ok("ledger", file).out == ""
