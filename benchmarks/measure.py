@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import resource
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -60,17 +61,29 @@ async def in_turns(name: str, floor: Measurement, product: Measurement, repetiti
         repetitions: How many pairs to count.
     """
     pairs = []
-    for turn in range(repetitions + 1):
-        progress(f"{name}: {f'turn {turn} of {repetitions}' if turn else 'warm-up'}")
-        gc.collect()
-        if turn % 2:
-            first = await product(turn)
-            pairs.append((await floor(turn), first))
-        else:
-            first = await floor(turn)
-            pairs.append((first, await product(turn)))
+    with _still_heap():
+        for turn in range(repetitions + 1):
+            progress(f"{name}: {f'turn {turn} of {repetitions}' if turn else 'warm-up'}")
+            gc.collect()
+            if turn % 2:
+                first = await product(turn)
+                pairs.append((await floor(turn), first))
+            else:
+                first = await floor(turn)
+                pairs.append((first, await product(turn)))
     floors, products = zip(*pairs[1:], strict=True)
     return Turns(floors, products)
+
+
+@contextmanager
+def _still_heap() -> Iterator[None]:
+    """Spares the collector the records, which live throughout: its work then depends on what is measured alone."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def peak_rss_mb(pid: int | None = None) -> float:

@@ -82,7 +82,7 @@ async def run(plan: Plan) -> Result:
                 done.append(await reconnect(bed, pairs, edits, counted=not turn))
                 return done[-1].seconds / edits.changed
 
-            turns = await in_turns("reconnect", catch_up_turn, reconnect_turn, plan.repetitions(quick=3, full=9))
+            turns = await in_turns("reconnect", catch_up_turn, reconnect_turn, plan.repetitions(quick=2, full=9))
     return Result(
         figures={
             "seconds": turns.product_s * edits.changed,

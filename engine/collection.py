@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from holdfast.resolvers import JSON
 
 from .delta import BATCH_RECORDS_MAX
 from .documents import check_key, check_name, encode_document, encode_value, split
 from .edits import Delete, Edit, Put, Update
+from .host import Host
 from .storage import reading
 from .storage.bulk import put_many
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
-from .storage.write import TRANSACTION_BYTES_MAX, Receipt, Write, write_all
+from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SingleWrite, Write
 from .versions import Version
-
-if TYPE_CHECKING:
-    from .node import Node
 
 PAGE_RECORDS: Final = 1_000
 
@@ -48,7 +46,7 @@ Rows = Iterable[tuple[str, Fields]] | AsyncIterable[tuple[str, Fields]]
 class Collection:
     """The records of one name in a node's space; get it as ``engine["tasks"]``."""
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Host, name: str) -> None:
         self._node = node
         self.name = check_name(name, "collection")
 
@@ -184,8 +182,7 @@ class Collection:
 
     async def _write(self, edit: Edit, key: str, **options: Any) -> Receipt:  # noqa: ANN401 - options of Write
         write = Write(collection=self.name, key=check_key(key, self.name), edit=edit, **options)
-        (receipt,) = await self._node.write(lambda tx: write_all(tx, [write]))
-        return receipt
+        return await self._node.write(SingleWrite(write))
 
     async def _put_part(self, keys: list[str], docs: list[str]) -> int:
         return await self._node.write(lambda tx: put_many(tx, self.name, keys, docs))

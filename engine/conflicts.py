@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from holdfast.clocks import Dot
 from holdfast.errors import InvalidDecision, NoSuchConflict
@@ -19,14 +19,12 @@ from holdfast.resolvers.values import Version as Sibling
 from .documents import decode_object, encode_value
 from .edits import Delete as DeleteRecord
 from .edits import Edit, Update
+from .host import Host
 from .storage.inbox import unpack_versions
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row
 from .storage.store import Tx
 from .storage.write import Receipt, Write, write_all
-
-if TYPE_CHECKING:
-    from .node import Node
 
 Decision = Take | Value | Delete
 
@@ -58,7 +56,7 @@ class OpenConflict:
     error: str | None
     note: str | None
     seen: frozenset[Dot]
-    _node: Node = field(repr=False, compare=False)
+    _node: Host = field(repr=False, compare=False)
 
     @property
     def id(self) -> ConflictId:
@@ -87,14 +85,14 @@ class OpenConflict:
 
 
 async def find_conflicts(
-    node: Node, state: str | None, collection: str | None, limit: int | None
+    node: Host, state: str | None, collection: str | None, limit: int | None
 ) -> list[OpenConflict]:
     """Conflicts of this state and collection (None: any), oldest first."""
     rows, seen = await node.readers.run(_read, _LIST, (state, collection, -1 if limit is None else limit))
     return [_item(node, row, dots) for row, dots in zip(rows, seen, strict=True)]
 
 
-async def find_conflict(node: Node, conflict_id: str) -> OpenConflict:
+async def find_conflict(node: Host, conflict_id: str) -> OpenConflict:
     """The conflict with this id; raises NoSuchConflict."""
     rows, seen = await node.readers.run(_read, _ONE, (conflict_id,))
     if not rows:
@@ -102,7 +100,7 @@ async def find_conflict(node: Node, conflict_id: str) -> OpenConflict:
     return _item(node, rows[0], seen[0])
 
 
-async def reopen_conflict(node: Node, conflict_id: str) -> OpenConflict:
+async def reopen_conflict(node: Host, conflict_id: str) -> OpenConflict:
     """Put a conflict back into this node's inbox; raises NoSuchConflict."""
 
     def reopen(tx: Tx) -> None:
@@ -166,7 +164,7 @@ def _read(connection: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> 
     return rows, seen
 
 
-def _item(node: Node, row: Any, seen: frozenset[Dot]) -> OpenConflict:  # noqa: ANN401 - a row of _SHOWN
+def _item(node: Host, row: Any, seen: frozenset[Dot]) -> OpenConflict:  # noqa: ANN401 - a row of _SHOWN
     number, name, kind, state, rule, error, siblings, note, collection, key = row[:10]
     fields = decode_object(Row._make(row[10:]).doc)
     fields.pop(name, None)

@@ -7,13 +7,14 @@ it read; its writes share one lsn, so they are whole here at once and elsewhere 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from holdfast.errors import TransactionConflict
 
 from .collection import Fields, put_edit, update_edit
 from .documents import check_key, check_name
 from .edits import Delete, Edit
+from .host import Host
 from .storage import reading
 from .storage.journal import Journal
 from .storage.reading import Document
@@ -21,9 +22,6 @@ from .storage.rows import Records
 from .storage.store import Tx
 from .storage.write import Receipt, Write, write_all
 from .versions import NO_RECORD, Version, version_of
-
-if TYPE_CHECKING:
-    from .node import Node
 
 
 class Transaction:
@@ -33,7 +31,7 @@ class Transaction:
         receipts: Of its writes, in order, once it has committed.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Host) -> None:
         self._node = node
         self._writes: list[Write] = []
         self._read: dict[tuple[str, str], Version] = {}

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from holdfast.clocks import Actor, VersionVector
 from holdfast.errors import DamagedFile
@@ -18,15 +18,13 @@ from holdfast.resolvers import Policy
 
 from .declared import has_absent_rules
 from .digest import DIGEST_MASK
+from .host import Host
 from .packing import UnreadableCellsError
 from .projection import Projection
 from .storage.query import index_name
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row, row_values
 from .storage.store import vector_of
-
-if TYPE_CHECKING:
-    from .node import Node
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
@@ -74,7 +72,7 @@ class _Check:
             self.problems.append(problem)
 
 
-async def verify_file(node: Node, on_progress: Callable[[int], None] | None) -> VerifyReport:
+async def verify_file(node: Host, on_progress: Callable[[int], None] | None) -> VerifyReport:
     """Check the file of a node. Records are read page by page, each page in a transaction of its own.
 
     Commits that happen meanwhile are not mistaken for damage: the sum is compared only if none happened.

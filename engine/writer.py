@@ -11,11 +11,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from itertools import groupby
+from typing import Any, Final, TypeVar, cast
 
 from .storage.connection import StorageThread
 from .storage.faults import translated
 from .storage.store import Store, Tx
+from .storage.write import SingleWrite, write_each
 from .witness import Witness
 
 T = TypeVar("T")
@@ -23,8 +25,6 @@ Job = Callable[[Tx], T]
 
 GROUP_MAX: Final = 256
 """Jobs in one commit: bounds how long one transaction holds the file."""
-
-IDLE_PAGES: Final = 256
 
 
 @dataclass(slots=True)
@@ -79,10 +79,29 @@ class Writer:
     def _commit(self, _connection: sqlite3.Connection, jobs: list[Job[Any]]) -> tuple[list[object], int]:
         """On the storage thread: one transaction for all jobs."""
         with self._store.transaction() as tx:
-            outcomes = [jobs[0](tx)] if len(jobs) == 1 else [self._part(tx, job) for job in jobs]
+            outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq = tx.actor, tx.seq
         self._witness.note(actor, seq)
         return outcomes, tx.lsn
+
+    def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:
+        """Several jobs, in order; single writes that come together are read and written together."""
+        outcomes: list[object] = []
+        for single, run in groupby(jobs, key=lambda job: isinstance(job, SingleWrite)):
+            if single:
+                outcomes += [self._outcome(each) for each in write_each(tx, cast("list[SingleWrite]", [*run]))]
+            else:
+                outcomes += [self._part(tx, job) for job in run]
+        return outcomes
+
+    def _outcome(self, each: object) -> object:
+        if not isinstance(each, Exception):
+            return each
+        try:
+            with translated(self._thread.path):
+                raise each
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller of this write alone
+            return _Failed(error)
 
     def _part(self, tx: Tx, job: Job[Any]) -> object:
         try:

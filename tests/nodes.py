@@ -35,7 +35,7 @@ _WALL = Wall()
 
 
 def opened(path: Path, **options: Any) -> Any:
-    """`Engine.open` with a clock of the tests, and randomness that follows from the file's name or the option `seed`."""
+    """`Engine.open` with a clock of the tests and randomness that follows from the file's name or option `seed`."""
     wall = options.pop("wall", _WALL)
     seed = options.pop("seed", path.stem)
     options.setdefault("durability", "normal")

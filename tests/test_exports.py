@@ -18,8 +18,8 @@ from .sources import tree
 HEAVY = {"aiohttp", "aiosqlite", "anyio", "asyncio", "click", "msgpack", "pycrdt", "sqlite3", "zstandard"}
 
 
-def test_the_list_is_sorted_and_names_nothing_twice():
-    assert holdfast.__all__ == sorted(set(holdfast.__all__))
+def test_the_list_names_nothing_twice():
+    assert len(holdfast.__all__) == len(set(holdfast.__all__))
 
 
 def test_every_listed_name_exists():

@@ -15,7 +15,7 @@ from holdfast.engine.delta import ASIDE, FeedBatch
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
 from holdfast.engine.tickets import is_from_copy
-from holdfast.errors import MalformedMessage, SessionRefused, SpaceMismatch
+from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
 
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
 from .handshake import (
@@ -325,7 +325,8 @@ class Responder:
         return []
 
     def _batch(self, message: Batch) -> list[Effect]:
-        assert self.peer is not None and self.facts is not None, "checked by receive"
+        assert self.peer is not None, "checked by receive"
+        assert self.facts is not None, "checked by receive"
         if self.rights != "rw" or self.peer.held_of != self.facts.actor:
             # The hello of the answer says so, and nothing of it is acknowledged. A batch that was read for another
             # node (the one that was met here before) may leave out what this one lacks.
@@ -374,7 +375,8 @@ def _odd(what: str, subject: str) -> MalformedMessage:
     return MalformedMessage(f"the peer sent {what}", subject=subject, remedy="Update the older of the two nodes.")
 
 
-def refusal_error(refusal: Refuse, subject: str) -> SessionRefused | SpaceMismatch:
+def refusal_error(refusal: Refuse, subject: str) -> ProtocolError:
     """The error that a refusal stands for."""
-    kind = SpaceMismatch if refusal.code == SpaceMismatch.code else SessionRefused
+    kinds: dict[str, type[ProtocolError]] = {kind.code: kind for kind in (SpaceMismatch, IncompatibleProtocol)}
+    kind = kinds.get(refusal.code, SessionRefused)
     return kind(refusal.message, subject=refusal.subject or subject, remedy=refusal.remedy or "Check both nodes.")

@@ -14,7 +14,7 @@ from holdfast.errors import InvalidValue
 
 from ..delta import FeedBatch
 from ..join import ValueLeftOutError, join
-from ..packing import UnreadableCellsError, decode
+from ..packing import UnreadableCellsError
 from .arrival import Arrival, arrivals
 from .follow import Verdict, follow
 from .fresh import insert_fresh, unseen_rows
@@ -167,18 +167,12 @@ class _Merge:
         verdict = follow(self.tx, arrival, stored.row, ours_have) if stored.row else Verdict.UNSURE
         if isinstance(verdict, Ready):
             self.records.replace(stored, verdict, self.lsn)
-            self._note_clocks(arrival, verdict.values.clock)
+            self.clocks += verdict.clocks
             self.changed += 1
         elif verdict is Verdict.UNSURE:
             self._join(arrival, stored, ours_have)
         # Only now: a record that was not joined has taken in nothing.
         self.taken.append((stored, arrival))
-
-    def _note_clocks(self, arrival: Arrival, latest: int) -> None:
-        """The latest stamp exceeds those of what its author had seen; if it is not believed, those may still be."""
-        self.clocks.append(latest)
-        if arrival.cells and latest > self.tx.clock.horizon():
-            self.clocks += decode(arrival.cells).stamps[2::4]
 
     def _join(self, arrival: Arrival, stored: Stored, ours_have: VersionVector) -> None:
         theirs, mine = arrival.record(), self.records.current(stored)

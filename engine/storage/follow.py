@@ -73,7 +73,7 @@ def _succeed(tx: Tx, arrival: Arrival, row: Row, mine: Dot) -> Ready | Verdict:
     number = tx.names.number
     digest = packed_digest(arrival.collection, arrival.key, named, successor.doc)
     values = RowValues(1, number(author), seq, clock, flags, digest, named.renamed(number).encoded(), successor.doc)
-    return Ready(values, successor.old)
+    return Ready(values, successor.old, named.stamps[2::4])
 
 
 def _succeed_plain(tx: Tx, arrival: Arrival, row: Row) -> Ready | Verdict:
@@ -86,4 +86,4 @@ def _succeed_plain(tx: Tx, arrival: Arrival, row: Row) -> Ready | Verdict:
         raise UnreadableCellsError(f"a document is no JSON object: {error}") from error
     digest = plain_digest(arrival.collection, arrival.key, stamp, doc)
     node = tx.names.number(stamp.dot.actor)
-    return Ready(RowValues(1, node, stamp.dot.seq, stamp.clock, stamp.flags, digest, None, doc), old)
+    return Ready(RowValues(1, node, stamp.dot.seq, stamp.clock, stamp.flags, digest, None, doc), old, (stamp.clock,))

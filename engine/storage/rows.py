@@ -82,10 +82,11 @@ class RowValues(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A row that a merge has made without looking inside, and the values it replaced (JSON)."""
+    """A row that a merge has made without looking inside, the values it replaced (JSON), and the clocks that came."""
 
     values: RowValues
     old: str | None
+    clocks: Sequence[int]
 
 
 @dataclass(slots=True)

@@ -6,16 +6,18 @@ refused leaves the transaction as it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.clocks import Dot, Timestamp
-from holdfast.errors import NoSuchRecord, TransactionTooLarge, VersionMismatch
+from holdfast.errors import HoldfastError, NoSuchRecord, TransactionTooLarge, VersionMismatch
 
 from ..cells import BIRTH, DECISION, Record
 from ..delta import BATCH_RECORDS_MAX
 from ..detector import disputed
 from ..documents import RECORD_BYTES_MAX
 from ..edits import Delete, Edit, Put, Seen, Update, edited
+from ..packing import UnreadableCellsError
 from ..projection import project
 from ..versions import Version, version_of
 from .journal import Journal, Kind, superseded
@@ -78,13 +80,46 @@ def write_all(tx: Tx, writes: list[Write]) -> list[Receipt]:
     check_size(writes)
     journal = Journal(tx)
     records = Records(tx, journal)
-    for collection in dict.fromkeys(write.collection for write in writes):
-        records.load(collection, [write.key for write in writes if write.collection == collection])
+    _load(records, writes)
     lsn, clock = tx.next_lsn(), tx.clock.tick()
     receipts = [_write(tx, records, journal, write, lsn, clock) for write in writes]
     records.flush()
     journal.flush()
     return receipts
+
+
+@dataclass(frozen=True, slots=True)
+class SingleWrite:
+    """A job that writes one operation in a transaction of its own."""
+
+    write: Write
+
+    def __call__(self, tx: Tx) -> Receipt:
+        """Write it; raises like `write_all`."""
+        (receipt,) = write_all(tx, [self.write])
+        return receipt
+
+
+def write_each(tx: Tx, jobs: Sequence[SingleWrite]) -> list[Receipt | Exception]:
+    """Write operations that share nothing but the commit: each has an lsn of its own, or its error.
+
+    What can fail does so before it changes anything, so the rows of all are read and written together.
+    """
+    journal = Journal(tx)
+    records = Records(tx, journal)
+    writes = [job.write for job in jobs]
+    _load(records, writes)
+    outcomes: list[Receipt | Exception] = []
+    for write in writes:
+        try:
+            check_size([write])
+            outcomes.append(_write(tx, records, journal, write, tx.lsn + 1, tx.clock.tick()))
+            tx.next_lsn()
+        except (HoldfastError, UnreadableCellsError) as error:
+            outcomes.append(error)
+    records.flush()
+    journal.flush()
+    return outcomes
 
 
 def check_size(writes: list[Write]) -> None:
@@ -102,6 +137,11 @@ def check_size(writes: list[Write]) -> None:
         )
 
 
+def _load(records: Records, writes: list[Write]) -> None:
+    for collection in dict.fromkeys(write.collection for write in writes):
+        records.load(collection, [write.key for write in writes if write.collection == collection])
+
+
 def _size(write: Write) -> int:
     fields = write.edit.fields if isinstance(write.edit, Put | Update) else {}
     return sum(len(name) + len(text) for name, text in fields.items()) + len(write.key)
@@ -111,10 +151,10 @@ def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, c
     stored = records.at(write.collection, write.key)
     before = records.current(stored)
     _check(tx, stored, before, write)
+    _check_record_size(before, write)
     birth = 0 if before.existence else BIRTH
     stamp = tx.stamp(clock, birth | (DECISION if write.decision else 0))
     after = edited(before, write.edit, stamp, write.seen)
-    _check_record_size(after, write)
     records.change(stored, after, lsn)
     old = superseded(before, _touched(write.edit))
     journal.note(_kind(write), lsn, stored.number, stamp, old=old, author=write.author, note=write.note)
@@ -145,8 +185,8 @@ def _live(tx: Tx, stored: Stored, before: Record) -> bool:
     return before.alive
 
 
-def _check_record_size(after: Record, write: Write) -> None:
-    size = sum(len(s.value or "") for cell in after.cells.values() for s in cell.values())
+def _check_record_size(before: Record, write: Write) -> None:
+    size = sum(len(s.value or "") for cell in before.cells.values() for s in cell.values()) + _size(write)
     if size > RECORD_BYTES_MAX * 4:
         raise TransactionTooLarge(
             f"the record would hold {size} bytes in all its siblings",

@@ -115,7 +115,7 @@ async def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path):
             assert await asyncio.wait_for(asyncio.to_thread(os.read, reading, 1), 20) == b"\0"
         finally:
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            await asyncio.to_thread(os.waitpid, child, 0)
             os.close(reading)
         await node["t"].put("k", {"n": 2})
         with pytest.raises(FileLocked, match=str(os.getpid())):

@@ -122,8 +122,7 @@ HOSTILE = {
 @pytest.mark.parametrize("condition", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_a_condition_reaches_nothing_but_its_collection(tasks, condition):
     with pytest.raises(InvalidQuery) as caught:
-        found = await tasks.query(condition, *(("k001",) if condition.count("?") == 2 else ()))
-        raise AssertionError(found)
+        await tasks.query(condition, *(("k001",) if condition.count("?") == 2 else ()))
     assert caught.value.subject.startswith("tasks")
     assert len(await keys(tasks, "site = 's1'")) == 20
     assert (await tasks._node.verify()).ok

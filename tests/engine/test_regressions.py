@@ -128,6 +128,26 @@ def test_stamps_under_one_that_is_not_believed_are_taken_in(pair: tuple[Member, 
     assert after > believed
 
 
+def test_stamps_above_the_latest_of_the_frontier_are_taken_in():
+    """An author whose clock was behind wrote on what it did not believe; a node with the right time believes it."""
+    a, slow, b = (new_member(name, Wall(NOW), seed) for seed, name in enumerate(("A", "S", "B")))
+    slow.wall.skew = -DAY_MS
+    write(a, "k", Put({"v": "1", "w": "1"}))
+    apply(b, a, read(a, b))
+    write(a, "k", Update({"v": "2"}))
+    a.wall.skew = b.wall.skew = 1
+    (believed,) = a.connection.execute("SELECT clock FROM node").fetchone()
+    assert apply(slow, a, read(a, slow)).suspect_ms > 0
+    write(slow, "k", Update({"w": "2"}))
+    b.wall.skew = -1
+    apply(b, slow, read(slow, b))
+    write(b, "k", Update({"v": "3"}))
+    (after,) = b.connection.execute("SELECT clock FROM node").fetchone()
+    assert after > believed
+    for member in (a, slow, b):
+        member.close()
+
+
 UNREADABLE = {
     "NaN": '{"v":NaN}',
     "a lone surrogate": '{"v":"\\ud800"}',

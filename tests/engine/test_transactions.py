@@ -27,7 +27,7 @@ async def test_a_transaction_commits_all_its_writes_under_one_lsn(node):
 
 
 async def test_an_exception_in_the_block_writes_nothing(node):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             tx.put("a", "x", {"n": 1})
             raise ZeroDivisionError
@@ -36,7 +36,7 @@ async def test_an_exception_in_the_block_writes_nothing(node):
 
 
 async def test_one_refused_write_undoes_all(node):
-    with pytest.raises(NoSuchRecord):
+    with pytest.raises(NoSuchRecord):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             tx.put("a", "x", {"n": 1})
             tx.update("a", "no", {"n": 1})
@@ -49,7 +49,7 @@ async def test_one_refused_write_undoes_all(node):
 async def test_a_record_that_changed_since_it_was_read_is_a_conflict(node, rival):
     await node["a"].put("x", {"n": 1})
     arguments = ("x",) if rival == "delete" else ("x", {"n": 9})
-    with pytest.raises(TransactionConflict) as caught:
+    with pytest.raises(TransactionConflict) as caught:  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             n = (await tx.get("a", "x")).fields["n"]
             tx.put("a", "y", {"n": n + 1})
@@ -59,7 +59,7 @@ async def test_a_record_that_changed_since_it_was_read_is_a_conflict(node, rival
 
 
 async def test_a_record_that_came_to_be_since_it_was_missed_is_a_conflict(node):
-    with pytest.raises(TransactionConflict):
+    with pytest.raises(TransactionConflict):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             assert await tx.get("a", "x") is None
             tx.put("a", "y", {})
@@ -80,7 +80,7 @@ async def test_a_change_that_a_peer_brought_is_a_conflict_too(trio):
     await a["t"].put("x", {"n": 1})
     await meet(a, hub)
     await hub["t"].update("x", {"n": 2})
-    with pytest.raises(TransactionConflict):
+    with pytest.raises(TransactionConflict):  # noqa: PT012 - the commit is at the end of the block
         async with a.transaction() as tx:
             await tx.get("t", "x")
             tx.update("t", "x", {"m": 1})
@@ -98,7 +98,7 @@ async def test_records_that_were_not_read_may_change_meanwhile(node):
 
 async def test_the_first_reading_counts(node):
     await node["a"].put("x", {"n": 1})
-    with pytest.raises(TransactionConflict):
+    with pytest.raises(TransactionConflict):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             await tx.get("a", "x")
             await node["a"].put("x", {"n": 2})
@@ -107,11 +107,11 @@ async def test_the_first_reading_counts(node):
 
 
 async def test_a_transaction_that_is_too_large_writes_nothing(node):
-    with pytest.raises(TransactionTooLarge):
+    with pytest.raises(TransactionTooLarge):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             for n in range(BATCH_RECORDS_MAX + 1):
                 tx.put("a", f"k{n}", {})
-    with pytest.raises(TransactionTooLarge):
+    with pytest.raises(TransactionTooLarge):  # noqa: PT012 - the commit is at the end of the block
         async with node.transaction() as tx:
             for n in range(40):
                 tx.put("a", f"k{n}", {"v": "x" * 500_000})

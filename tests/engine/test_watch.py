@@ -162,22 +162,27 @@ asyncio.run(main())
 """
 
 
-async def test_a_process_that_only_reads_watches_one_that_writes(tmp_path):
-    path = tmp_path / "n.db"
+@pytest.fixture
+def writer(tmp_path):
+    """A process that writes one record for each line it gets."""
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WRITER), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as writer:
-        try:
-            assert await asyncio.to_thread(writer.stdout.readline) == b"open\n"
-            async with opened(path, read_only=True) as reader:
-                changes = reader.watch(since=0)
-                for n in range(5):
-                    writer.stdin.write(b"\n")
-                    writer.stdin.flush()
-                    (change,) = await take(changes, 1)
-                    assert change.fields == {"n": n}
-                    assert (await reader["t"].get(f"k{n}")).fields == {"n": n}
-                await changes.aclose()
-        finally:
-            writer.stdin.close()
-    assert writer.returncode == 0
+        [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path / "n.db")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"open\n"
+        yield process
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+async def test_a_process_that_only_reads_watches_one_that_writes(tmp_path, writer):
+    async with opened(tmp_path / "n.db", read_only=True) as reader:
+        changes = reader.watch(since=0)
+        for n in range(5):
+            writer.stdin.write(b"\n")
+            writer.stdin.flush()
+            (change,) = await take(changes, 1)
+            assert change.fields == {"n": n}
+            assert (await reader["t"].get(f"k{n}")).fields == {"n": n}
+        await changes.aclose()

@@ -1,4 +1,4 @@
-"""Wrong clocks: years in either direction refuse no write, lose none, and break no causal order (docs/concepts.md, Clocks)."""
+"""Wrong clocks: years in either direction refuse no write, lose none, and break no causal order."""
 
 from __future__ import annotations
 

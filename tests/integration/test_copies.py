@@ -1,4 +1,4 @@
-"""Copies of a file that no witness can see (containers, virtual machines): the hub tells them apart by their tickets."""
+"""Copies that no witness can see (containers, virtual machines): the hub tells them apart by their tickets."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -104,6 +105,24 @@ async def test_a_sync_that_does_not_fit_ends_with_the_error_and_goes_on_when_the
         ballast.unlink()
         await heal(hub, node)
         await assert_equal(hub, node)
+
+
+async def test_a_file_that_may_not_grow_is_an_error_and_the_node_goes_on(tmp_path):
+    """A quota of the process instead of a full disk: works without the right to mount."""
+    async with opened(tmp_path / "n.db", durability="full") as node:
+        await node["t"].put("k", {"n": 0})
+        before = await node.status()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+        try:
+            with pytest.raises(FULL):
+                await node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(1_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        after = await node.status()
+        assert (after.lsn, after.operations, after.digest) == (before.lsn, before.operations, before.digest)
+        assert (await node["t"].put("k", {"n": 1})).dot.seq == 2
+        assert (await node.verify()).problems == ()
 
 
 async def test_opening_on_a_full_disk_is_an_error_of_the_tree(small):

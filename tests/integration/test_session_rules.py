@@ -9,11 +9,13 @@ import pytest
 from holdfast import Manual, Schema
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import ASIDE, Delta, FeedBatch
-from holdfast.errors import MalformedMessage, SessionRefused, SpaceMismatch
+from holdfast.errors import IncompatibleProtocol, MalformedMessage, SessionRefused, SpaceMismatch
 from holdfast.transport.effects import Fail, Send
 from holdfast.transport.handshake import RENEW, to_message
 from holdfast.transport.messages import Ack, Batch, Hello, NeedVector, NeedWhole, Refuse
+from holdfast.transport.responder import respond
 from holdfast.transport.session import Initiator, Responder
+from holdfast.transport.wire import Decoder, encode
 
 from .side import HUB, Side, assert_equal, begin, exchange, now, perform, sync
 
@@ -44,7 +46,8 @@ def test_1_a_hello_says_who_from_where_and_how_far(node, hub):
     node.write("k", {})
     sync(node, hub)
     node.write("l", {})
-    (said, *_), (answer, *_) = (lambda x: (x.said, x.answered))(exchange(node, hub))
+    done = exchange(node, hub)
+    said, answer = done.said[0], done.answered[0]
     facts = node.facts()
     assert (said.actor, said.label, said.feed, said.head) == (node.actor, "node", facts.feed, 2)
     assert (said.space_name, said.space) == ("plant", facts.space)
@@ -264,7 +267,7 @@ def test_2_a_value_that_was_left_out_and_is_missing_is_asked_for(node, hub):
     again = exchange(node, hub, begin(node, wants=session.next_wants))
     assert isinstance(again.said[1], NeedWhole)
     assert node.docs()["k"] == '{"kept":"x","n":1}'
-    assert [m.start for m in again.answered if isinstance(m, Batch)][0] == ASIDE
+    assert next(m.start for m in again.answered if isinstance(m, Batch)) == ASIDE
     sync(node, hub)
     assert_equal(node, hub)
 
@@ -653,6 +656,33 @@ def test_a_refusal_is_an_error_with_the_peers_words(node):
     (effect,) = session.receive(Refuse(code="hub-error", message="no room", subject="hub", remedy="Wait."))
     assert isinstance(effect.error, SessionRefused)
     assert (effect.error.what, effect.error.subject, effect.error.remedy) == ("no room", "hub", "Wait.")
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+async def test_a_peer_of_another_protocol_version_is_refused_by_name(node, hub, version):
+    """Over the wire: only bytes have versions."""
+    node.write("k", {})
+
+    async def request():
+        for effect in begin(node).opening():
+            for frame in encode(replace(effect.message, version=version)):
+                yield frame
+
+    decoder, answers = Decoder(), []
+    with pytest.raises(IncompatibleProtocol):  # noqa: PT012 - the refusal comes before the error
+        async for frame in respond(hub.replica, request(), rights="rw"):
+            answers += decoder.feed(frame)
+    (refusal,) = answers
+    assert (refusal.code, str(version) in refusal.message) == (IncompatibleProtocol.code, True)
+    session = begin(node)
+    session.opening()
+    (effect,) = session.receive(refusal)
+    assert isinstance(effect.error, IncompatibleProtocol)
+    assert hub.docs() == {}
+    # And the other way about: an answer of another version.
+    (answer,) = exchange(node, hub, answered_max=1).answered
+    with pytest.raises(IncompatibleProtocol, match=str(version)):
+        list(Decoder().feed(b"".join(encode(replace(answer, version=version)))))
 
 
 def test_a_responder_says_nothing_more_after_a_refusal(hub):
