@@ -86,7 +86,7 @@ class VersionVector:
     def join(self, other: VersionVector) -> VersionVector:
         """Return the least vector that dominates both; `self` itself if that is `self`, `other` if `self` is empty."""
         mine = self._seqs
-        if not mine:
+        if not mine and other._seqs:
             return other
         newer = {actor: seq for actor, seq in other._seqs.items() if mine.get(actor, 0) < seq}
         if not newer:

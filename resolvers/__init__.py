@@ -10,7 +10,7 @@ rule is asked safely), `policy` (which rule applies where).
 
 from __future__ import annotations
 
-from .canonical import JSON, check_legal, decode, encode
+from .canonical import JSON, check_legal, decode, encode, parse
 from .existence import AskOnDelete, DeleteWins, UpdateWins
 from .first_writer import FirstWriterWins
 from .last_writer import LastWriterWins
@@ -66,6 +66,7 @@ __all__ = [
     "conflict_id",
     "decode",
     "encode",
+    "parse",
     "rule_of",
     "settle",
 ]

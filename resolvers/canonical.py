@@ -57,6 +57,23 @@ def decode(text: str) -> JSON:
     return value
 
 
+def parse(text: str) -> JSON:
+    """Return the value of a JSON text that somebody wrote, and that no node has stored yet.
+
+    Unlike `decode` it takes nothing for something else: integers keep all their digits, so that `check_legal` can
+    refuse them.
+
+    Raises:
+        ValueError: the text is no JSON, nests too deep to be read, or holds NaN, an infinity or
+            a number too large for a float.
+    """
+    try:
+        value: JSON = _parse(text)
+    except RecursionError as exc:
+        raise ValueError("the text nests too deep") from exc
+    return value
+
+
 def check_legal(value: object) -> None:
     """Make sure that a value can be stored and sent, and reads the same everywhere.
 
@@ -134,4 +151,12 @@ def _reject_constant(literal: str) -> JSON:
     raise ValueError(f"{literal} is no JSON")
 
 
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if math.isinf(number):
+        raise ValueError("a number is too large for a float")
+    return number
+
+
+_parse = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant).decode
 _decode = json.JSONDecoder(parse_float=_near_float, parse_int=_near_integer, parse_constant=_reject_constant).decode

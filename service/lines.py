@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from holdfast.resolvers import JSON, decode, encode
+from holdfast.resolvers import JSON, encode, parse
 
 LINE_BYTES_MAX: Final = 8 * 1024 * 1024
 """More than the largest record needs with every character escaped."""
@@ -74,7 +74,7 @@ def record_of(line: Line, key_field: str) -> tuple[str, dict[str, JSON]]:
     if not line.whole:
         raise BrokenLineError(f"it is longer than {LINE_BYTES_MAX:,} bytes")
     try:
-        fields = decode(line.text.decode("utf-8").strip())
+        fields = parse(line.text.decode("utf-8").strip())
     except UnicodeDecodeError as error:
         raise BrokenLineError(f"it is not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except ValueError as error:

@@ -22,7 +22,7 @@ class JsonValue(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click declares it
         """The value as Python values, as if it came from `json.loads`."""
-        from holdfast.resolvers import decode
+        from holdfast.resolvers import parse
 
         if not isinstance(value, str):
             return value
@@ -30,7 +30,7 @@ class JsonValue(click.ParamType[Any]):
         try:
             if value == "-":
                 text = sys.stdin.buffer.read().decode("utf-8")
-            return decode(text)
+            return parse(text)
         except ValueError as error:
             hint = "text goes in double quotes inside single ones: '\"text\"'"
             self.fail(f"{text[:60]!r} is not JSON: {error}; {hint}", param, ctx)
@@ -41,10 +41,10 @@ def parameter(text: str) -> Parameter:
 
     true and false become 1 and 0, objects and arrays their canonical text: that is what ``->>`` gives for them.
     """
-    from holdfast.resolvers import decode, encode
+    from holdfast.resolvers import encode, parse
 
     try:
-        value = decode(text)
+        value = parse(text)
     except ValueError:
         return text
     if isinstance(value, dict | list):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.resolvers import JSON, check_legal, decode, encode
-from holdfast.resolvers.canonical import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, VALUE_SIZE_MAX
+from holdfast.resolvers.canonical import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, VALUE_SIZE_MAX, parse
 
 from .strategies import json_values, look_alikes
 
@@ -124,3 +124,13 @@ def test_the_bounds_themselves_are_legal(value: JSON) -> None:
 def test_a_number_that_no_value_can_hold_reads_as_the_nearest(text: str, value: float):
     assert decode(text) == value
     encode(decode(text))
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "NaN", "{", "[" * 100_000])
+def test_what_somebody_wrote_is_not_bent_into_a_value(text: str):
+    with pytest.raises(ValueError, match=r"too|JSON|Expecting"):
+        parse(text)
+
+
+def test_an_integer_that_somebody_wrote_keeps_all_its_digits():
+    assert parse("99999999999999999999") == 99999999999999999999
