@@ -35,7 +35,7 @@ def test_ratios_are_medians_over_neighbours():
 def test_the_peak_of_memory_grows_with_what_a_process_holds():
     """In a process of its own: this one may have held more before."""
     program = (
-        "from benchmarks.measure import peak_rss_mb as p; a = p(); b = bytearray(b'x' * 60_000_000); print(p() - a)"
+        "from benchmarks.measure import peak_rss_mb as p; a = p(); b = bytearray(b'x') * 60_000_000; print(p() - a)"
     )
     grown = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
     assert 50 < grown < 90
