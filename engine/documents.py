@@ -40,6 +40,8 @@ def check_key(key: object, collection: str) -> str:
     Raises:
         InvalidKey: It is not.
     """
+    if type(key) is str and 0 < len(key) <= KEY_BYTES_MAX and key.isascii() and "\0" not in key:
+        return key
     if type(key) is not str or not key:
         raise InvalidKey("a key must be non-empty text", subject=f"{collection}/{key!r}", remedy="Pass a str.")
     size = len(_utf8(key, f"{collection}/{key!a}", InvalidKey))

@@ -92,15 +92,26 @@ class Replica:
         """Remember what a handshake said of a peer (checkpoints into its feed are kept as they are)."""
         await self._node.write(lambda tx: _meet(tx, peer))
 
-    async def acknowledged(self, actor: Actor, feed: FeedId, checkpoint: int, ticket: bytes) -> None:
-        """The peer has stored this node's feed up to a checkpoint, durably."""
+    async def acknowledged(
+        self, actor: Actor, feed: FeedId, checkpoint: int, ticket: bytes, *, told: VersionVector, taken: bool
+    ) -> None:
+        """The peer has stored this node's feed up to a checkpoint, durably.
+
+        Args:
+            actor: The peer.
+            feed: The feed, of this node.
+            checkpoint: How far.
+            ticket: What the peer wants to be shown next time; b"" for the same as before.
+            told: The vector that it was told with the end of the feed; empty if that was not reached.
+            taken: Whether its own vector covers `told` now.
+        """
 
         def note(tx: Tx) -> None:
             peer = find_peer(tx.connection, actor)
             if feed == tx.feed:
                 peer.acked, peer.acked_feed = max(peer.acked_in(feed), checkpoint), feed
-                if checkpoint >= tx.lsn:
-                    peer.told = tx.vector
+                peer.told = told or peer.told
+                peer.vector = peer.vector.join(told) if taken else peer.vector
             if ticket:
                 peer.ticket = ticket
             save_peer(tx, peer)

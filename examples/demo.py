@@ -152,7 +152,7 @@ async def kill_in_the_middle(fleet: Fleet) -> None:
         (report,) = await meet(fleet, fleet.north)
         # Both have about as many edits to tell, so half of what north sent is in the middle for island.
         before = island.acknowledged
-        sync = await stalled_sync(island, report["bytes_sent"] // 2)
+        sync = await stalled_sync(island, report["bytes_sent"] // 4)
         page.say(f"     island's sync: {island.sent:,} records were on their way, and the hub did not answer yet")
         page.say(f"     {island.wire.passed:,} bytes had passed, {island.wire.held:,} had not")
         notes = await write_until_killed(island)

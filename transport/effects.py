@@ -53,21 +53,29 @@ class ReadWhole:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply a batch of the peer's feed, durably, and hand the outcome to `applied`; `follows`: see `apply_batch`."""
+    """Apply a batch of the peer's feed, durably, and hand the outcome to `applied`.
+
+    Batches are applied in order; whether one may move the checkpoint (`unbroken`) is known when its turn comes.
+    """
 
     batch: FeedBatch
     actor: Actor
-    follows: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Remember how far the peer has stored this node's feed."""
+    """Remember how far the peer has stored this node's feed.
+
+    `told` is the vector that it was told with it (empty if the feed was not read to its end), `taken` whether its own
+    vector covers that now.
+    """
 
     actor: Actor
     feed: FeedId
     checkpoint: int
     ticket: bytes
+    told: VersionVector
+    taken: bool
 
 
 @dataclass(frozen=True, slots=True)

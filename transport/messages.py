@@ -89,11 +89,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """The sender has stored the receiver's feed up to `checkpoint`, durably; `ticket` is for the next session."""
+    """The sender has stored the receiver's feed up to `checkpoint`, durably.
+
+    Attributes:
+        feed, checkpoint: Which feed, and how far.
+        ticket: For the next session.
+        taken: The sender's vector has taken in that of the drained batch that ended there: it holds all of it.
+    """
 
     feed: FeedId
     checkpoint: int
     ticket: bytes = b""
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """Answers one exchange: reads the frames of a request, drives the session, yields the frames of the answer.
 
 Knows nothing of HTTP; any link that gives chunks of bytes will do. Invariants: the answer begins only when the request
-has been read, so a link need not be full duplex; what was acknowledged is durable.
+has been read, so a link need not be full duplex; it goes out while the request's batches are being applied, so both
+sides work at once; what was acknowledged (last) is durable.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, LinkCut, ProtocolError
@@ -15,6 +19,9 @@ from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, R
 from .messages import Message, Refuse
 from .session import Responder
 from .wire import Decoder, encode
+
+BACKLOG_MAX: Final = 4
+"""Batches of a request that may wait to be applied: bounds the memory of an exchange."""
 
 
 async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str) -> AsyncGenerator[bytes, None]:
@@ -31,27 +38,79 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
         StorageError: The file failed.
     """
     session = Responder(rights)
+    intake = _Intake(replica, session)
     try:
-        messages = await _read_request(replica, session, chunks)
-        for message in messages:
+        for message in await _read_request(replica, session, intake, chunks):
             for frame in encode(message):
                 yield frame
         async for message in _perform(replica, session, session.finish()):
+            for frame in encode(message):
+                yield frame
+        await intake.done()
+        async for message in _perform(replica, session, session.close()):
             for frame in encode(message):
                 yield frame
     except ProtocolError as error:
         for frame in encode(_refusal(error)):
             yield frame
         raise
+    finally:
+        await intake.stop()
 
 
-async def _read_request(replica: Replica, session: Responder, chunks: AsyncIterator[bytes]) -> list[Message]:
-    """Take in the whole request; what it calls for at once (a hello, refusals) is small."""
+@dataclass(slots=True)
+class _Intake:
+    """Applies the batches of a request in order, while more are read and while the answer goes out."""
+
+    replica: Replica
+    session: Responder
+    _queue: asyncio.Queue[Apply | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG_MAX))
+    _task: asyncio.Task[None] | None = None
+
+    async def add(self, effect: Apply) -> None:
+        """Take a batch in; waits while as many wait as may."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="holdfast-intake")
+        put = asyncio.ensure_future(self._queue.put(effect))
+        await asyncio.wait([put, self._task], return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            put.cancel()
+            await self._task
+
+    async def done(self) -> None:
+        """Wait until every batch that was taken in has been applied; raises what went wrong with one."""
+        if self._task is not None and not self._task.done():
+            put = asyncio.ensure_future(self._queue.put(None))
+            await asyncio.wait([put, self._task], return_when=asyncio.FIRST_COMPLETED)
+        if self._task is not None:
+            await self._task
+
+    async def stop(self) -> None:
+        """Give up what has not been applied; the batch under way is finished by the writer all the same."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while (effect := await self._queue.get()) is not None:
+            outcome = await self.replica.apply(effect.batch, effect.actor, follows=self.session.unbroken)
+            self.session.applied(effect.batch, outcome)
+
+
+async def _read_request(
+    replica: Replica, session: Responder, intake: _Intake, chunks: AsyncIterator[bytes]
+) -> list[Message]:
+    """Read the whole request; what it calls for at once (a hello, refusals) is small."""
     decoder, answers = Decoder(), list[Message]()
     async for chunk in chunks:
         for message in decoder.feed(chunk):
-            if not session.stopped:
-                answers += [answer async for answer in _perform(replica, session, session.receive(message))]
+            if session.stopped:
+                continue
+            for effect in session.receive(message):
+                if isinstance(effect, Apply):
+                    await intake.add(effect)
+                else:
+                    answers += [answer async for answer in _perform(replica, session, [effect])]
     if not decoder.idle:
         raise LinkCut("the request ended inside a frame", subject="sync", remedy="The peer tries again by itself.")
     return answers
@@ -77,8 +136,6 @@ async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effe
             await replica.adopt(space)
         case Renew(reason):
             await replica.renew(reason)
-        case Apply(batch, actor, follows):
-            return session.applied(batch, await replica.apply(batch, actor, follows=follows))
         case IssueTicket(actor):
             return session.ticketed(await replica.issue_ticket(actor))
         case Read(start, held):

@@ -61,7 +61,9 @@ class Initiator:
         wants, owes: Records to ask for whole, and that were asked for, from the exchange before.
         whole_vector: Say the whole vector: the peer does not hold the base.
         peer: The peer's hello, once it has come.
-        pulled: The peer's feed was drained and taken in; pushed: the peer has stored all of this node's feed.
+        pulled: The peer's feed was read to its end.
+        pushed: The peer has read this node's feed to its end.
+        taken: The peer's vector covers all that this node had taken in.
         diverged: Both have taken in the same and hold different cells.
         holes: Records of the peer that could not be joined.
         unbroken: Every batch of the peer in this exchange has moved the checkpoint.
@@ -76,6 +78,7 @@ class Initiator:
     peer_vector: VersionVector = EMPTY
     pulled: bool = False
     pushed: bool = False
+    taken: bool = False
     pushing: bool = False
     renewed: bool = False
     diverged: bool = False
@@ -87,6 +90,7 @@ class Initiator:
     unbroken: bool = True
     _pushed_bytes: int = 0
     _pushed_to: int = -1
+    _told: VersionVector = EMPTY
 
     def opening(self) -> list[Effect]:
         """What to send before the peer has said anything."""
@@ -117,6 +121,7 @@ class Initiator:
         self.tally.sent += len(batch.delta)
         if batch.start != ASIDE:
             self._pushed_to = batch.end if batch.drained else -1
+            self._told = self.facts.vector.join(batch.vector)
             self._pushed_bytes += sum(map(len, batch.delta.doc))
             if not batch.drained and self._pushed_bytes < PUSH_BYTES_MAX:
                 effects.append(Read(batch.end, self.facts.peer.vector))
@@ -177,6 +182,8 @@ class Initiator:
             effects.append(Meet(peer))
         if not self.pushing and peer.acked >= facts.head and peer.told == facts.vector:
             self.pushed = True
+        if not self.pushing or said.rights != "rw":
+            self.taken = vector.dominates(facts.vector)
         return effects
 
     def _batch(self, message: Batch) -> list[Effect]:
@@ -185,14 +192,16 @@ class Initiator:
         batch = from_message(message, self.peer_vector)
         if batch is None:
             return [Fail(_odd("a batch whose vector has an unknown base", self.url))]
-        return [Apply(batch, self.peer.actor, self.unbroken)]
+        return [Apply(batch, self.peer.actor)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:
             return [Fail(_odd("an acknowledgement before the hello", self.url))]
         if ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0:
             self.pushed = True
-        return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.ticket)]
+        told = self._told if ack.checkpoint >= self._pushed_to >= 0 else EMPTY
+        self.taken = self.taken or (bool(told) and ack.taken)
+        return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.ticket, told, ack.taken)]
 
     def _refused(self, refusal: Refuse) -> list[Effect]:
         if refusal.code == RENEW:
@@ -223,6 +232,7 @@ class Responder:
     _lacking: Places = ()
     _filled: bool = False
     _checkpoint: int = -1
+    _taken: bool = False
     _answered_bytes: int = 0
 
     def receive(self, message: Message) -> list[Effect]:
@@ -282,7 +292,15 @@ class Responder:
         return [*effects, Send(self._answer(facts, vector))]
 
     def finish(self) -> list[Effect]:
-        """The request has ended: acknowledge, ask, answer."""
+        """The request has been read: answer with this node's feed. Its batches may still be being applied."""
+        if self.stopped or self.peer is None or self.facts is None:
+            return []
+        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
+        asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
+        return [*asked, Read(start, self.peer_vector)]
+
+    def close(self) -> list[Effect]:
+        """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
         if self.stopped or self.peer is None or self.facts is None:
             return []
         effects: list[Effect] = []
@@ -293,16 +311,13 @@ class Responder:
             effects.append(Send(NeedWhole(self.peer.feed, lacking)))
         if self._checkpoint >= 0:
             effects.append(IssueTicket(self.peer.actor))
-        if self._asked:
-            effects.append(ReadWhole(self._asked))
-        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
-        effects.append(Read(start, self.peer_vector))
         return effects
 
     def ticketed(self, ticket: bytes) -> list[Effect]:
         """A ticket for the peer was stored: acknowledge with it."""
         assert self.peer is not None, "tickets are for a peer that said hello"
-        return [Send(Ack(feed=self.peer.feed, checkpoint=self._checkpoint, ticket=ticket))]
+        ack = Ack(feed=self.peer.feed, checkpoint=self._checkpoint, ticket=ticket, taken=self._taken)
+        return [Send(ack)]
 
     def fed(self, batch: FeedBatch) -> list[Effect]:
         """A batch of this node's feed was read: send it, and read on within the budget."""
@@ -320,7 +335,7 @@ class Responder:
         self.tally.conflicts += outcome.conflicts
         self._lacking += outcome.need_whole
         self._filled = self._filled or batch.start == ASIDE
-        self._checkpoint = outcome.checkpoint
+        self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 
@@ -334,7 +349,7 @@ class Responder:
         batch = from_message(message, self.peer_vector)
         if batch is None:
             return [Fail(_odd("a batch whose vector has an unknown base", self.peer.label))]
-        return [Apply(batch, self.peer.actor, self.unbroken)]
+        return [Apply(batch, self.peer.actor)]
 
     def _answer(self, facts: Facts, vector: VersionVector) -> Hello:
         assert self._said is not None, "an answer is given to a hello"

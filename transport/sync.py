@@ -91,10 +91,10 @@ class _Sync:
 
     async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
         match effect:
-            case Apply(batch, actor, follows):
-                return session.applied(batch, await self.replica.apply(batch, actor, follows=follows))
-            case Acknowledge(actor, feed, checkpoint, ticket):
-                await self.replica.acknowledged(actor, feed, checkpoint, ticket)
+            case Apply(batch, actor):
+                return session.applied(batch, await self.replica.apply(batch, actor, follows=session.unbroken))
+            case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
+                await self.replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken)
             case Meet(peer):
                 await self.replica.meet(peer)
             case Adopt(space):
@@ -167,7 +167,7 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
         bytes_received=link.bytes_received,
         round_trips=link.round_trips,
         seconds=asyncio.get_running_loop().time() - started,
-        completed=session.pushed and session.pulled and not session.holes and not session.diverged,
+        completed=session.taken and session.pulled and not session.holes and not session.diverged,
         blockers=_blockers(session, run),
     )
 
@@ -175,8 +175,10 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
 def _blockers(session: Initiator, run: _Sync) -> tuple[str, ...]:
     found = []
     peer, facts = session.peer, session.facts
-    if peer and peer.rights != "rw" and not session.pushed:
+    if peer and peer.rights != "rw" and not session.taken:
         found.append("the token may only read: local changes stay here")
+    elif not session.taken:
+        found.append("the peer could not take in all of this node's records: see its status")
     if session.holes:
         found.append(f"{session.holes} records of the peer cannot be joined: see status")
     if session.diverged:

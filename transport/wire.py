@@ -133,7 +133,8 @@ def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
         case Batch():
             return FrameType.BATCH, batch_items(message)
         case Ack():
-            return FrameType.ACK, iter((bytes.fromhex(message.feed), message.checkpoint, message.ticket))
+            items = (bytes.fromhex(message.feed), message.checkpoint, message.ticket, message.taken)
+            return FrameType.ACK, iter(items)
         case NeedWhole():
             return FrameType.NEED_WHOLE, _need_whole_items(message)
         case NeedVector():
@@ -229,6 +230,7 @@ def _read_ack(reader: PayloadReader) -> Ack:
         feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
         checkpoint=reader.integer("checkpoint"),
         ticket=reader.blob("ticket", TICKET_BYTES_MAX),
+        taken=reader.boolean("taken"),
     )
 
 

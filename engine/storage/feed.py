@@ -117,16 +117,18 @@ def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[
     """Whole transactions up to the limits, at least one; and whether more stand behind them."""
     taken: list[FeedRow] = []
     size = 0
-    for group in _groups(cursor):
+    for group, more in _groups(cursor):
         size += sum([len(row.doc) + len(row.key) + (len(row.cells) if row.cells else 0) for row in group])
         if taken and (len(taken) + len(group) > records_max or size > bytes_target):
             return taken, True
         taken += group
+        if more and (len(taken) >= records_max or size >= bytes_target):
+            return taken, True  # before the next transaction is read, which may be as large
     return taken, False
 
 
-def _groups(cursor: sqlite3.Cursor) -> Iterator[list[FeedRow]]:
-    """The rows of each lsn together."""
+def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
+    """The rows of each lsn together, and whether more stand behind them."""
     rest: list[FeedRow] = []
     while rows := [*map(FeedRow._make, cursor.fetchmany(2_000))]:
         rest += rows
@@ -136,10 +138,10 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[list[FeedRow]]:
             lsn, first = rest[at].lsn, at
             while rest[at].lsn == lsn:
                 at += 1
-            yield rest[first:at]
+            yield rest[first:at], True
         rest = rest[at:]
     if rest:
-        yield rest
+        yield rest, False
 
 
 def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:

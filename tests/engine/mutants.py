@@ -335,9 +335,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = feed._groups
 
-    def groups(cursor) -> Iterator[list[feed.FeedRow]]:
-        for group in original(cursor):
-            yield from ([row] for row in group)
+    def groups(cursor) -> Iterator[tuple[list[feed.FeedRow], bool]]:
+        for group, more in original(cursor):
+            yield from (([row], more or row is not group[-1]) for row in group)
 
     patch.setattr(feed, "_groups", groups)
 

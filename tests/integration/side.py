@@ -213,10 +213,10 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
             now(replica.adopt(space))
         case Renew(reason):
             now(replica.renew(reason))
-        case Apply(batch, actor, follows):
-            return session.applied(batch, now(replica.apply(batch, actor, follows=follows)))
-        case Acknowledge(actor, feed, checkpoint, ticket):
-            now(replica.acknowledged(actor, feed, checkpoint, ticket))
+        case Apply(batch, actor):
+            return session.applied(batch, now(replica.apply(batch, actor, follows=session.unbroken)))
+        case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
+            now(replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken))
         case IssueTicket(actor):
             return session.ticketed(now(replica.issue_ticket(actor)))
         case Read(start, held):
@@ -255,6 +255,7 @@ def exchange(
             answers += perform(hub, responder, responder.receive(message))
     if said_max is None:  # a request that was cut is not answered
         answers += perform(hub, responder, responder.finish())
+        answers += perform(hub, responder, responder.close())
     for message in answers[:answered_max]:
         result.answered.append(message)
         perform(node, result.initiator, result.initiator.receive(message))

@@ -305,4 +305,4 @@ def test_plain_records_are_coded_without_a_line_of_python_for_each():
 
 
 def test_a_small_message_costs_few_bytes():
-    assert len(encode(Ack(feed=FEED, checkpoint=5))[0]) == HEADER_BYTES + 14
+    assert len(encode(Ack(feed=FEED, checkpoint=5))[0]) == HEADER_BYTES + 15

@@ -63,7 +63,7 @@ CREATE TABLE record (
     conflicts  INTEGER NOT NULL DEFAULT 0,                 -- rows in `conflict` that stand for this state
     extra      INTEGER REFERENCES context (id),            -- extra context, void once that row is settled
     cells      BLOB,
-    doc        TEXT    NOT NULL CHECK (json_valid(doc) AND doc GLOB '{*')
+    doc        TEXT    NOT NULL CHECK (json_valid(doc))
 ) STRICT;
 CREATE UNIQUE INDEX record_key ON record (collection, key);
 -- The feed: sessions and watches read records in this order.
