@@ -59,6 +59,11 @@ class HubProcess:
         _, secret = self._registry.add_token(space.name, "rw")
         return Space(space.name, Hub(self.url, token=secret))
 
+    def file(self, space: Space) -> Path:
+        """The file of a space, to be opened while no hub serves it."""
+        (found,) = [each.path for each in self._registry.spaces() if each.name == space.name]
+        return found
+
 
 @asynccontextmanager
 async def hub_process(directory: Path) -> AsyncIterator[HubProcess]:
