@@ -69,6 +69,10 @@ class Delta:
     def __len__(self) -> int:
         return len(self.key)
 
+    def size(self) -> int:
+        """Characters of keys and documents, and bytes of cells."""
+        return sum(map(len, self.key)) + sum(map(len, self.doc)) + sum(map(len, self.cells.values()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedBatch:

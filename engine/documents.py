@@ -30,7 +30,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan: Any = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
+_scan: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
 _scan_text: Any = json.decoder.scanstring  # type: ignore[attr-defined]
 
 

@@ -48,8 +48,8 @@ def _join_lives(
     }
     for dot, life in theirs.existence.items():
         if dot in lives:
-            if life.alive and not lives[dot].alive:  # equivocation: alive is the side that loses nothing
-                lives[dot] = life
+            # They differ only if two copies of one identity wrote: alive is what loses nothing.
+            lives[dot] = Life(max(life.stamp, lives[dot].stamp), life.alive or lives[dot].alive)
         elif dot not in ours.existence and not our_context.covers(dot):
             lives[dot] = life
     return lives
@@ -60,7 +60,7 @@ def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_conte
     for dot, sibling in ours.items():
         other = theirs.get(dot)
         if other is not None:
-            joined[dot] = sibling if _same(sibling, other) else equivocal(sibling, other)
+            joined[dot] = sibling if _same(sibling, other) else _either(sibling, other)
         elif not their_context.covers(dot):
             joined[dot] = sibling
     for dot, sibling in theirs.items():
@@ -72,7 +72,15 @@ def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_conte
 
 
 def _same(ours: Sibling, theirs: Sibling) -> bool:
-    return theirs.value is None or (ours.value == theirs.value and ours.tag == theirs.tag)
+    return ours == theirs or (theirs.value is None and ours.stamp == theirs.stamp)
+
+
+def _either(ours: Sibling, theirs: Sibling) -> Sibling:
+    """What two sides that say different things under one dot agree on, whichever is asked."""
+    if theirs.value is not None and (ours.value, ours.tag) != (theirs.value, theirs.tag):
+        return equivocal(ours, theirs)
+    base = max(ours.base or b"", theirs.base or b"") or None
+    return Sibling(max(ours.stamp, theirs.stamp), ours.tag, ours.value, base)
 
 
 def equivocal(ours: Sibling, theirs: Sibling) -> Sibling:

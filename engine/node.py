@@ -89,6 +89,7 @@ class Node:
         self._witness: Witness | None = None
         self._watchers: set[asyncio.Event] = set()
         self._open = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     def open(  # noqa: PLR0913 - each is one documented choice, by keyword
@@ -234,20 +235,26 @@ class Node:
         return schema.columns if schema else ()
 
     async def close(self) -> None:
-        """Wait for accepted writes, then close every connection and give the lock back."""
+        """Wait for accepted writes, close every connection, give the lock back; all callers wait for one closing."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="holdfast-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self._open = False
         self._committed(0)
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            await writer.close()
-        await self.readers.close()
-        if self._thread is not None:
-            thread, self._thread = self._thread, None
-            await thread.close()
-        if self._witness is not None:
-            self._witness.close()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            if self._writer is not None:
+                writer, self._writer = self._writer, None
+                await writer.close()
+            await self.readers.close()
+            if self._thread is not None:
+                await self._thread.close()
+        finally:
+            if self._witness is not None:
+                self._witness.close()
+            if self._lock is not None:
+                self._lock.release()
 
     async def __aenter__(self) -> Self:
         """The node itself; it is open already."""

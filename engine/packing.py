@@ -17,12 +17,13 @@ import msgpack
 
 from holdfast.clocks import Actor, Dot, Timestamp, VersionVector
 
-from .cells import BIRTH, DECISION, EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
+from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
 from .documents import check_text, split
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
 SIBLINGS_MAX: Final = 100_000
-_FLAGS: Final = BIRTH | DECISION
+FLAGS_MAX: Final = 255
+"""Flags of later versions are kept as they came."""
 
 
 class UnreadableCellsError(Exception):
@@ -57,7 +58,12 @@ class Packed(NamedTuple):
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
         entries, names, stamps = [*self.cells.values()], [*self.cells], self.stamps
-        if self.existence != [1] or not {*map(type, entries)} <= _INTEGERS or not {*map(type, names)} <= _TEXT:
+        if (
+            self.existence != [1]
+            or type(self.existence[0]) is not int
+            or not {*map(type, entries)} <= _INTEGERS
+            or not {*map(type, names)} <= _TEXT
+        ):
             return False
         used = [*dict.fromkeys([0, *entries])]
         return used == [*range(len(stamps) // 4)] and len(stamps) % 4 == 0 and names == sorted(names)
@@ -67,7 +73,7 @@ class Packed(NamedTuple):
         stamps = self.stamps
         if not {*map(type, stamps)} <= _INTEGERS or not stamps or min(stamps) < 0 or max(stamps) >= 1 << 63:
             return False
-        return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= _FLAGS)
+        return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= FLAGS_MAX)
 
 
 _INTEGERS: Final = frozenset({int})
@@ -198,8 +204,9 @@ def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -
 
 
 def _stamp(actor: Actor, seq: int, clock: int, flags: int) -> Stamp:
-    if type(seq) is int and 0 < seq < 1 << 63 and type(clock) is int and 0 <= clock < 1 << 63 and type(flags) is int:
-        return Stamp(Dot(actor, seq), Timestamp(clock), flags & _FLAGS)
+    whole = type(seq) is int and type(clock) is int and type(flags) is int
+    if whole and 0 < seq < 1 << 63 and 0 <= clock < 1 << 63 and 0 <= flags <= FLAGS_MAX:
+        return Stamp(Dot(actor, seq), Timestamp(clock), flags)
     raise UnreadableCellsError("a stamp out of range")
 
 

@@ -73,12 +73,16 @@ class Replica:
         return replace(facts, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
 
     async def read(self, start: int, held: VersionVector) -> FeedBatch:
-        """The next batch of this node's feed; see `read_batch`."""
-        return await self._node.readers.run(read_batch, start=start, held=held)
+        """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
+        batch = await self._node.readers.run(read_batch, start=start, held=held)
+        await self.share()
+        return batch
 
     async def read_whole(self, places: Sequence[tuple[str, str]]) -> FeedBatch:
-        """These records whole, as a batch that moves nothing."""
-        return await self._node.readers.run(read_keys, places)
+        """These records whole, as a batch that moves nothing; what it holds counts as shared, durably."""
+        batch = await self._node.readers.run(read_keys, places)
+        await self.share()
+        return batch
 
     async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
         """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`."""
@@ -109,7 +113,7 @@ class Replica:
         def note(tx: Tx) -> None:
             peer = find_peer(tx.connection, actor)
             if feed == tx.feed:
-                peer.acked, peer.acked_feed = max(peer.acked_in(feed), checkpoint), feed
+                peer.acked, peer.acked_feed = max(peer.acked_in(feed), min(checkpoint, tx.lsn)), feed
                 peer.told = told or peer.told
                 peer.vector = peer.vector.join(told) if taken else peer.vector
             if ticket:

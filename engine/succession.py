@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.clocks import Actor
+from holdfast.clocks import Actor, Dot, VersionVector
 
 from .documents import compose, split
 from .packing import Packed
@@ -34,6 +34,7 @@ def succeed(
     our_actors: Mapping[int, Actor],
     their_doc: str,
     theirs: Packed,
+    ours_have: VersionVector,
 ) -> Successor | None:
     """What our record becomes when the peer's state succeeds it.
 
@@ -43,6 +44,7 @@ def succeed(
         our_actors: Identities by the numbers in our cells.
         their_doc: The peer's document; values that we hold are missing.
         theirs: The peer's cells, actors by name; they must be flat and their context must cover our frontier.
+        ours_have: What our state has taken in.
     """
     if isinstance(ours, Packed) and not ours.is_flat():
         return None
@@ -57,8 +59,9 @@ def succeed(
             if our_dot == their_dots[entry]:
                 if text is not None and text != known[name]:
                     return None
-                text = known[name]
-        if text is None:
+                texts[name] = known[name]
+                continue
+        if text is None or ours_have.covers(Dot(*their_dots[entry])):
             return None
         texts[name] = text
     old = {name: text for name, text in known.items() if texts.get(name) != text}

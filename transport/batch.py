@@ -13,6 +13,7 @@ from typing import Final
 
 from holdfast.clocks import SEQ_MAX, Actor, VersionVector
 from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Delta, FeedId
+from holdfast.engine.packing import FLAGS_MAX
 
 from .columns import (
     pack_blobs,
@@ -167,7 +168,7 @@ def _read_dots(reader: PayloadReader, actor: list[int]) -> tuple[list[int], list
     count = len(actor) - actor.count(-1)
     seq = read_steps(reader, "seq", count, 1, SEQ_MAX)
     clock = read_steps(reader, "clock", count)
-    flags = read_integers(reader, "flags", count)
+    flags = read_integers(reader, "flags", count, high=FLAGS_MAX)
     if count == len(actor):
         return seq, clock, flags
     return _spread(seq, actor), _spread(clock, actor), _spread(flags, actor)

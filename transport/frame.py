@@ -46,7 +46,6 @@ _PREFIX: Final = struct.Struct(">2sBBBBHII")
 _CRC: Final = struct.Struct(">I")
 
 HEADER_BYTES: Final = _PREFIX.size + _CRC.size
-FRAME_BYTES_MAX: Final = HEADER_BYTES + FRAME_BODY_BYTES_MAX
 
 _ZSTD: Final = 1
 _MORE: Final = 2

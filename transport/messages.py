@@ -105,7 +105,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class NeedWhole:
-    """The sender lacks values that were left out: stream again behind its checkpoint and leave out nothing."""
+    """The sender lacks these records, or values of them that were left out: send them whole, beside the feed."""
 
     feed: FeedId
     keys: tuple[tuple[str, str], ...]

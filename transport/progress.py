@@ -1,6 +1,6 @@
 """What a sync has done so far, and in the end, as values.
 
-Invariant: counts only grow during a sync, and `blockers` is empty exactly when both sides have all that the other had.
+Invariant: counts only grow during a sync; a sync that did not complete says why in `blockers`.
 """
 
 from __future__ import annotations

@@ -139,10 +139,8 @@ async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effe
         case IssueTicket(actor):
             return session.ticketed(await replica.issue_ticket(actor))
         case Read(start, held):
-            await replica.share()
             return session.fed(await replica.read(start, held))
         case ReadWhole(places):
-            await replica.share()
             return session.fed(await replica.read_whole(places))
         case Fail(error):
             raise error

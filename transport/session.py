@@ -11,11 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from holdfast.clocks import EMPTY, VersionVector
-from holdfast.engine.delta import ASIDE, FeedBatch
+from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, FeedBatch
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
-from holdfast.engine.tickets import is_from_copy
-from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
 
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
 from .handshake import (
@@ -31,12 +29,13 @@ from .handshake import (
     used_twice,
 )
 from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .refusals import odd, other_space, refusal_error, refusal_of, rolled_back
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Bytes at rest that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
+"""Size of the batches that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Bytes at rest that a responder answers in one exchange."""
+"""Size of the batches that a responder answers in one exchange."""
 
 Places = tuple[tuple[str, str], ...]
 
@@ -100,7 +99,7 @@ class Initiator:
         effects: list[Effect] = [Send(hello(facts, note, holds=peer.vector if peer else EMPTY))]
         if peer is None or not peer.feed:
             return effects  # first contact: nothing is known of what the peer holds
-        wanted = tuple(dict.fromkeys((*self.wants, *facts.holes)))
+        wanted = _bounded(self.wants, facts.holes)
         if wanted:
             effects.append(Send(NeedWhole(peer.feed, wanted)))
         if self.owes:
@@ -122,7 +121,7 @@ class Initiator:
         if batch.start != ASIDE:
             self._pushed_to = batch.end if batch.drained else -1
             self._told = self.facts.vector.join(batch.vector)
-            self._pushed_bytes += sum(map(len, batch.delta.doc))
+            self._pushed_bytes += batch.delta.size()
             if not batch.drained and self._pushed_bytes < PUSH_BYTES_MAX:
                 effects.append(Read(batch.end, self.facts.peer.vector))
         return effects
@@ -137,7 +136,7 @@ class Initiator:
             case Ack():
                 return self._acked(message)
             case NeedWhole():
-                self.next_owes += message.keys
+                self.next_owes = _bounded(self.next_owes, message.keys)
                 return []
             case NeedVector():
                 self.next_whole_vector = True
@@ -152,7 +151,7 @@ class Initiator:
         self.tally.received += outcome.fresh + outcome.merged
         self.tally.conflicts += outcome.conflicts
         self.tally.suspect_ms = max(self.tally.suspect_ms, outcome.suspect_ms)
-        self.next_wants += outcome.need_whole
+        self.next_wants = _bounded(self.next_wants, outcome.need_whole)
         self.holes = outcome.holes
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
@@ -166,10 +165,10 @@ class Initiator:
             self.renewed = True
             return [Renew(reason)]
         if facts.adopted and said.space != facts.space:
-            return [Fail(_other_space(self.url, facts, said))]
+            return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
-            return [Fail(_odd("a vector on a base that is not held here", self.url))]
+            return [Fail(odd("a vector on a base that is not held here", self.url))]
         self.peer, self.peer_vector = said, vector
         if facts.peer and facts.peer.actor != said.actor:
             self.pushed = False  # another node stands at this URL now
@@ -188,15 +187,15 @@ class Initiator:
 
     def _batch(self, message: Batch) -> list[Effect]:
         if self.peer is None:
-            return [Fail(_odd("a batch before the hello", self.url))]
+            return [Fail(odd("a batch before the hello", self.url))]
         batch = from_message(message, self.peer_vector)
-        if batch is None:
-            return [Fail(_odd("a batch whose vector has an unknown base", self.url))]
+        if batch is None or batch.feed != self.peer.feed:
+            return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.url))]
         return [Apply(batch, self.peer.actor)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:
-            return [Fail(_odd("an acknowledgement before the hello", self.url))]
+            return [Fail(odd("an acknowledgement before the hello", self.url))]
         if ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0:
             self.pushed = True
         told = self._told if ack.checkpoint >= self._pushed_to >= 0 else EMPTY
@@ -244,28 +243,29 @@ class Responder:
             case Batch() if self.peer is not None:
                 return self._batch(message)
             case NeedWhole() if self.peer is not None:
-                self._asked += message.keys
+                self._asked = _bounded(self._asked, message.keys)
                 return []
             case Refuse():
                 self.stopped = True
                 return []
             case _:
                 name = type(message).__name__
-                return [Fail(_odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
+                return [Fail(odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
 
     def introduced(self, facts: Facts) -> list[Effect]:
         """This node's facts about the peer that said hello."""
         said, self.facts = self._said, facts
         assert said is not None, "facts are asked for by a hello"
-        reason = used_twice(said, facts)
+        may_write = self.rights == "rw"  # who may only read changes nothing here, not even what is known of peers
+        reason = used_twice(said, facts) if may_write else None
         if reason:
             return [Renew(reason), Introduce(said.actor)]
-        refusal = _refusal(said, facts)
+        refusal = refusal_of(said, facts)
         if refusal:
             self.stopped = True
             return [Send(refusal)]
         effects: list[Effect] = []
-        if not facts.adopted:
+        if not facts.adopted and may_write:
             space = said.space or facts.space
             effects.append(Adopt(space))
             facts = self.facts = replace(facts, space=space, adopted=True)
@@ -273,7 +273,7 @@ class Responder:
         if vector is None:
             self.stopped = True
             return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
-        if _rolled_back(said, vector, facts):
+        if rolled_back(said, vector, facts):
             self.stopped = True
             return [
                 Send(
@@ -285,7 +285,7 @@ class Responder:
             ]
         self.peer, self.peer_vector = said, vector
         peer = replace(met(facts, said, vector), told=facts.vector, issued=said.ticket)
-        if is_news(facts.peer, peer):
+        if may_write and is_news(facts.peer, peer):
             effects.append(Meet(peer))
         # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
         self.stopped = not said.peer_feed and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
@@ -306,7 +306,7 @@ class Responder:
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
-        lacking = tuple(dict.fromkeys((*self._lacking, *holes)))
+        lacking = _bounded(self._lacking, holes)
         if lacking:
             effects.append(Send(NeedWhole(self.peer.feed, lacking)))
         if self._checkpoint >= 0:
@@ -324,7 +324,7 @@ class Responder:
         assert self.facts is not None, "a batch is read only after the handshake"
         effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
         self.tally.sent += len(batch.delta)
-        self._answered_bytes += sum(map(len, batch.delta.doc))
+        self._answered_bytes += batch.delta.size()
         if batch.start != ASIDE and not batch.drained and self._answered_bytes < ANSWER_BYTES_MAX:
             effects.append(Read(batch.end, self.peer_vector))
         return effects
@@ -333,7 +333,7 @@ class Responder:
         """A batch of the peer was applied."""
         self.tally.received += outcome.fresh + outcome.merged
         self.tally.conflicts += outcome.conflicts
-        self._lacking += outcome.need_whole
+        self._lacking = _bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
         self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -347,51 +347,18 @@ class Responder:
             # node (the one that was met here before) may leave out what this one lacks.
             return []
         batch = from_message(message, self.peer_vector)
-        if batch is None:
-            return [Fail(_odd("a batch whose vector has an unknown base", self.peer.label))]
+        if batch is None or batch.feed != self.peer.feed:
+            return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.peer.label))]
         return [Apply(batch, self.peer.actor)]
 
     def _answer(self, facts: Facts, vector: VersionVector) -> Hello:
         assert self._said is not None, "an answer is given to a hello"
         bases = (facts.vector, facts.peer.told) if facts.peer else (facts.vector,)
         note = note_of(facts.vector, bases, self._said.holds)
-        return hello(facts, note, holds=vector, rights=self.rights, answering=True)
+        holds = vector if self.rights == "rw" else EMPTY  # what is not kept is not claimed
+        return hello(facts, note, holds=holds, rights=self.rights, answering=True)
 
 
-def _refusal(said: Hello, facts: Facts) -> Refuse | None:
-    if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
-        return Refuse(
-            code=SpaceMismatch.code,
-            message=f"this is the space {facts.space_name!r} ({facts.space[:8]}), the peer holds {said.space_name!r}",
-            subject=said.label,
-            remedy="Sync with the hub's space of the same name, or start with an empty file.",
-        )
-    if said.actor == facts.actor:
-        return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
-    peer = facts.peer
-    if peer and said.peer_feed and is_from_copy(said.ticket, peer.issued, peer.pending):
-        return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
-    return None
-
-
-def _rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
-    return facts.held > vector.seq(said.actor)
-
-
-def _other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
-    return SpaceMismatch(
-        f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
-        subject=url,
-        remedy="Choose the hub that this file was synced with, or start with an empty file.",
-    )
-
-
-def _odd(what: str, subject: str) -> MalformedMessage:
-    return MalformedMessage(f"the peer sent {what}", subject=subject, remedy="Update the older of the two nodes.")
-
-
-def refusal_error(refusal: Refuse, subject: str) -> ProtocolError:
-    """The error that a refusal stands for."""
-    kinds: dict[str, type[ProtocolError]] = {kind.code: kind for kind in (SpaceMismatch, IncompatibleProtocol)}
-    kind = kinds.get(refusal.code, SessionRefused)
-    return kind(refusal.message, subject=refusal.subject or subject, remedy=refusal.remedy or "Check both nodes.")
+def _bounded(places: Places, more: Places) -> Places:
+    """Distinct records to ask for, as many as one batch may hold; the others are asked for in a later exchange."""
+    return tuple(dict.fromkeys((*places, *more)))[:BATCH_RECORDS_MAX]

@@ -76,10 +76,8 @@ class _Sync:
                         yield frame
                     self._report(session)
                 case Read(start, held):
-                    await self.replica.share()
                     queue[:0] = session.fed(await self.replica.read(start, held))
                 case ReadWhole(places):
-                    await self.replica.share()
                     queue[:0] = session.fed(await self.replica.read_whole(places))
                 case _:
                     raise AssertionError(f"an opening has no {effect!r}")

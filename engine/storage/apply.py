@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast.clocks import EMPTY, VersionVector
-from holdfast.errors import InvalidValue
+from holdfast.errors import DamagedFile, UsageError
 
+from ..cells import Record
 from ..delta import FeedBatch
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
@@ -22,7 +23,10 @@ from .holes import fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint
 from .rows import Ready, Records, Stored
+from .spread import BYTES_MAX, spread
 from .store import Tx
+
+_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +119,14 @@ class _Merge:
             need_whole=tuple(self.lacking),
             holes=holes,
             suspect_ms=suspect_ms,
-            lsn=tx.next_lsn() if fresh or self.changed else None,
+            lsn=self._take_lsn() if fresh or self.changed else None,
         )
+
+    def _take_lsn(self) -> int:
+        lsn = self.tx.next_lsn()
+        if self.records.written + self.batch.delta.size() > BYTES_MAX:
+            spread(self.tx, lsn)
+        return lsn
 
     @property
     def lsn(self) -> int:
@@ -156,13 +166,14 @@ class _Merge:
                 self._merge_one(arrival, self.records.at(*arrival.place))
             except ValueLeftOutError:
                 self.lacking.append(arrival.place)
-            except (UnreadableCellsError, InvalidValue) as error:
+            except (UnreadableCellsError, UsageError) as error:
                 note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
             else:
                 if self.had_holes:
                     fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
 
     def _merge_one(self, arrival: Arrival, stored: Stored) -> None:
+        arrival.check_place()
         ours_have = self.ours.join(stored.extra)
         verdict = follow(self.tx, arrival, stored.row, ours_have) if stored.row else Verdict.UNSURE
         if isinstance(verdict, Ready):
@@ -175,12 +186,19 @@ class _Merge:
         self.taken.append((stored, arrival))
 
     def _join(self, arrival: Arrival, stored: Stored, ours_have: VersionVector) -> None:
-        theirs, mine = arrival.record(), self.records.current(stored)
+        theirs, mine = arrival.record(), self._ours(stored)
         joined = join(mine, ours_have, theirs, arrival.context)
         self.clocks += [stamp.clock for stamp in theirs.stamps()]
         if joined.existence and (joined.existence != mine.existence or joined.cells != mine.cells):
             self.records.change(stored, joined, self.lsn, merged=True)
             self.changed += 1
+
+    def _ours(self, stored: Stored) -> Record:
+        try:
+            return self.records.current(stored)
+        except UnreadableCellsError as error:  # not the peer's fault: no hole
+            subject = f"{stored.collection}/{stored.key}"
+            raise DamagedFile(f"its cells cannot be read: {error}", subject=subject, remedy=_DAMAGED) from error
 
     def _flush(self, *, completed: bool) -> int:
         base = EMPTY if completed else self.batch.vector

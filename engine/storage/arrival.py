@@ -13,7 +13,7 @@ from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 
 from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
-from ..documents import check_document, looks_safe, split
+from ..documents import check_document, check_key, check_name, looks_safe, split
 from ..packing import UnreadableCellsError, unpack
 
 
@@ -43,6 +43,15 @@ class Arrival:
     def place(self) -> tuple[str, str]:
         """Collection and key."""
         return self.collection, self.key
+
+    def check_place(self) -> None:
+        """Check collection and key.
+
+        Raises:
+            InvalidName, InvalidKey: No local node could have written under them.
+        """
+        check_name(self.collection, "collection")
+        check_key(self.key, self.collection)
 
     def record(self) -> Record:
         """The record with all its cells.

@@ -34,7 +34,7 @@ def begin_file(connection: sqlite3.Connection, seams: Seams, *, label: str, spac
 def begin_incarnation(tx: Tx, label: str) -> Actor:
     """Go on under a new identity and a new feed; the old identity's operations stay what they are.
 
-    Everything in the file counts as shared: copies of it may be anywhere.
+    What stands in the file stays under the old identity, which never writes again: copies of it may be anywhere.
     """
     old, old_seq = tx.own, tx.seq
     actor = actor_of(node_of(tx.actor), new_incarnation(tx.store.seams.entropy))

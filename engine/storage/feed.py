@@ -19,6 +19,9 @@ from ..documents import compose
 from ..packing import decode, forward
 from .store import vector_of
 
+ROWS_AT_ONCE: Final = 64
+"""Rows that are read before their size is known: at the largest, 32 MiB."""
+
 _BEHIND: Final = """
 WITH held (node, seq) AS MATERIALIZED (
     SELECT a.id, j.value FROM json_each(?) j JOIN actor a ON a.actor = j.key
@@ -92,12 +95,16 @@ def read_batch(
 
 
 def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> FeedBatch:
-    """These records whole, as a batch that reaches no checkpoint and so moves nothing."""
+    """These records whole, as a batch that reaches no checkpoint and so moves nothing.
+
+    It ends at the size of any batch; who still lacks some of them asks again.
+    """
     connection.execute("BEGIN")
     try:
         (feed,) = connection.execute("SELECT feed FROM node").fetchone()
-        rows = connection.execute(_WHOLE, (json.dumps([list(place) for place in places[:BATCH_RECORDS_MAX]]),))
-        delta = _delta(connection, [*map(FeedRow._make, rows.fetchall())], EMPTY, omit=False)
+        wanted = [*dict.fromkeys(places)][:BATCH_RECORDS_MAX]
+        rows = _within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET)
+        delta = _delta(connection, rows, EMPTY, omit=False)
         vector = vector_of(connection)
         return FeedBatch(feed=FeedId(feed), start=ASIDE, end=ASIDE, drained=False, vector=vector, delta=delta)
     finally:
@@ -106,10 +113,7 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
 
 def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> tuple[int, int]:
     """How many records stand behind a checkpoint that `held` does not cover, and their bytes at rest."""
-    query = (
-        f"SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM ({_BEHIND})"  # noqa: S608 - constants only
-    )
-    count, size = connection.execute(query, (json.dumps(dict(held.items())), start)).fetchone()
+    count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start)).fetchone()
     return int(count), int(size)
 
 
@@ -118,7 +122,7 @@ def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[
     taken: list[FeedRow] = []
     size = 0
     for group, more in _groups(cursor):
-        size += sum([len(row.doc) + len(row.key) + (len(row.cells) if row.cells else 0) for row in group])
+        size += sum(map(_size, group))
         if taken and (len(taken) + len(group) > records_max or size > bytes_target):
             return taken, True
         taken += group
@@ -127,10 +131,26 @@ def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[
     return taken, False
 
 
+def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
+    """Rows until their size passes the target, at least one."""
+    taken: list[FeedRow] = []
+    size = 0
+    for row in map(FeedRow._make, cursor):
+        size += _size(row)
+        if taken and size > bytes_target:
+            break
+        taken.append(row)
+    return taken
+
+
+def _size(row: FeedRow) -> int:
+    return len(row.doc) + len(row.key) + (len(row.cells) if row.cells else 0)
+
+
 def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
     """The rows of each lsn together, and whether more stand behind them."""
     rest: list[FeedRow] = []
-    while rows := [*map(FeedRow._make, cursor.fetchmany(2_000))]:
+    while rows := [*map(FeedRow._make, cursor.fetchmany(ROWS_AT_ONCE))]:
         rest += rows
         at = 0
         last = rest[-1].lsn

@@ -46,16 +46,19 @@ def follow(tx: Tx, arrival: Arrival, row: Row, ours_have: VersionVector) -> Read
     mine, stamp = Dot(tx.names[row.node], row.seq), arrival.stamp
     theirs_newer = arrival.context.covers(mine)
     if stamp is None:
-        return _succeed(tx, arrival, row, mine) if theirs_newer else Verdict.UNSURE
+        return _succeed(tx, arrival, row, mine, ours_have) if theirs_newer else Verdict.UNSURE
     if stamp.dot == mine:
         return Verdict.UNCHANGED if row.cells is None and row.doc == arrival.doc else Verdict.UNSURE
     ours_newer = ours_have.covers(stamp.dot)
     if ours_newer == theirs_newer:
         return Verdict.UNSURE
-    return Verdict.UNCHANGED if ours_newer else _succeed_plain(tx, arrival, row)
+    if ours_newer:
+        # With cells of ours, a field may stand under the very dot that came: the join compares them.
+        return Verdict.UNCHANGED if row.cells is None else Verdict.UNSURE
+    return _succeed_plain(tx, arrival, row)
 
 
-def _succeed(tx: Tx, arrival: Arrival, row: Row, mine: Dot) -> Ready | Verdict:
+def _succeed(tx: Tx, arrival: Arrival, row: Row, mine: Dot, ours_have: VersionVector) -> Ready | Verdict:
     theirs = decode(arrival.cells)
     if not theirs.is_flat() or not theirs.is_sound(len(arrival.actors)) or len(theirs.stamps) == _ONE_STAMP:
         return Verdict.UNSURE
@@ -65,7 +68,7 @@ def _succeed(tx: Tx, arrival: Arrival, row: Row, mine: Dot) -> Ready | Verdict:
         return Verdict.UNSURE
     ours = decode(row.cells) if row.cells is not None else mine
     try:
-        successor = succeed(row.doc, ours, tx.names, arrival.doc, named)
+        successor = succeed(row.doc, ours, tx.names, arrival.doc, named, ours_have)
     except (ValueError, RecursionError) as error:
         raise UnreadableCellsError(f"a document is no JSON object: {error}") from error
     if successor is None:

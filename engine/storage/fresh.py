@@ -13,7 +13,7 @@ from holdfast.clocks import VersionVector
 
 from ..delta import Delta
 from ..digest import digest_head, plain_digests
-from ..documents import looks_safe
+from ..documents import NAME_CHARS_MAX, looks_safe
 from .bulk import INSERT_PLAIN
 from .store import Tx
 
@@ -22,13 +22,20 @@ _DIGEST = 8
 
 
 def unseen_rows(delta: Delta, ours: VersionVector) -> list[int]:
-    """Rows that are plain, carry no extra context, look safe, and whose dot `ours` does not cover."""
+    """Rows that are plain, carry no extra context, look safe, and whose dot `ours` does not cover.
+
+    None at all if a key or collection is odd: then each row is looked at by itself.
+    """
     have = [ours.seq(actor) for actor in delta.actors]
-    return [
+    names_ok = all(name.isprintable() and len(name) <= NAME_CHARS_MAX for name in delta.collections)
+    rows = [
         at
         for at, (actor, seq, doc) in enumerate(zip(delta.actor, delta.seq, delta.doc, strict=True))
         if actor >= 0 and seq > have[actor] and at not in delta.extra and looks_safe(doc)
     ]
+    if names_ok and not any("\0" in key for key in delta.key):
+        return rows
+    return []
 
 
 def insert_fresh(tx: Tx, delta: Delta, rows: list[int], lsn: int, extra: int | None) -> set[int]:

@@ -33,6 +33,7 @@ class Kind(IntEnum):
     DELETE = 3
     DECIDE = 4
     MERGE = 5
+    REISSUE = 6
 
 
 @dataclass(slots=True)

@@ -18,23 +18,24 @@ class Names(Mapping[int, Actor]):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._numbers: dict[Actor, int] = {}
+        self._labelled: set[Actor] = set()
         self._actors: dict[int, Actor] = {}
         self._collections: dict[str, int] = {}
-        self._collection_names: dict[int, str] = {}
         self._unsettled: dict[int, VersionVector] | None = None
         self._last_extra: tuple[VersionVector | None, int] = (None, 0)
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
-        for cache in (self._numbers, self._actors, self._collections, self._collection_names):
+        for cache in (self._numbers, self._actors, self._collections):
             cache.clear()
+        self._labelled.clear()
         self._unsettled = None
         self._last_extra = (None, 0)
 
     def number(self, actor: Actor, label: str = "") -> int:
         """The number of an identity, given one if it is new; a label that was unknown is noted."""
         known = self._numbers.get(actor)
-        if known is not None:
+        if known is not None and (not label or actor in self._labelled):
             return known
         self._connection.execute(
             "INSERT INTO actor (actor, label) VALUES (?, ?)"
@@ -43,6 +44,8 @@ class Names(Mapping[int, Actor]):
         )
         (number,) = self._connection.execute("SELECT id FROM actor WHERE actor = ?", (actor,)).fetchone()
         self._numbers[actor], self._actors[number] = number, actor
+        if label:
+            self._labelled.add(actor)
         return int(number)
 
     def actor(self, number: int) -> Actor:
@@ -70,16 +73,8 @@ class Names(Mapping[int, Actor]):
         if known is None:
             self._connection.execute("INSERT INTO collection (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
             (known,) = self._connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone()
-            self._collections[name], self._collection_names[known] = known, name
+            self._collections[name] = known
         return int(known)
-
-    def collection_name(self, number: int) -> str:
-        """The collection with this number."""
-        known = self._collection_names.get(number)
-        if known is None:
-            (known,) = self._connection.execute("SELECT name FROM collection WHERE id = ?", (number,)).fetchone()
-            self._collections[known], self._collection_names[number] = number, known
-        return str(known)
 
     def unsettled(self) -> dict[int, VersionVector]:
         """The extra contexts that the node's vector does not cover yet, by number."""

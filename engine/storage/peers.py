@@ -32,19 +32,18 @@ _FIELDS = [
     "pending",
     "synced_ms",
     "drift_ms",
-    "drained",
 ]
 _VECTORS = {"vector": "c.vector", "told": "t.vector"}
 _COLUMNS = ", ".join(_VECTORS.get(name, f"p.{name}") for name in _FIELDS)
 _SELECT = f"SELECT {_COLUMNS} FROM peer p LEFT JOIN context c ON c.id = p.vector LEFT JOIN context t ON t.id = p.told"  # noqa: S608 - constants only
 _SAVE = (
     "INSERT INTO peer (actor, label, url, feed, checkpoint, vector, acked_feed, acked, told, ticket, issued, pending,"
-    " synced_ms, drift_ms, drained) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " synced_ms, drift_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (actor) DO UPDATE SET label = excluded.label, url = coalesce(excluded.url, url),"
     " feed = excluded.feed, checkpoint = excluded.checkpoint, vector = excluded.vector,"
     " acked_feed = excluded.acked_feed, acked = excluded.acked, told = excluded.told, ticket = excluded.ticket,"
     " issued = excluded.issued, pending = excluded.pending, synced_ms = excluded.synced_ms,"
-    " drift_ms = excluded.drift_ms, drained = excluded.drained"
+    " drift_ms = excluded.drift_ms"
 )
 
 
@@ -61,7 +60,6 @@ class Peer:
         ticket: To show it in the next session; issued, pending: what it is to show here.
         synced_ms: When a session last completed (milliseconds since 1970).
         drift_ms: Its clock less ours when last seen.
-        drained: The lsn of this node that the peer was last known to hold completely.
     """
 
     actor: Actor
@@ -78,7 +76,6 @@ class Peer:
     pending: bytes = b""
     synced_ms: int | None = None
     drift_ms: int = 0
-    drained: int = 0
 
     def checkpoint_in(self, feed: FeedId) -> int:
         """How far this node has read that feed of the peer."""
@@ -127,7 +124,6 @@ def save_peer(tx: Tx, peer: Peer) -> None:
             peer.pending,
             peer.synced_ms,
             peer.drift_ms,
-            peer.drained,
         ),
     )
 
@@ -162,8 +158,7 @@ def stored_elsewhere(tx: Tx) -> int:
 def forget_sessions(tx: Tx) -> None:
     """A new identity or feed began here: nothing that was keyed by the old one may be used again."""
     tx.connection.execute(
-        "UPDATE peer SET acked_feed = '', acked = 0, told = NULL, ticket = x'', issued = x'',"
-        " pending = x'', drained = 0"
+        "UPDATE peer SET acked_feed = '', acked = 0, told = NULL, ticket = x'', issued = x'', pending = x''"
     )
 
 

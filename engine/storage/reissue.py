@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from holdfast.clocks import Actor, Dot, VersionVector
 
 from ..cells import Cell, Life, Record, Stamp
-from .journal import Journal
-from .rows import Records
+from .journal import Journal, Kind
+from .rows import COLUMNS, Records, Row
+from .spread import spread
 from .store import Tx
+
+_CANDIDATES = (
+    f"SELECT {COLUMNS}, c.name, r.key FROM record r JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
+    " WHERE r.cells IS NOT NULL OR (r.node = ? AND r.seq > ?) ORDER BY r.id"
+)
 
 
 def reissue(tx: Tx, old: int, known: int) -> int:
@@ -24,8 +30,9 @@ def reissue(tx: Tx, old: int, known: int) -> int:
     """
     actor = tx.names.actor(old)
     places = _written_by(tx, old, known)
-    records = Records(tx, Journal(tx))
-    lsn = tx.next_lsn()
+    journal = Journal(tx)
+    records = Records(tx, journal)
+    lsn, clock = tx.next_lsn(), tx.clock.tick()
     renamed: dict[Dot, Dot] = {}
     for collection, key in places:
         stored = records.at(collection, key)
@@ -33,20 +40,24 @@ def reissue(tx: Tx, old: int, known: int) -> int:
         for dot in sorted({s.dot for s in before.stamps() if s.dot.actor == actor and s.dot.seq > known}):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
+            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
         records.change(stored, _renamed(before, renamed), lsn)
     _withdraw(tx, old, actor, known)
     records.flush()
+    journal.flush()
+    spread(tx, lsn)
     return len(renamed)
 
 
 def _written_by(tx: Tx, old: int, known: int) -> list[tuple[str, str]]:
-    """Records that changed since an operation above `known`: the log has one row for each such operation."""
-    rows = tx.connection.execute(
-        "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record"
-        " JOIN collection c ON c.id = r.collection WHERE l.node = ? AND l.seq > ? ORDER BY r.id",
-        (old, known),
-    )
-    return [(collection, key) for collection, key in rows]
+    """Records in which an operation above `known` stands, by their cells: the log may have been trimmed."""
+    actor = tx.names.actor(old)
+    places = []
+    for *columns, name, key in tx.connection.execute(_CANDIDATES, (old, known)).fetchall():
+        row = Row._make(columns)
+        if row.cells is None or any(s.dot.actor == actor and s.dot.seq > known for s in row.record(tx.names).stamps()):
+            places.append((name, key))
+    return places
 
 
 def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:

@@ -125,6 +125,7 @@ class Records:
     journal: Journal
     _loaded: dict[tuple[str, str], Stored] = field(default_factory=dict)
     _changed: dict[tuple[str, str], Stored] = field(default_factory=dict)
+    written: int = 0
 
     def load(self, collection: str, keys: Sequence[str]) -> None:
         """Read records in one query, so that `at` finds them."""
@@ -219,6 +220,8 @@ class Records:
                 inserts.append((*place, *head, values.cells, values.doc))
             else:
                 updates.append((lsn, *head, values.cells, values.doc, stored.number))
+        self.written += sum(len(row[-1]) + len(row[-2] or b"") for row in inserts)
+        self.written += sum(len(row[-2]) + len(row[-3] or b"") for row in updates)
         connection = self.tx.connection
         connection.executemany(_INSERT, inserts)
         connection.executemany(_UPDATE, updates)

@@ -85,6 +85,8 @@ def write_all(tx: Tx, writes: list[Write]) -> list[Receipt]:
     receipts = [_write(tx, records, journal, write, lsn, clock) for write in writes]
     records.flush()
     journal.flush()
+    if records.written > TRANSACTION_BYTES_MAX:
+        raise _too_large(writes, records.written)
     return receipts
 
 
@@ -130,11 +132,15 @@ def check_size(writes: list[Write]) -> None:
     """
     size = sum(_size(write) for write in writes)
     if len(writes) > BATCH_RECORDS_MAX or size > TRANSACTION_BYTES_MAX:
-        raise TransactionTooLarge(
-            f"{len(writes)} operations with {size} bytes; at most {BATCH_RECORDS_MAX} with {TRANSACTION_BYTES_MAX}",
-            subject=writes[0].collection,
-            remedy="Split it, or use put_many, which commits in parts.",
-        )
+        raise _too_large(writes, size)
+
+
+def _too_large(writes: list[Write], size: int) -> TransactionTooLarge:
+    return TransactionTooLarge(
+        f"{len(writes)} operations on records of {size} bytes; at most {BATCH_RECORDS_MAX} on {TRANSACTION_BYTES_MAX}",
+        subject=writes[0].collection,
+        remedy="Split it, or use put_many, which commits in parts.",
+    )
 
 
 def _load(records: Records, writes: list[Write]) -> None:

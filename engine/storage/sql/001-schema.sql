@@ -74,7 +74,7 @@ CREATE TABLE log (
     id      INTEGER PRIMARY KEY,
     lsn     INTEGER NOT NULL,                              -- names the transaction
     record  INTEGER NOT NULL,
-    kind    INTEGER NOT NULL,                              -- 1 put, 2 update, 3 delete, 4 decide, 5 merge
+    kind    INTEGER NOT NULL,                              -- 1 put, 2 update, 3 delete, 4 decide, 5 merge, 6 reissue
     node    INTEGER,                                       -- the dot; of a merge, the latest frontier dot
     seq     INTEGER,
     clock   INTEGER NOT NULL,
@@ -155,6 +155,5 @@ CREATE TABLE peer (
     issued     BLOB    NOT NULL,                           -- the last ticket for the peer that it has shown
     pending    BLOB    NOT NULL,                           -- the ticket for the peer that it has not shown yet
     synced_ms  INTEGER,                                    -- when a session with it last completed
-    drift_ms   INTEGER NOT NULL,                           -- its clock less ours, in the last session
-    drained    INTEGER NOT NULL                            -- our lsn when it was last known to hold all of it
+    drift_ms   INTEGER NOT NULL                            -- its clock less ours, in the last session
 ) STRICT, WITHOUT ROWID;

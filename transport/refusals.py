@@ -1,0 +1,57 @@
+"""Why a session is refused, and how a refusal reads at the other side.
+
+Pure. Invariant: every refusal names what happened and what to do, and arrives as an error of the tree.
+"""
+
+from __future__ import annotations
+
+from holdfast.clocks import VersionVector
+from holdfast.engine.replica import Facts
+from holdfast.engine.tickets import is_from_copy
+from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
+
+from .handshake import RENEW
+from .messages import Hello, Refuse
+
+
+def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
+    """Why this node does not meet the one that said hello; None if it does."""
+    if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
+        return Refuse(
+            code=SpaceMismatch.code,
+            message=f"this is the space {facts.space_name!r} ({facts.space[:8]}), the peer holds {said.space_name!r}",
+            subject=said.label,
+            remedy="Sync with the hub's space of the same name, or start with an empty file.",
+        )
+    if said.actor == facts.actor:
+        return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
+    peer = facts.peer
+    if peer and said.peer_feed and is_from_copy(said.ticket, peer.issued, peer.pending):
+        return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
+    return None
+
+
+def rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
+    """Whether more is held here of the peer's identity than it has itself (tripwire)."""
+    return facts.held > vector.seq(said.actor)
+
+
+def other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
+    """The peer at this URL holds another space."""
+    return SpaceMismatch(
+        f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
+        subject=url,
+        remedy="Choose the hub that this file was synced with, or start with an empty file.",
+    )
+
+
+def odd(what: str, subject: str) -> MalformedMessage:
+    """The peer sent what no session has at this place."""
+    return MalformedMessage(f"the peer sent {what}", subject=subject, remedy="Update the older of the two nodes.")
+
+
+def refusal_error(refusal: Refuse, subject: str) -> ProtocolError:
+    """The error that a refusal stands for."""
+    kinds: dict[str, type[ProtocolError]] = {kind.code: kind for kind in (SpaceMismatch, IncompatibleProtocol)}
+    kind = kinds.get(refusal.code, SessionRefused)
+    return kind(refusal.message, subject=refusal.subject or subject, remedy=refusal.remedy or "Check both nodes.")
