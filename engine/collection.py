@@ -197,8 +197,8 @@ def update_edit(collection: str, key: str, fields: Fields) -> Update:
     """The edit of an update, its values checked."""
     texts = {}
     removed = set()
+    encode_document(dict.fromkeys(fields), f"{collection}/{key}")  # field names as in a put
     for name, value in dict(fields).items():
-        check_name(name, "field")
         if isinstance(value, Remove):
             removed.add(name)
         else:

@@ -119,7 +119,7 @@ class Node:
         Raises:
             FileLocked, NotADatabase, NewerFormat, DamagedFile, FileUnreadable, SpaceMismatch: The file is as it was.
         """
-        node = cls(Path(path), schemas, seams or Seams())
+        node = cls(Path(path).resolve(), schemas, seams or Seams())
         opening = Opening(
             path=node.path, space=space, label=name, schemas=schemas, durability=durability, seams=node.seams
         )

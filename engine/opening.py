@@ -57,6 +57,12 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[StorageThread,
         raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
     if opening.path.is_file() and 0 < opening.path.stat().st_size < DATABASE_BYTES_MIN:
         raise NotADatabase("the file is too short to be one", subject=str(opening.path), remedy="Check the path.")
+    if opening.path.exists() and opening.path.stat().st_nlink > 1:
+        raise FileUnreadable(
+            "the file has several names (hard links): SQLite would keep a log beside each and lose writes",
+            subject=str(opening.path),
+            remedy="Remove the other names, or copy the file.",
+        )
     thread = await open_writer(opening.path, opening.durability)
     try:
         store, reason = await thread.run(_prepare, opening, witness)

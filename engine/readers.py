@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from holdfast.errors import EngineClosed
 
@@ -43,24 +43,44 @@ class Readers:
         """
         await self._slots.acquire()
         # Shielded: a cancelled caller must leave neither a connection to two readers nor one that nobody closes.
-        task = asyncio.ensure_future(self._on_reader(function, *args, **kwargs))
-        task.add_done_callback(lambda _: self._slots.release())
-        return await asyncio.shield(task)
+        busy: list[StorageThread] = []
+        task = asyncio.ensure_future(self._on_reader(busy, function, *args, **kwargs))
+        task.add_done_callback(self._released)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody waits for the answer: let a long statement end now, so that the reader serves others.
+            for thread in busy:
+                thread.interrupt_reading()
+            raise
 
     async def close(self) -> None:
         """Close every connection."""
         self._closed = True
+        for thread in self._all:
+            thread.interrupt_reading()
         threads, self._all, self._idle = self._all, [], []
         for thread in threads:
             await thread.close()
 
+    def _released(self, task: asyncio.Future[Any]) -> None:
+        self._slots.release()
+        if not task.cancelled():
+            task.exception()  # a caller that was cancelled does not ask for it
+
     async def _on_reader(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        busy: list[StorageThread],
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         thread = self._idle.pop() if self._idle else await self._open()
+        busy.append(thread)
         try:
             return await thread.run(function, *args, **kwargs)
         finally:
+            busy.clear()
             self._idle.append(thread)
 
     async def _open(self) -> StorageThread:

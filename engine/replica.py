@@ -130,11 +130,19 @@ class Replica:
         # Not its checkpoint: a peer may have read a record that it could not join.
         return facts.peer.vector.covers(receipt.dot)
 
-    async def issue_ticket(self, actor: Actor) -> bytes:
-        """A ticket that the peer is to show in the next session."""
+    async def issue_ticket(self, actor: Actor, shown: bytes) -> bytes:
+        """A ticket that the peer is to show in the next session.
+
+        Args:
+            actor: The peer.
+            shown: The ticket that it has shown in this one. If it has shown another since, its process was ended and
+                came back while this session went on; a ticket of this one would never arrive: b"" is given.
+        """
 
         def issue(tx: Tx) -> bytes:
             peer = find_peer(tx.connection, actor)
+            if peer.issued != shown:
+                return b""
             peer.pending = tx.store.seams.entropy(TICKET_BYTES)
             save_peer(tx, peer)
             return peer.pending

@@ -64,8 +64,8 @@ def parse(text: str) -> JSON:
     refuse them.
 
     Raises:
-        ValueError: the text is no JSON, nests too deep to be read, or holds NaN, an infinity or
-            a number too large for a float.
+        ValueError: the text is no JSON, nests too deep to be read, names a field twice in one object, or holds
+            NaN, an infinity or a number too large for a float.
     """
     try:
         value: JSON = _parse(text)
@@ -158,5 +158,12 @@ def _finite(literal: str) -> float:
     return number
 
 
-_parse = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant).decode
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+_parse = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant, object_pairs_hook=_unique).decode
 _decode = json.JSONDecoder(parse_float=_near_float, parse_int=_near_integer, parse_constant=_reject_constant).decode

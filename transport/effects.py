@@ -80,9 +80,10 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class IssueTicket:
-    """Make a ticket for the peer and hand it to `ticketed`."""
+    """Make a ticket for the peer, unless it has begun another session since, and hand it to `ticketed`."""
 
     actor: Actor
+    shown: bytes
 
 
 @dataclass(frozen=True, slots=True)

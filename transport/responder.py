@@ -136,8 +136,8 @@ async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effe
             await replica.adopt(space)
         case Renew(reason):
             await replica.renew(reason)
-        case IssueTicket(actor):
-            return session.ticketed(await replica.issue_ticket(actor))
+        case IssueTicket(actor, shown):
+            return session.ticketed(await replica.issue_ticket(actor, shown))
         case Read(start, held):
             return session.fed(await replica.read(start, held))
         case ReadWhole(places):

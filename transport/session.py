@@ -310,7 +310,7 @@ class Responder:
         if lacking:
             effects.append(Send(NeedWhole(self.peer.feed, lacking)))
         if self._checkpoint >= 0:
-            effects.append(IssueTicket(self.peer.actor))
+            effects.append(IssueTicket(self.peer.actor, self.peer.ticket))
         return effects
 
     def ticketed(self, ticket: bytes) -> list[Effect]:

@@ -32,6 +32,9 @@ CHECKPOINT_PAGES: Final = 4_000
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a checkpoint leaves of the WAL file."""
 
+VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The largest value that a query may make: functions that make larger ones could not be interrupted."""
+
 CACHE_KIB: Final = 16_384
 READER_CACHE_KIB: Final = 4_096
 
@@ -79,6 +82,11 @@ class StorageThread(aiosqlite.Connection):
         with translated(self.path):
             result: T = await self._execute(function, self._connection, *args, **kwargs)  # type: ignore[no-untyped-call]
         return result
+
+    def interrupt_reading(self) -> None:
+        """End the statement under way, if any, with an error. For query-only connections."""
+        if self._connection is not None:
+            self._connection.interrupt()
 
 
 async def open_writer(path: Path, durability: Durability = "full") -> StorageThread:
@@ -130,6 +138,7 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA query_only = ON")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
     except BaseException:
         connection.close()
         raise

@@ -217,8 +217,8 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
             return session.applied(batch, now(replica.apply(batch, actor, follows=session.unbroken)))
         case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
             now(replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken))
-        case IssueTicket(actor):
-            return session.ticketed(now(replica.issue_ticket(actor)))
+        case IssueTicket(actor, shown):
+            return session.ticketed(now(replica.issue_ticket(actor, shown)))
         case Read(start, held):
             now(replica.share())
             return session.fed(now(replica.read(start, held)))

@@ -97,6 +97,7 @@ def make_conflict(folder: Path, *schemas: Schema) -> Path:
             await left["tasks"].put("t1", {"title": "x", "site": "north"})
             await _meet(left, right)
             await left["tasks"].update("t1", {"title": "A"})
+            await asyncio.sleep(0.005)  # within one millisecond chance would say which is the later one
             await right["tasks"].update("t1", {"title": "B"})
             await _meet(left, right)
 

@@ -18,6 +18,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from holdfast.engine.lock import WriterLock
 from holdfast.errors import FileUnreadable, HubError, InvalidUrl
 
 from ..links.address import is_loopback
@@ -68,13 +69,30 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
         limits: Bounds for clients.
 
     Raises:
-        StorageError: there is no hub in `directory`, or it cannot be read.
+        StorageError: there is no hub in `directory`, it cannot be read, or another process serves it.
         InvalidUrl: plain HTTP to other machines, and not `insecure`.
         HubError: the hub cannot listen there.
     """
     registry = HubRegistry(directory)
     await asyncio.to_thread(registry.spaces)
-    app = make_app(registry, open_engine, respond, version=version, limits=limits)
+    lock = WriterLock(Path(directory) / "hub.db")
+    lock.acquire("hub")
+    try:
+        app = make_app(registry, open_engine, respond, version=version, limits=limits)
+        await _serve(host, port, app, tls=tls, insecure=insecure, ready=ready)
+    finally:
+        lock.release()
+
+
+async def _serve(
+    host: str,
+    port: int,
+    app: web.Application,
+    *,
+    tls: ssl.SSLContext | None,
+    insecure: bool,
+    ready: Callable[[str], None] | None,
+) -> None:
     stop = _stop_signal()
     async with listening(app, host, port, tls=tls, insecure=insecure) as url:
         _log.info("listening on %s", url)

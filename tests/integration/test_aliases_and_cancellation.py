@@ -1,0 +1,64 @@
+"""One file under several names, queries that nobody waits for, and tickets of sessions that were overtaken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from holdfast import FileLocked, FileUnreadable
+from holdfast.engine.replica import Replica
+from tests.nodes import meet, opened
+
+ENDLESS = "(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r) > 0"
+
+
+async def test_a_symbolic_link_is_the_same_file(tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+    async with opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {})
+        with pytest.raises(FileLocked):
+            await opened(tmp_path / "link.db")
+    async with opened(tmp_path / "link.db") as again:
+        assert (await again["t"].count(), again.renewed) == (1, None)
+
+
+async def test_a_file_with_several_names_is_refused(tmp_path):
+    async with opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {})
+    (tmp_path / "b.db").hardlink_to(tmp_path / "a.db")
+    with pytest.raises(FileUnreadable, match="several names"):
+        await opened(tmp_path / "b.db")
+
+
+async def test_a_cancelled_query_ends_and_its_reader_serves_others(tmp_path):
+    async with opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {"n": 1})
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(a["t"].query(ENDLESS), 0.05)
+        assert (await asyncio.wait_for(a["t"].get("k"), 20)).fields == {"n": 1}
+
+
+async def test_closing_ends_a_query(tmp_path):
+    a = await opened(tmp_path / "a.db", space="s")
+    await a["t"].put("k", {})
+    query = asyncio.ensure_future(a["t"].query(ENDLESS))
+    await asyncio.sleep(0.1)
+    await asyncio.wait_for(a.close(), 20)
+    with pytest.raises(Exception, match="interrupted"):
+        await query
+
+
+async def test_a_session_that_was_overtaken_gives_no_ticket(tmp_path):
+    """Its process was killed and came back: a ticket of the old session would make it look like a copy."""
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {})
+        await meet(a, hub)
+        await a["t"].put("l", {})
+        await meet(a, hub)
+        answer, actor = Replica(hub), await a.actor()
+        assert await answer.issue_ticket(actor, b"an older ticket") == b""
+        await a["t"].put("m", {})
+        report = await meet(a, hub)
+        assert (report.completed, a.renewed, await a.actor()) == (True, None, actor)
