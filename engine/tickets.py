@@ -11,8 +11,9 @@ from typing import Final
 
 TICKET_BYTES: Final = 8
 MARK_BYTES: Final = 4
-MARKS_MAX: Final = 16
-"""Marks that are shown: sessions that failed in a row, each with new operations. To forget one costs an incarnation."""
+MARKS_MAX: Final = 62
+"""Marks that are shown, the oldest half and the newest: a ticket has at most 256 bytes. A long outage adds a mark with
+every attempt that has new operations; the peer saw one of the first ones, or has come back and saw one of the last."""
 
 _FIRST: Final = bytes(TICKET_BYTES)
 """Stands for the ticket of a peer that has not given one yet."""
@@ -20,7 +21,9 @@ _FIRST: Final = bytes(TICKET_BYTES)
 
 def marked(ticket: bytes, mark: bytes) -> bytes:
     """The ticket after new operations may have left the file."""
-    return _base(ticket) + (ticket[TICKET_BYTES:] + mark)[-MARKS_MAX * MARK_BYTES :]
+    marks = ticket[TICKET_BYTES:] + mark
+    half = MARKS_MAX // 2 * MARK_BYTES
+    return _base(ticket) + (marks if len(marks) <= 2 * half else marks[:half] + marks[-half:])
 
 
 def is_from_copy(shown: bytes, last: bytes, pending: bytes) -> bool:

@@ -73,3 +73,12 @@ def test_the_owner_is_never_taken_for_a_copy_and_a_copy_always_is(events):
         if (then, given_then) != (last, pending) and marked(copy, b"copy")[:-MARK_BYTES] != last:
             moved = last[:TICKET_BYTES] != copy[:TICKET_BYTES] or not copy.startswith(last)
             assert is_from_copy(marked(copy, b"copy"), last, pending) == (moved and copy[:TICKET_BYTES] != pending)
+
+
+def test_a_long_outage_is_no_sign_of_a_copy():
+    """The peer saw the first mark, then nothing for five hundred attempts with new operations each."""
+    seen = ticket = marked(GIVEN, mark(0))
+    for n in range(1, 500):
+        ticket = marked(ticket, mark(n))
+    assert not is_from_copy(ticket, seen, NEXT)
+    assert not is_from_copy(marked(ticket, mark(500)), ticket, NEXT)
