@@ -18,7 +18,7 @@ from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
-from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere
+from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
 from .storage.reissue import reissue
 from .storage.store import Tx, vector_of
 from .storage.write import Receipt
@@ -58,6 +58,14 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What `Replica.share` noted: how far operations counted as shared before, and the mark it drew."""
+
+    before: int
+    mark: bytes
 
 
 class Replica:
@@ -149,11 +157,32 @@ class Replica:
 
         return await self._node.write(issue)
 
-    async def share(self) -> None:
-        """Note, durably, that own operations may leave the node from now on, and mark the tickets with it."""
-        facts = await self._node.readers.run(_shared)
-        if facts[0] < facts[1]:
-            await self._node.write(_share)
+    async def share(self) -> Shared | None:
+        """Note, durably, that own operations may leave the node from now on, and mark the tickets with it.
+
+        Returns:
+            What was noted, for `withdraw`; None if everything had been noted before.
+        """
+        before, seq = await self._node.readers.run(_shared)
+        if before >= seq:
+            return None
+        mark = self._node.seams.entropy(MARK_BYTES)
+
+        def note(tx: Tx) -> None:
+            tx.shared = tx.seq
+            mark_tickets(tx, mark)
+
+        await self._node.write(note)
+        return Shared(before, mark)
+
+    async def withdraw(self, shared: Shared) -> None:
+        """Take back what `share` noted: no peer was reached, so nothing has left the node and nobody saw the mark."""
+
+        def take_back(tx: Tx) -> None:
+            tx.shared = min(tx.shared, shared.before)
+            unmark_tickets(tx, shared.mark)
+
+        await self._node.write(take_back)
 
     async def adopt(self, space: SpaceId) -> None:
         """Take over the space's id from the first node that was met."""
@@ -241,8 +270,3 @@ def _meet(tx: Tx, said: Peer) -> None:
 def _shared(connection: sqlite3.Connection) -> tuple[int, int]:
     shared, seq = connection.execute("SELECT shared, seq FROM node").fetchone()
     return int(shared), int(seq)
-
-
-def _share(tx: Tx) -> None:
-    tx.shared = tx.seq
-    mark_tickets(tx, tx.store.seams.entropy(MARK_BYTES))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.engine.replica import Replica
-from holdfast.errors import LinkCut, SessionRefused
+from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
 from .links.link import Link
@@ -51,7 +51,15 @@ class _Sync:
             self._carry_over(session)
 
     async def _exchange(self) -> Initiator:
-        await self.replica.share()  # before the hello: its ticket shows what may leave
+        shared = await self.replica.share()  # before the hello: its ticket shows what may leave
+        try:
+            return await self._meet()
+        except Unreachable:
+            if shared is not None:  # or a long outage would fill the ticket with marks that nobody saw
+                await self.replica.withdraw(shared)
+            raise
+
+    async def _meet(self) -> Initiator:
         facts = await self.replica.facts(url=self.link.url)
         session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
         decoder = Decoder()

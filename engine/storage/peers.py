@@ -145,6 +145,13 @@ def mark_tickets(tx: Tx, mark: bytes) -> None:
     )
 
 
+def unmark_tickets(tx: Tx, mark: bytes) -> None:
+    """Nobody has seen this mark, which was the last."""
+    rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()
+    marked_last = [(ticket[: -len(mark)], actor) for actor, ticket in rows if ticket.endswith(mark)]
+    tx.connection.executemany("UPDATE peer SET ticket = ? WHERE actor = ?", marked_last)
+
+
 def stored_elsewhere(tx: Tx) -> int:
     """The highest own operation that a peer has acknowledged as it stands in this file."""
     query = (

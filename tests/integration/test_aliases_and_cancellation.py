@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from holdfast import FileLocked, FileUnreadable
+from holdfast import FileLocked, FileUnreadable, Unreachable
 from holdfast.engine.replica import Replica
+from holdfast.transport.links.memory import MemoryLink
+from holdfast.transport.sync import sync
 from tests.nodes import meet, opened
 
 ENDLESS = "(WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r) > 0"
@@ -60,5 +62,24 @@ async def test_a_session_that_was_overtaken_gives_no_ticket(tmp_path):
         answer, actor = Replica(hub), await a.actor()
         assert await answer.issue_ticket(actor, b"an older ticket") == b""
         await a["t"].put("m", {})
+        report = await meet(a, hub)
+        assert (report.completed, a.renewed, await a.actor()) == (True, None, actor)
+
+
+async def test_a_hub_that_was_long_unreachable_takes_nobody_for_a_copy(tmp_path):
+    async def nobody(_chunks):
+        raise Unreachable("no connection", subject="hub", remedy="Try again later.")
+        yield b""
+
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {})
+        await meet(a, hub)
+        actor = await a.actor()
+        for n in range(80):
+            await a["t"].put(f"k{n}", {})
+            with pytest.raises(Unreachable):
+                await sync(Replica(a), MemoryLink(nobody, url=f"memory://{hub.path}"))
+        facts = await Replica(a).facts(url=f"memory://{hub.path}")
+        assert len(facts.peer.ticket) < 30
         report = await meet(a, hub)
         assert (report.completed, a.renewed, await a.actor()) == (True, None, actor)
