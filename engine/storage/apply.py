@@ -17,6 +17,7 @@ from ..delta import FeedBatch
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from .arrival import Arrival, arrivals
+from .faults import REMEDY_DAMAGED
 from .follow import Verdict, follow
 from .fresh import insert_fresh, unseen_rows
 from .holes import fill_hole, holes_of, note_hole
@@ -25,8 +26,6 @@ from .peers import Peer, advance_checkpoint
 from .rows import Ready, Records, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
-
-_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +197,7 @@ class _Merge:
             return self.records.current(stored)
         except UnreadableCellsError as error:  # not the peer's fault: no hole
             subject = f"{stored.collection}/{stored.key}"
-            raise DamagedFile(f"its cells cannot be read: {error}", subject=subject, remedy=_DAMAGED) from error
+            raise DamagedFile(f"its cells cannot be read: {error}", subject=subject, remedy=REMEDY_DAMAGED) from error
 
     def _flush(self, *, completed: bool) -> int:
         base = EMPTY if completed else self.batch.vector

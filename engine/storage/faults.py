@@ -21,7 +21,7 @@ from holdfast.errors import (
 
 from ..packing import UnreadableCellsError
 
-_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
+REMEDY_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except UnreadableCellsError as error:
-        raise DamagedFile(f"a record's cells cannot be read: {error}", subject=path, remedy=_DAMAGED) from error
+        raise DamagedFile(f"a record's cells cannot be read: {error}", subject=path, remedy=REMEDY_DAMAGED) from error
     except sqlite3.Error as error:
         raise fault(error, path) from error
 
@@ -45,7 +45,7 @@ def fault(error: sqlite3.Error, path: str) -> HoldfastError:
         case sqlite3.SQLITE_NOTADB:
             return NotADatabase(what, subject=path, remedy="Check the path; the file was left as it is.")
         case sqlite3.SQLITE_CORRUPT:
-            return DamagedFile(what, subject=path, remedy=_DAMAGED)
+            return DamagedFile(what, subject=path, remedy=REMEDY_DAMAGED)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return FileLocked(what, subject=path, remedy="Another program holds the file; close it.")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:

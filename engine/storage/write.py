@@ -191,8 +191,8 @@ def _live(tx: Tx, stored: Stored, before: Record) -> bool:
 
 
 def _check_record_size(before: Record, write: Write) -> None:
-    if not before.existence:
-        return  # a new record is bounded by what a put may hold
+    if isinstance(write.edit, Put) and not before.existence:
+        return  # bounded already, by what a put may hold
     size = sum(len(s.value or "") for cell in before.cells.values() for s in cell.values()) + _size(write)
     if size > RECORD_BYTES_MAX * 4:
         raise TransactionTooLarge(

@@ -31,6 +31,18 @@ async def test_a_transaction_is_bounded_by_the_records_that_it_touches(tmp_path)
         assert (after.lsn, after.operations, after.digest) == (before.lsn, before.operations, before.digest)
 
 
+async def test_an_upsert_is_bounded_like_the_record_that_it_makes(tmp_path):
+    """Alone and in a group: each field may be as large as a record, all together may not."""
+    async with opened(tmp_path / "a.db", space="s") as a:
+        fields = {f"f{n}": LARGE for n in range(30)}
+        writes = [a["t"].update(f"k{n}", fields, upsert=True) for n in range(3)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [TransactionTooLarge] * 3
+        with pytest.raises(TransactionTooLarge):
+            await a["t"].update("k", fields, upsert=True)
+        assert (await a["t"].count(), (await a.status()).operations) == (0, 0)
+
+
 async def test_small_writes_that_meet_large_records_reach_everyone(tmp_path):
     """The hub merges a small batch into records that together are more than one batch can carry."""
     async with (
