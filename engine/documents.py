@@ -7,7 +7,7 @@ Knows nothing of causality or storage. Invariant: equal documents have equal tex
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
@@ -133,10 +133,67 @@ def compose(texts: Mapping[str, str]) -> str:
     return "{" + ",".join([_label(name) + texts[name] for name in sorted(texts)]) + "}"
 
 
+def replaced(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
+    """The document of the values that were replaced or removed; None if there are none."""
+    old = {name: text for name, text in before.items() if after.get(name) != text}
+    return compose(old) if old else None
+
+
 @lru_cache(maxsize=4_096)
 def _label(name: str) -> str:
     """What stands before a field's value; a file has few names and many records."""
     return encode(name) + ":"
+
+
+class Outline:
+    """How to cut documents whose fields are known: by their labels, without reading the values.
+
+    Args:
+        names: The fields, sorted.
+    """
+
+    __slots__ = ("_count", "_first", "_rest", "names")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        # After a closing quote no JSON goes on with a letter: a label found in the text is a label.
+        plain = all(name[:1].isalnum() or name[:1] == "_" for name in names)
+        self._count = len(names) if plain else -1
+        self._first, *self._rest = [
+            "{" + _label(name) if not at else "," + _label(name) for at, name in enumerate(names)
+        ] or ["{}"]
+
+    def split(self, doc: str) -> dict[str, str]:
+        """As `split`, of a document that is JSON; faster if it has the known fields."""
+        texts = self.cut(doc)
+        return split(doc) if texts is None else dict(zip(self.names, texts, strict=True))
+
+    def cut(self, doc: str) -> list[str] | None:
+        """The JSON texts of the fields in their order; None if the document has other fields, or odd ones."""
+        # With one brace there are no nested labels; with as many ends of labels as fields, none is overlooked.
+        if doc.count('":') != self._count or doc.count("{") != 1 or not doc.startswith(self._first):
+            return None
+        texts: list[str] = []
+        start = len(self._first)
+        for label in self._rest:
+            end = doc.find(label, start)
+            if end < 0:
+                return None
+            texts.append(doc[start:end])
+            start = end + len(label)
+        if self._count:
+            texts.append(doc[start:-1])
+        return texts if all(text.strip() is text for text in texts) else None
+
+    def fill(self, texts: Sequence[str]) -> str:
+        """The document of these values of the fields."""
+        return "{" + ",".join([_label(name) + text for name, text in zip(self.names, texts, strict=True)]) + "}"
+
+
+@lru_cache(maxsize=4_096)
+def outline(names: tuple[str, ...]) -> Outline:
+    """The outline of these fields, sorted."""
+    return Outline(names)
 
 
 def decode_object(doc: str) -> dict[str, JSON]:

@@ -56,6 +56,11 @@ def _join_lives(
 
 
 def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_context: VersionVector) -> Cell:
+    if len(ours) == len(theirs) == 1:
+        ((dot, sibling),) = ours.items()
+        other = theirs.get(dot)
+        if other is not None and _same(sibling, other):
+            return ours
     joined: dict[Dot, Sibling] = {}
     for dot, sibling in ours.items():
         other = theirs.get(dot)

@@ -3,53 +3,81 @@
 Knows nothing of tables or frames. Invariant: `unpack(*pack(record))` is the record, byte for byte, also for types that
 this version does not know. Numbers stand for identities; the caller has the table (a file's, or a batch's).
 
-Format 1, msgpack: ``[stamps, existence, cells]``; stamps is flat, ``[actor, seq, clock, flags, ...]``; existence lists
-``stamp * 2 + alive``; cells maps a field to the number of its stamp when it is one register (its value stands in the
-document), else to ``[[stamp, tag, value, base], ...]`` where a missing value was left out.
+Format 2, msgpack: ``[shape, actor, seq, clock, flags, actor, ...]``, four items a stamp. The shape is msgpack as bytes,
+``[existence, cells]``: existence lists ``stamp * 2 + alive``; cells maps a field to the number of its stamp when it is
+one register (its value stands in the document), else to ``[[stamp, tag, value, base], ...]`` where a missing value was
+left out. Records that were written alike have equal shapes, so a shape is looked into once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgpack
 
-from holdfast.clocks import Actor, Dot, Timestamp, VersionVector
+from holdfast.clocks import Actor, Dot, VersionVector
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
-from .documents import check_text, split
+from .documents import Outline, check_text, outline, split
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
 SIBLINGS_MAX: Final = 100_000
 FLAGS_MAX: Final = 255
 """Flags of later versions are kept as they came."""
 
+SHAPES_KEPT: Final = 4_096
+SHAPE_BYTES_KEPT: Final = 1_024
+"""Shapes up to this size are remembered: those of conflicts hold values and are rarely met again."""
+
 
 class UnreadableCellsError(Exception):
     """Packed cells that cannot be read: a hole, if a peer sent them (docs/protocol.md, Rules). Internal."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What packed cells say beside their stamps. Shared between records: never change its containers.
+
+    Attributes:
+        body: The bytes that stand for it; canonical if it is flat.
+        existence, cells: As in the format.
+        flat: Whether the record is alive by one operation, every field is one register, and the order is canonical.
+        stamps: How many stamps a flat shape needs.
+        fields: Of a flat shape, the fields of each stamp.
+        outline: Of a flat shape, how to cut the document.
+    """
+
+    body: bytes
+    existence: list[int]
+    cells: dict[str, Any]
+    flat: bool = field(compare=False)
+    stamps: int = field(compare=False)
+    fields: tuple[tuple[str, ...], ...] = field(compare=False)
+    outline: Outline = field(compare=False)
+
+
 class Packed(NamedTuple):
-    """Packed cells as lists: `stamps` is flat (actor, seq, clock, flags); actors are numbers of some table, or names.
+    """Packed cells as a list of stamps (actor, seq, clock, flags, actor, ...; actors by number or name) and a shape.
 
     The order is canonical: stamps as existence and then the fields by name use them first. So two nodes pack the same
     cells alike but for the actors' numbers, and what no concurrency touches need never become a `Record`.
     """
 
     stamps: list[Any]
-    existence: list[int]
-    cells: dict[str, Any]
+    shape: Shape
 
     def encoded(self) -> bytes:
         """The bytes that stand at rest and on the wire."""
-        return msgpack.packb(self)
+        return msgpack.packb([self.shape.body, *self.stamps])
 
     def renamed(self, name: Callable[[Any], Any]) -> Packed:
         """The same cells with other names for the actors."""
         stamps = self.stamps.copy()
         stamps[::4] = map(name, stamps[::4])
-        return Packed(stamps, self.existence, self.cells)
+        return Packed(stamps, self.shape)
 
     def dots(self) -> list[tuple[Any, int]]:
         """The (actor, seq) of each stamp."""
@@ -57,16 +85,7 @@ class Packed(NamedTuple):
 
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
-        entries, names, stamps = [*self.cells.values()], [*self.cells], self.stamps
-        if (
-            self.existence != [1]
-            or type(self.existence[0]) is not int
-            or not {*map(type, entries)} <= _INTEGERS
-            or not {*map(type, names)} <= _TEXT
-        ):
-            return False
-        used = [*dict.fromkeys([0, *entries])]
-        return used == [*range(len(stamps) // 4)] and len(stamps) % 4 == 0 and names == sorted(names)
+        return self.shape.flat and len(self.stamps) == 4 * self.shape.stamps
 
     def is_sound(self, actors: int) -> bool:
         """Whether every stamp is in range and its actor one of so many."""
@@ -78,6 +97,36 @@ class Packed(NamedTuple):
 
 _INTEGERS: Final = frozenset({int})
 _TEXT: Final = frozenset({str})
+
+
+def _shape(existence: list[int], cells: dict[str, Any], body: bytes | None = None) -> Shape:
+    """The shape of these lists; `body`: the bytes that they were read from."""
+    entries, names = [*cells.values()], [*cells]
+    used = [*dict.fromkeys([0, *entries])] if {*map(type, entries)} <= _INTEGERS else []
+    flat = (
+        existence == [1]
+        and type(existence[0]) is int
+        and {*map(type, names)} <= _TEXT
+        and used == [*range(len(used))] != []
+        and names == sorted(names)
+    )
+    if not flat:
+        return Shape(body or msgpack.packb((existence, cells)), existence, cells, flat, 0, (), outline(()))
+    fields = tuple(tuple(name for name, at in cells.items() if at == stamp) for stamp in used)
+    return Shape(msgpack.packb((existence, cells)), existence, cells, flat, len(used), fields, outline(tuple(names)))
+
+
+def _read_shape(body: bytes) -> Shape:
+    try:
+        existence, cells = msgpack.unpackb(body, max_array_len=SIBLINGS_MAX, max_map_len=SIBLINGS_MAX)
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise UnreadableCellsError(f"{type(error).__name__}: {error}") from error
+    if not (type(existence) is list and type(cells) is dict):
+        raise UnreadableCellsError("the wrong shape")
+    return _shape(existence, cells, body)
+
+
+_known_shape: Final = lru_cache(SHAPES_KEPT)(_read_shape)
 
 
 def lay_out(record: Record, held: VersionVector | None = None) -> tuple[dict[str, str], Packed]:
@@ -115,7 +164,7 @@ def lay_out(record: Record, held: VersionVector | None = None) -> tuple[dict[str
     flat: list[Any] = []
     for (actor, seq), clock, flags in stamps:
         flat += (actor, seq, clock, flags)
-    return doc, Packed(flat, existence, cells)
+    return doc, Packed(flat, _shape(existence, cells))
 
 
 def pack(
@@ -126,35 +175,35 @@ def pack(
     return doc, packed.renamed(number).encoded()
 
 
-def forward(
-    doc: str, packed: Packed, actors: Mapping[int, Actor], held: VersionVector
-) -> tuple[dict[str, str], Packed]:
-    """Stored cells as they go to a peer: actors by name, without the values whose dots `held` covers.
+def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, str], Packed]:
+    """Stored cells as they go to a peer: without the values that it holds.
 
     Args:
         doc: The stored document.
         packed: The stored cells.
-        actors: The file's table of identities.
-        held: The peer's vector.
+        covered: Of each stamp, whether the peer's vector covers its dot.
     """
-    named = packed.renamed(actors.__getitem__)
-    covered = [held.seq(actor) >= seq for actor, seq in named.dots()]
-    singles = [(name, entry) for name, entry in named.cells.items() if type(entry) is int]
-    wanted = [name for name, entry in singles if not covered[entry]]
+    shape = packed.shape
+    if packed.is_flat():
+        if all(covered):
+            return {}, packed
+        texts = shape.outline.split(doc)
+        return {
+            name: texts[name] for names, held in zip(shape.fields, covered, strict=True) if not held for name in names
+        }, packed
+    wanted = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
     texts = split(doc) if wanted else {}
-    if len(singles) == len(named.cells):
-        return {name: texts[name] for name in wanted}, named
     cells = {
         name: entry
         if type(entry) is int
         else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
-        for name, entry in named.cells.items()
+        for name, entry in shape.cells.items()
     }
-    return {name: texts[name] for name in wanted}, Packed(named.stamps, named.existence, cells)
+    return {name: texts[name] for name in wanted}, Packed(packed.stamps, _shape(shape.existence, cells))
 
 
 def decode(packed: bytes) -> Packed:
-    """The lists of packed cells, their shape not checked beyond the outermost.
+    """The stamps and the shape of packed cells, not checked beyond their types.
 
     Raises:
         UnreadableCellsError: The bytes are no cells.
@@ -162,12 +211,12 @@ def decode(packed: bytes) -> Packed:
     if len(packed) > CELLS_BYTES_MAX:
         raise UnreadableCellsError(f"{len(packed)} bytes of cells, at most {CELLS_BYTES_MAX}")
     try:
-        lists = Packed(*msgpack.unpackb(packed, max_array_len=SIBLINGS_MAX * 4, max_map_len=SIBLINGS_MAX))
+        body, *stamps = msgpack.unpackb(packed, max_array_len=SIBLINGS_MAX * 4 + 1)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise UnreadableCellsError(f"{type(error).__name__}: {error}") from error
-    if not (type(lists.stamps) is list and type(lists.existence) is list and type(lists.cells) is dict):
+    if type(body) is not bytes or len(stamps) % 4:
         raise UnreadableCellsError("the wrong shape")
-    return lists
+    return Packed(stamps, _known_shape(body) if len(body) <= SHAPE_BYTES_KEPT else _read_shape(body))
 
 
 def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -> Record:
@@ -181,33 +230,50 @@ def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -
     Raises:
         UnreadableCellsError: The bytes are no cells, or name what the table lacks.
     """
-    flat, existence, cells = decode(packed)
+    cells = decode(packed)
     try:
-        stamps = [
-            _stamp(actors[actor], seq, clock, flags)
-            for actor, seq, clock, flags in zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
-        ]
-        lives = {}
-        if min(existence, default=0) < 0:
-            raise UnreadableCellsError("a negative number of a stamp")
-        for code in existence:
-            stamp = stamps[code >> 1]
-            lives[stamp.dot] = Life(stamp, bool(code & 1))
-        record = Record(lives, {name: _cell(name, entry, stamps, doc) for name, entry in cells.items()})
+        stamps = _stamps(cells.stamps, actors)
+        return _flat_record(stamps, cells.shape, doc) if cells.is_flat() else _record(stamps, cells.shape, doc)
     except UnreadableCellsError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise UnreadableCellsError(f"{type(error).__name__}: {error}") from error
+
+
+def _flat_record(stamps: list[Stamp], shape: Shape, doc: Mapping[str, str]) -> Record:
+    cells: dict[str, Cell] = {}
+    for stamp, names in zip(stamps, shape.fields, strict=True):
+        dot = stamp.dot
+        for name in names:
+            cells[name] = {dot: Sibling(stamp, REGISTER, doc.get(name))}
+    return Record({stamps[0].dot: Life(stamps[0], alive=True)}, cells)
+
+
+def _record(stamps: list[Stamp], shape: Shape, doc: Mapping[str, str]) -> Record:
+    lives = {}
+    if min(shape.existence, default=0) < 0:
+        raise UnreadableCellsError("a negative number of a stamp")
+    for code in shape.existence:
+        stamp = stamps[code >> 1]
+        lives[stamp.dot] = Life(stamp, bool(code & 1))
     if not lives:
         raise UnreadableCellsError("a record without existence")
-    return record
+    return Record(lives, {name: _cell(name, entry, stamps, doc) for name, entry in shape.cells.items()})
 
 
-def _stamp(actor: Actor, seq: int, clock: int, flags: int) -> Stamp:
-    whole = type(seq) is int and type(clock) is int and type(flags) is int
-    if whole and 0 < seq < 1 << 63 and 0 <= clock < 1 << 63 and 0 <= flags <= FLAGS_MAX:
-        return Stamp(Dot(actor, seq), Timestamp(clock), flags)
-    raise UnreadableCellsError("a stamp out of range")
+def _stamps(flat: list[Any], actors: Mapping[int, Actor]) -> list[Stamp]:
+    whole = {*map(type, flat)} <= _INTEGERS
+    if (
+        not whole
+        or not flat
+        or min(flat) < 0
+        or max(flat) >= 1 << 63
+        or not min(flat[1::4])
+        or max(flat[3::4]) > FLAGS_MAX
+    ):
+        raise UnreadableCellsError("a stamp out of range")
+    dots = map(Dot, map(actors.__getitem__, flat[::4]), flat[1::4])
+    return [*map(Stamp, dots, flat[2::4], flat[3::4])]
 
 
 def _cell(name: str, entry: object, stamps: list[Stamp], doc: Mapping[str, str]) -> Cell:

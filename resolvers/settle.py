@@ -10,7 +10,7 @@ order decides what is shown, so replication never waits for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from holdfast.errors import ResolverFault
 
@@ -31,7 +31,6 @@ class Settlement:
     """What readers see of a conflict, and why.
 
     Attributes:
-        value: the visible value; None if `deleted`. Not compared: `text` is.
         text: the canonical JSON text of `value`; for a sibling that was taken, exactly its text.
         deleted: the field is removed, or (existence) the record is dead.
         winner: the index of the sibling that is shown; None if the value is new.
@@ -41,7 +40,6 @@ class Settlement:
         deferred: the reason of `Defer`; None otherwise.
     """
 
-    value: JSON = field(compare=False)
     text: str
     deleted: bool
     winner: int | None
@@ -49,6 +47,11 @@ class Settlement:
     rule: str
     error: str | None = None
     deferred: str | None = None
+
+    @property
+    def value(self) -> JSON:
+        """The visible value, decoded anew; None if it is deleted."""
+        return decode(self.text) if self.text else None
 
 
 def settle(resolver: Resolver | None, conflict: Conflict) -> Settlement:
@@ -83,7 +86,7 @@ def _accept(resolution: object, conflict: Conflict, rule: str) -> Settlement:
         case Value(value):
             return _show(value, conflict, rule)
         case Delete():
-            return Settlement(value=None, text="", deleted=True, winner=None, open=False, rule=rule)
+            return Settlement(text="", deleted=True, winner=None, open=False, rule=rule)
         case Leave():
             return _fallback(conflict, rule)
         case Defer(reason):
@@ -94,9 +97,7 @@ def _accept(resolution: object, conflict: Conflict, rule: str) -> Settlement:
 
 def _take(index: int, conflict: Conflict, rule: str) -> Settlement:
     sibling = conflict.siblings[index]
-    return Settlement(
-        value=_value_of(sibling), text=sibling.text, deleted=sibling.deleted, winner=index, open=False, rule=rule
-    )
+    return Settlement(text=sibling.text, deleted=sibling.deleted, winner=index, open=False, rule=rule)
 
 
 def _show(value: object, conflict: Conflict, rule: str) -> Settlement:
@@ -104,7 +105,7 @@ def _show(value: object, conflict: Conflict, rule: str) -> Settlement:
         raise _fault("existence has no value", conflict, "Return Take, Delete, Leave or Defer.")
     check_legal(value)
     text = encode(value)
-    return Settlement(value=decode(text), text=text, deleted=False, winner=None, open=False, rule=rule)
+    return Settlement(text=text, deleted=False, winner=None, open=False, rule=rule)
 
 
 def _fallback(conflict: Conflict, rule: str, *, error: str | None = None, deferred: str | None = None) -> Settlement:

@@ -64,7 +64,7 @@ def test_the_protocol_lists_every_field_of_the_small_messages(message: type):
 def test_the_file_format_names_every_table_and_column():
     database = sqlite3.connect(":memory:")
     try:
-        for script in migrations.scripts():
+        for script in migrations.scripts().values():
             database.executescript(script)
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         columns = {table: [row[1] for row in database.execute(f"PRAGMA table_info({table})")] for table in tables}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import Delta, FeedId
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Hello:
         feed: Id of the sender's feed; head: the last lsn in it.
         vector: The sender's version vector.
         peer_feed: The feed of the receiver that `checkpoints` refer to; "" at first contact.
-        checkpoints: Priority class -> lsn read so far of the receiver's feed (version 1 has class 0 only).
+        checkpoints: Priority class -> lsn read so far of the receiver's feed (version 2 has class 0 only).
         held_of: Identity of the receiver that `held` refers to; "" at first contact.
         held: Highest sequence number of that identity that the sender holds, extra contexts included.
         ticket: What the receiver gave the sender in their last session; b"" at first contact.
         clock_ms: The sender's wall clock, milliseconds since 1970.
         schema: Fingerprint of the sender's schemas; policy: of its resolvers (8 bytes each, b"" when none).
-        fence: What the sender has purged (empty in version 1).
+        fence: What the sender has purged (empty in version 2).
         rights: What the receiver may do here: "rw" or "r"; set in answers.
         holds: Fingerprint of the receiver's vector that the sender holds, the base of the receiver's next note.
         digest: The sender's digest over all cells, 8 bytes; b"" while it may not be compared.

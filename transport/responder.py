@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.engine.delta import FeedBatch
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, LinkCut, ProtocolError
 
@@ -39,15 +40,16 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
     """
     session = Responder(rights)
     intake = _Intake(replica, session)
+    feed = _Feed(replica)
     try:
-        for message in await _read_request(replica, session, intake, chunks):
+        for message in await _read_request(feed, session, intake, chunks):
             for frame in encode(message):
                 yield frame
-        async for message in _perform(replica, session, session.finish()):
+        async for message in _perform(feed, session, session.finish()):
             for frame in encode(message):
                 yield frame
         await intake.done()
-        async for message in _perform(replica, session, session.close()):
+        async for message in _perform(feed, session, session.close()):
             for frame in encode(message):
                 yield frame
     except ProtocolError as error:
@@ -56,6 +58,7 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
         raise
     finally:
         await intake.stop()
+        await feed.stop()
 
 
 @dataclass(slots=True)
@@ -97,8 +100,36 @@ class _Intake:
             self.session.applied(effect.batch, outcome)
 
 
+@dataclass(slots=True)
+class _Feed:
+    """Reads this node's feed; its first batch while the request still comes in, so that both sides read at once."""
+
+    replica: Replica
+    _first: Read | None = None
+    _task: asyncio.Task[FeedBatch] | None = None
+
+    def begin(self, first: Read | None) -> None:
+        """Read what is going to be asked for."""
+        if first is not None and self._task is None:
+            self._first = first
+            self._task = asyncio.create_task(self.replica.read(first.start, first.held), name="holdfast-feed")
+
+    async def read(self, effect: Read) -> FeedBatch:
+        """The batch."""
+        if self._task is not None and effect == self._first:
+            task, self._task = self._task, None
+            return await task
+        return await self.replica.read(effect.start, effect.held)
+
+    async def stop(self) -> None:
+        """Give up a batch that nobody asked for."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)  # whatever it found, the session has ended
+
+
 async def _read_request(
-    replica: Replica, session: Responder, intake: _Intake, chunks: AsyncIterator[bytes]
+    feed: _Feed, session: Responder, intake: _Intake, chunks: AsyncIterator[bytes]
 ) -> list[Message]:
     """Read the whole request; what it calls for at once (a hello, refusals) is small."""
     decoder, answers = Decoder(), list[Message]()
@@ -110,23 +141,25 @@ async def _read_request(
                 if isinstance(effect, Apply):
                     await intake.add(effect)
                 else:
-                    answers += [answer async for answer in _perform(replica, session, [effect])]
+                    answers += [answer async for answer in _perform(feed, session, [effect])]
+                    feed.begin(session.ahead())
     if not decoder.idle:
         raise LinkCut("the request ended inside a frame", subject="sync", remedy="The peer tries again by itself.")
     return answers
 
 
-async def _perform(replica: Replica, session: Responder, effects: list[Effect]) -> AsyncIterator[Message]:
+async def _perform(feed: _Feed, session: Responder, effects: list[Effect]) -> AsyncIterator[Message]:
     queue = list(effects)
     while queue:
         effect = queue.pop(0)
         if isinstance(effect, Send):
             yield effect.message
         else:
-            queue[:0] = await _do(replica, session, effect)
+            queue[:0] = await _do(feed, session, effect)
 
 
-async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effect]:
+async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
+    replica = feed.replica
     match effect:
         case Introduce(actor):
             return session.introduced(await replica.facts(actor=actor))
@@ -138,8 +171,8 @@ async def _do(replica: Replica, session: Responder, effect: Effect) -> list[Effe
             await replica.renew(reason)
         case IssueTicket(actor, shown):
             return session.ticketed(await replica.issue_ticket(actor, shown))
-        case Read(start, held):
-            return session.fed(await replica.read(start, held))
+        case Read():
+            return session.fed(await feed.read(effect))
         case ReadWhole(places):
             return session.fed(await replica.read_whole(places))
         case Fail(error):

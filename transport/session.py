@@ -291,13 +291,18 @@ class Responder:
         self.stopped = not said.peer_feed and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
         return [*effects, Send(self._answer(facts, vector))]
 
+    def ahead(self) -> Read | None:
+        """The first batch of this node's feed, which may be read while the request still comes in."""
+        if self.stopped or self.peer is None or self.facts is None:
+            return None
+        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
+        return Read(start, self.peer_vector)
+
     def finish(self) -> list[Effect]:
         """The request has been read: answer with this node's feed. Its batches may still be being applied."""
-        if self.stopped or self.peer is None or self.facts is None:
-            return []
-        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
+        first = self.ahead()
         asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
-        return [*asked, Read(start, self.peer_vector)]
+        return [*asked, first] if first else []
 
     def close(self) -> list[Effect]:
         """All batches of the request have been applied: ask for what they lacked, and acknowledge."""

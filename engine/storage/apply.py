@@ -18,12 +18,12 @@ from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from .arrival import Arrival, arrivals
 from .faults import REMEDY_DAMAGED
-from .follow import Verdict, follow
+from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
 from .holes import fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint
-from .rows import Ready, Records, Stored
+from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
 
@@ -95,16 +95,19 @@ class _Merge:
         self.had_holes = holes_of(tx, batch.feed) > 0
         at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start
         fresh, rest = self._insert_fresh(hopeful=at_start and batch.drained and not self.had_holes)
-        self._merge(arrivals(batch, rest))
+        follower = Follower(tx, batch, self.lsn)
+        self._merge(rest, follower)
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
+        follower.write(self.journal)
         if completed:
             tx.take_in(batch.vector)
-        elif fresh:
-            self._mark_fresh()
+        else:
+            self._mark(follower.same)
         conflicts = self._flush(completed=completed)
-        suspect_ms = tx.observe([*delta.clock, *self.clocks])
+        suspect_ms = tx.observe([*delta.clock, *self.clocks, *follower.clocks])
+        merged = self.changed + follower.merged
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
         return Applied(
@@ -112,18 +115,18 @@ class _Merge:
             moved=moved,
             completed=completed,
             fresh=fresh,
-            merged=self.changed,
-            unchanged=len(delta) - fresh - self.changed,
+            merged=merged,
+            unchanged=len(delta) - fresh - merged,
             conflicts=conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
             suspect_ms=suspect_ms,
-            lsn=self._take_lsn() if fresh or self.changed else None,
+            lsn=self._take_lsn(follower.size) if fresh or merged else None,
         )
 
-    def _take_lsn(self) -> int:
+    def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
-        if self.records.written + self.batch.delta.size() > BYTES_MAX:
+        if self.records.written + followed + self.batch.delta.size() > BYTES_MAX:
             spread(self.tx, lsn)
         return lsn
 
@@ -152,15 +155,23 @@ class _Merge:
         vector = self.batch.vector
         return None if self.ours.dominates(vector) else self.tx.names.extra(vector)
 
-    def _mark_fresh(self) -> None:
+    def _mark(self, same: list[int]) -> None:
+        """What was settled without a join carries the sender's context until the feed is drained."""
         extra = self._base_extra()
         if extra is not None:
-            self.tx.connection.execute("UPDATE record SET extra = ? WHERE lsn = ? AND extra IS NULL", (extra, self.lsn))
+            connection = self.tx.connection
+            connection.execute("UPDATE record SET extra = ? WHERE lsn = ? AND extra IS NULL", (extra, self.lsn))
+            connection.executemany("UPDATE record SET extra = ? WHERE id = ?", [(extra, number) for number in same])
 
-    def _merge(self, came: list[Arrival]) -> None:
-        for name in self.batch.delta.collections:
-            self.records.load(name, [arrival.key for arrival in came if arrival.collection == name])
-        for arrival in came:
+    def _merge(self, rows: list[int], follower: Follower) -> None:
+        found = self._find(rows)
+        if not self.had_holes:
+            unsettled = self.tx.names.unsettled()
+            rows = follower.settle(
+                rows, {at: row for at, row in found.items() if row.is_settled() and row.extra not in unsettled}
+            )
+        for arrival in arrivals(self.batch, rows):
+            self.records.know(*arrival.place, found.get(arrival.place))
             try:
                 self._merge_one(arrival, self.records.at(*arrival.place))
             except ValueLeftOutError:
@@ -171,16 +182,16 @@ class _Merge:
                 if self.had_holes:
                     fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
 
+    def _find(self, rows: list[int]) -> dict[tuple[str, str], Row]:
+        delta = self.batch.delta
+        keys: dict[str, list[str]] = {}
+        for at in rows:
+            keys.setdefault(delta.collections[delta.collection[at]], []).append(delta.key[at])
+        return {(name, key): row for name in keys for key, row in self.records.find(name, keys[name]).items()}
+
     def _merge_one(self, arrival: Arrival, stored: Stored) -> None:
         arrival.check_place()
-        ours_have = self.ours.join(stored.extra)
-        verdict = follow(self.tx, arrival, stored.row, ours_have) if stored.row else Verdict.UNSURE
-        if isinstance(verdict, Ready):
-            self.records.replace(stored, verdict, self.lsn)
-            self.clocks += verdict.clocks
-            self.changed += 1
-        elif verdict is Verdict.UNSURE:
-            self._join(arrival, stored, ours_have)
+        self._join(arrival, stored, self.ours.join(stored.extra))
         # Only now: a record that was not joined has taken in nothing.
         self.taken.append((stored, arrival))
 

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from holdfast.clocks import EMPTY, Actor, Dot, VersionVector
+from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
 from ..documents import compose
-from ..packing import decode, forward
+from ..packing import Packed, decode, forward
 from .store import vector_of
 
 ROWS_AT_ONCE: Final = 64
@@ -166,49 +166,78 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
 
 def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
     actors, labels = _actors(connection)
-    packed: dict[int, tuple[str, bytes]] = {}
-    kept: list[FeedRow] = []
-    used: dict[Actor, int] = {}
-    for row in rows:
-        if row.cells is not None:
-            lists = decode(row.cells)
-            dots = lists.dots()
-            if row.node is None and held.covers_all(
-                Dot(actors[n], s) for n, s in (dots[e >> 1] for e in lists.existence)
-            ):
-                continue
-            values, cells = forward(row.doc, lists, actors, held if omit else EMPTY)
-            packed[len(kept)] = (
-                compose(values),
-                cells.renamed(lambda actor: used.setdefault(actor, len(used))).encoded(),
-            )
-        kept.append(row)
-    index = {n: used.setdefault(actors[n], len(used)) for n in {r.node for r in kept if r.cells is None} if n}
-    collections = _names(connection, {row.collection for row in kept})
-    contexts = _contexts(connection, {row.extra for row in kept if row.extra is not None})
+    has = {number: held.seq(actor) for number, actor in actors.items()}
+    kept, packed = _pack(rows, has, omit=omit) if any(row.cells is not None for row in rows) else (rows, {})
+    if not kept:
+        return Delta()
+    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*kept, strict=True))
+    author: list[int] = [number or 0 for number in node]
+    for at, (text, _) in packed.items():
+        author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
+    used = {number: at for at, number in enumerate(_used(author, packed))}
+    collections = _names(connection, {*collection})
+    contexts = _contexts(connection, {*extra} - {None})
     places = {number: at for at, number in enumerate(collections)}
     context_places = {number: at for at, number in enumerate(contexts)}
-    plain = [at not in packed for at in range(len(kept))] if packed else [True] * len(kept)
+    index = used | {0: -1}
     return Delta(
-        actors=tuple(used),
-        labels=tuple(labels.get(actor, "") for actor in used),
+        actors=tuple(actors[number] for number in used),
+        labels=tuple(labels[number] for number in used),
         collections=tuple(collections.values()),
         contexts=tuple(contexts.values()),
-        collection=[places[row.collection] for row in kept],
-        key=[row.key for row in kept],
-        actor=[index[row.node or 0] if is_plain else -1 for row, is_plain in zip(kept, plain, strict=True)],
-        seq=[(row.seq or 0) if is_plain else 0 for row, is_plain in zip(kept, plain, strict=True)],
-        clock=[row.clock if is_plain else 0 for row, is_plain in zip(kept, plain, strict=True)],
-        flags=[row.flags if is_plain else 0 for row, is_plain in zip(kept, plain, strict=True)],
-        doc=[packed[at][0] if at in packed else row.doc for at, row in enumerate(kept)],
-        cells={at: cells for at, (_, cells) in packed.items()},
-        extra={at: context_places[row.extra] for at, row in enumerate(kept) if row.extra in context_places},
+        collection=[*map(places.__getitem__, collection)],
+        key=key,
+        actor=[*map(index.__getitem__, author)],
+        seq=seq,
+        clock=clock,
+        flags=flags,
+        doc=doc,
+        cells={at: cells.renamed(used.__getitem__).encoded() for at, (_, cells) in packed.items()},
+        extra={at: context_places[number] for at, number in enumerate(extra) if number in context_places},
     )
 
 
-def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[Actor, str]]:
+def _pack(
+    rows: list[FeedRow], has: Mapping[int, int], *, omit: bool
+) -> tuple[list[FeedRow], dict[int, tuple[str, Packed]]]:
+    """The rows whose frontier the reader lacks, and by position document and cells of those that several writes made.
+
+    Args:
+        rows: Rows of the feed.
+        has: Identity's number -> the last sequence number that the reader has taken in.
+        omit: Leave out values that the reader holds.
+    """
+    kept: list[FeedRow] = []
+    packed: dict[int, tuple[str, Packed]] = {}
+    for row in rows:
+        if row.cells is not None:
+            stored = decode(row.cells)
+            stamps = stored.stamps
+            covered = [has[node] >= seq for node, seq in zip(stamps[::4], stamps[1::4], strict=True)]
+            if row.node is None and _is_held(stored.shape.existence, covered):
+                continue
+            values, cells = forward(row.doc, stored, covered if omit else [False] * len(covered))
+            packed[len(kept)] = compose(values), cells
+        kept.append(row)
+    return kept, packed
+
+
+def _is_held(existence: list[int], covered: list[bool]) -> bool:
+    """Whether the reader holds the whole frontier."""
+    return all(covered[entry >> 1] for entry in existence)
+
+
+def _used(author: list[int], packed: Mapping[int, tuple[str, Packed]]) -> list[int]:
+    """Numbers of the identities that a batch names."""
+    numbers = {*author} - {0}
+    for _, cells in packed.values():
+        numbers.update(cells.stamps[::4])
+    return sorted(numbers)
+
+
+def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[int, str]]:
     rows = connection.execute("SELECT id, actor, label FROM actor").fetchall()
-    return {number: Actor(actor) for number, actor, _ in rows}, {Actor(actor): label for _, actor, label in rows}
+    return {number: Actor(actor) for number, actor, _ in rows}, {number: label for number, _, label in rows}
 
 
 def _names(connection: sqlite3.Connection, numbers: Iterable[int]) -> Mapping[int, str]:

@@ -1,92 +1,168 @@
 """The common cases of a merge, settled without building records: nothing new, or the peer's state succeeds ours.
 
-Invariant: what it settles is what the join would give; where it cannot be sure it settles nothing and says so.
+Invariant: what it settles is what the join would give; where it cannot be sure it settles nothing and says so. It
+never raises for what came: the join tells what is wrong with it.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from holdfast.clocks import Dot, VersionVector
+from holdfast.clocks import VersionVector
 
-from ..digest import packed_digest, plain_digest
-from ..documents import looks_safe
+from ..delta import FeedBatch
+from ..digest import digest_head, packed_digest, plain_digests
+from ..documents import looks_safe, replaced, split
 from ..packing import UnreadableCellsError, decode
 from ..succession import succeed
-from .arrival import Arrival
-from .journal import replaced
-from .rows import Ready, Row, RowValues
+from .journal import Journal
+from .names import Names
+from .rows import Row
 from .store import Tx
 
 _ONE_STAMP = 4
 """Length of the stamps of a record that one write made: it belongs in a plain row."""
 
+_UPDATE = (
+    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, extra = NULL, cells = ?, doc = ?"
+    " WHERE id = ?"
+)
 
-class Verdict(Enum):
-    """What a look at the frontiers told."""
-
-    UNCHANGED = "unchanged"
-    UNSURE = "unsure"
+Place = tuple[str, str]
 
 
-def follow(tx: Tx, arrival: Arrival, row: Row, ours_have: VersionVector) -> Ready | Verdict:
-    """The row that the arrival makes of ours, or that it changes nothing, or that the join must tell.
+class _Taken(dict[int, int]):
+    """What a vector has taken in, by numbers of identities."""
+
+    def __init__(self, vector: VersionVector, names: Names) -> None:
+        self.vector, self.names = vector, names
+
+    def __missing__(self, number: int) -> int:
+        self[number] = seq = self.vector.seq(self.names[number])
+        return seq
+
+
+@dataclass(slots=True)
+class Follower:
+    """Settles what it can of a batch.
 
     Args:
-        tx: The open transaction.
-        arrival: What came.
-        row: What stands here, in no conflict with itself.
-        ours_have: What this node's state of the record has taken in.
+        tx: The open transaction; the identities that the batch names have their numbers.
+        batch: The batch.
+        lsn: What changed records are to have.
 
-    Raises:
-        UnreadableCellsError: What came cannot be read.
+    Attributes:
+        same: Numbers of records of which nothing new came.
+        merged: How many records the peer's state succeeds.
+        clocks: Of the stamps that came with them.
+        size: Bytes of documents and cells that are written.
     """
-    if row.node is None or row.seq is None or row.conflicts or not row.live or not looks_safe(arrival.doc):
-        return Verdict.UNSURE
-    mine, stamp = Dot(tx.names[row.node], row.seq), arrival.stamp
-    theirs_newer = arrival.context.covers(mine)
-    if stamp is None:
-        return _succeed(tx, arrival, row, mine, ours_have) if theirs_newer else Verdict.UNSURE
-    if stamp.dot == mine:
-        return Verdict.UNCHANGED if row.cells is None and row.doc == arrival.doc else Verdict.UNSURE
-    ours_newer = ours_have.covers(stamp.dot)
-    if ours_newer == theirs_newer:
-        return Verdict.UNSURE
-    if ours_newer:
+
+    tx: Tx
+    batch: FeedBatch
+    lsn: int
+    same: list[int] = field(default_factory=list)
+    merged: int = 0
+    clocks: list[int] = field(default_factory=list)
+    size: int = 0
+    _local: list[int] = field(init=False)
+    _held: list[int] = field(init=False)
+    _context: _Taken = field(init=False)
+    _rows: list[tuple[object, ...]] = field(default_factory=list)
+    _log: list[tuple[object, ...]] = field(default_factory=list)
+    _digest: int = 0
+
+    def __post_init__(self) -> None:
+        delta, have = self.batch.delta, self.tx.vector
+        self._local = [self.tx.names.number(actor) for actor in delta.actors]
+        self._held = [have.seq(actor) for actor in delta.actors]
+        self._context = _Taken(self.batch.vector, self.tx.names)
+
+    def settle(self, rows: Iterable[int], found: Mapping[Place, Row]) -> list[int]:
+        """Settle what can be settled of these rows of the batch; gives the others.
+
+        Args:
+            rows: Numbers of rows.
+            found: Records that stand here in no conflict, alive, by one operation, and without an extra context.
+        """
+        delta = self.batch.delta
+        rest = []
+        for at in rows:
+            row = found.get((delta.collections[delta.collection[at]], delta.key[at]))
+            if row is None or at in delta.extra or not looks_safe(delta.doc[at]) or not self._settle(at, row):
+                rest.append(at)
+        return rest
+
+    def write(self, journal: Journal) -> None:
+        """Write what was settled; extra contexts are the caller's."""
+        self.tx.connection.executemany(_UPDATE, self._rows)
+        self.tx.change_digest(self._digest)
+        journal.note_merges(self.lsn, self._log)
+
+    def _settle(self, at: int, row: Row) -> bool:
+        author, mine = self.batch.delta.actor[at], (row.node, row.seq)
+        assert row.node is not None, "the caller looks"
+        assert row.seq is not None, "the caller looks"
+        theirs_newer = self._context[row.node] >= row.seq
+        if author < 0:
+            return theirs_newer and self._succeed(at, row, (row.node, row.seq))
+        seq = self.batch.delta.seq[at]
+        if (self._local[author], seq) == mine:
+            return row.doc == self.batch.delta.doc[at] and self._unchanged(row)
+        ours_newer = self._held[author] >= seq
+        if ours_newer == theirs_newer:
+            return False
         # With cells of ours, a field may stand under the very dot that came: the join compares them.
-        return Verdict.UNCHANGED if row.cells is None else Verdict.UNSURE
-    return _succeed_plain(tx, arrival, row)
+        return self._unchanged(row) if ours_newer else self._succeed_plain(at, row)
 
+    def _unchanged(self, row: Row) -> bool:
+        if row.cells is None:
+            self.same.append(row.id)
+        return row.cells is None
 
-def _succeed(tx: Tx, arrival: Arrival, row: Row, mine: Dot, ours_have: VersionVector) -> Ready | Verdict:
-    theirs = decode(arrival.cells)
-    if not theirs.is_flat() or not theirs.is_sound(len(arrival.actors)) or len(theirs.stamps) == _ONE_STAMP:
-        return Verdict.UNSURE
-    named = theirs.renamed(arrival.actors.__getitem__)
-    author, seq, clock, flags = named.stamps[:4]
-    if (author, seq) == mine:
-        return Verdict.UNSURE
-    ours = decode(row.cells) if row.cells is not None else mine
-    try:
-        successor = succeed(row.doc, ours, tx.names, arrival.doc, named, ours_have)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableCellsError(f"a document is no JSON object: {error}") from error
-    if successor is None:
-        return Verdict.UNSURE
-    number = tx.names.number
-    digest = packed_digest(arrival.collection, arrival.key, named, successor.doc)
-    values = RowValues(1, number(author), seq, clock, flags, digest, named.renamed(number).encoded(), successor.doc)
-    return Ready(values, successor.old, named.stamps[2::4])
+    def _succeed(self, at: int, row: Row, mine: tuple[int, int]) -> bool:
+        delta, local = self.batch.delta, self._local
+        try:
+            theirs = decode(delta.cells[at])
+            if not theirs.is_flat() or not theirs.is_sound(len(local)) or len(theirs.stamps) == _ONE_STAMP:
+                return False
+            stamps, held = theirs.stamps, self._held
+            here = theirs.renamed(local.__getitem__)
+            ours = decode(row.cells) if row.cells is not None else mine
+            news = [seq > held[actor] for actor, seq in zip(stamps[::4], stamps[1::4], strict=True)]
+            node, seq, clock, flags = here.stamps[:4]
+            successor = succeed(row.doc, ours, delta.doc[at], here, news) if (node, seq) != mine else None
+        except (UnreadableCellsError, ValueError, RecursionError):
+            return False  # the join says what it is
+        if successor is None:
+            return False
+        named = theirs.renamed(delta.actors.__getitem__)
+        digest = packed_digest(delta.collections[delta.collection[at]], delta.key[at], named, successor.doc)
+        self._take(row, (node, seq, clock, flags, digest, here.encoded(), successor.doc), successor.old)
+        self.clocks += stamps[2::4]
+        return True
 
+    def _succeed_plain(self, at: int, row: Row) -> bool:
+        delta = self.batch.delta
+        author, seq, clock = delta.actor[at], delta.seq[at], delta.clock[at]
+        flags, doc = delta.flags[at], delta.doc[at]
+        try:
+            if row.cells is not None and not decode(row.cells).is_flat():
+                return False
+            old = replaced(split(row.doc), split(doc))
+        except (UnreadableCellsError, ValueError, RecursionError):
+            return False  # the join says what it is
+        head = digest_head(delta.collections[delta.collection[at]], delta.actors[author])
+        (digest,) = plain_digests([(head, delta.key[at], seq, clock, flags, doc)])
+        self._take(row, (self._local[author], seq, clock, flags, digest, None, doc), old)
+        self.clocks.append(clock)
+        return True
 
-def _succeed_plain(tx: Tx, arrival: Arrival, row: Row) -> Ready | Verdict:
-    stamp, doc = arrival.stamp, arrival.doc
-    if stamp is None or (row.cells is not None and not decode(row.cells).is_flat()):
-        return Verdict.UNSURE
-    try:
-        old = replaced(row.doc, doc)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableCellsError(f"a document is no JSON object: {error}") from error
-    digest = plain_digest(arrival.collection, arrival.key, stamp, doc)
-    node = tx.names.number(stamp.dot.actor)
-    return Ready(RowValues(1, node, stamp.dot.seq, stamp.clock, stamp.flags, digest, None, doc), old, (stamp.clock,))
+    def _take(self, row: Row, values: tuple[int, int, int, int, int, bytes | None, str], old: str | None) -> None:
+        node, seq, clock, _, digest, cells, doc = values
+        self._rows.append((self.lsn, *values, row.id))
+        self._log.append((row.id, node, seq, clock, old))
+        self._digest += digest - row.digest
+        self.size += len(doc) + len(cells or b"")
+        self.merged += 1

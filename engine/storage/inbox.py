@@ -6,6 +6,9 @@ conflicts of its cells; rows of conflicts that ended stay, with how they ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import msgpack
 
 from holdfast.clocks import Actor, Dot, Timestamp
@@ -17,7 +20,7 @@ from ..cells import DECISION, Record, Stamp
 from ..projection import Projection
 from .store import Tx
 
-_STANDING = "SELECT id, field, opened FROM conflict WHERE record = ? AND standing = 1"
+_STANDING = "SELECT id, field, opened, siblings FROM conflict WHERE record = ? AND standing = 1"
 _OPEN = (
     "INSERT INTO conflict (id, record, field, kind, state, standing, rule, error, siblings, opened)"
     " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = CASE"
@@ -27,45 +30,59 @@ _OPEN = (
 )
 
 
-def note_conflicts(
-    tx: Tx, record: int, after: Record, projection: Projection | None, lsn: int, *, had: bool = True
-) -> int:
-    """Bring the inbox in line with a record; gives how many conflicts are new (one that grew is not).
+@dataclass(slots=True)
+class Inbox:
+    """The conflicts of the records that one transaction changes."""
 
-    Without `had` none stood before, and the inbox is not asked.
-    """
-    rows = tx.connection.execute(_STANDING, (record,)).fetchall() if had else []
-    before = {number: (field, opened) for number, field, opened in rows}
-    settled = projection.settled if projection else ()
-    disputed = {conflict.field: conflict.id for conflict, _ in settled}
-    grown: dict[str | None, int] = {}
-    for number, (field, opened) in before.items():
-        if field in disputed:
-            if disputed[field] != number:
-                grown[field] = opened
-                tx.connection.execute("DELETE FROM conflict WHERE id = ?", (number,))
-        else:
-            _close(tx, number, _ending(after, field), lsn)
-    for conflict, settlement in settled:
-        _open(tx, record, conflict, settlement, grown.get(conflict.field, lsn))
-    return sum(1 for conflict, _ in settled if conflict.id not in before and conflict.field not in grown)
+    tx: Tx
+    _rows: list[tuple[object, ...]] = field(default_factory=list)
 
+    def note(self, record: int, after: Record, projection: Projection | None, lsn: int, *, had: bool = True) -> int:
+        """Bring the inbox in line with a record; gives how many conflicts are new (one that grew is not).
 
-def _open(tx: Tx, record: int, conflict: Conflict, settlement: Settlement, opened: int) -> None:
-    tx.connection.execute(
-        _OPEN,
-        (
-            conflict.id,
-            record,
-            conflict.field,
-            conflict.kind.value,
-            "open" if settlement.open else "settled",
-            settlement.rule,
-            settlement.error or settlement.deferred,
-            pack_versions(conflict.siblings),
-            opened,
-        ),
-    )
+        Without `had` none stood before, and the inbox is not asked.
+        """
+        settled = projection.settled if projection else ()
+        before, grown = self._end(record, after, settled, lsn) if had else (set[str](), dict[str, int]())
+        for conflict, settlement in settled:
+            self._open(record, conflict, settlement, grown.get(conflict.id, lsn))
+        return sum(1 for conflict, _ in settled if conflict.id not in before and conflict.id not in grown)
+
+    def flush(self) -> None:
+        """Write the rows."""
+        self.tx.connection.executemany(_OPEN, self._rows)
+        self._rows.clear()
+
+    def _end(
+        self, record: int, after: Record, settled: Sequence[tuple[Conflict, Settlement]], lsn: int
+    ) -> tuple[set[str], dict[str, int]]:
+        """Close what ended; gives the ids that stood before, and id -> when it opened of those that only grew."""
+        standing = self.tx.connection.execute(_STANDING, (record,)).fetchall()
+        disputed = {conflict.field: conflict for conflict, _ in settled}
+        grown: dict[str, int] = {}
+        for number, name, opened, siblings in standing:
+            now = disputed.get(name)
+            if now is None or not {v.dot for v in now.siblings} & {v.dot for v in unpack_versions(siblings)}:
+                _close(self.tx, number, _ending(after, name), lsn)
+            elif now.id != number:
+                grown[now.id] = opened
+                self.tx.connection.execute("DELETE FROM conflict WHERE id = ?", (number,))
+        return {number for number, *_ in standing}, grown
+
+    def _open(self, record: int, conflict: Conflict, settlement: Settlement, opened: int) -> None:
+        self._rows.append(
+            (
+                conflict.id,
+                record,
+                conflict.field,
+                conflict.kind.value,
+                "open" if settlement.open else "settled",
+                settlement.rule,
+                settlement.error or settlement.deferred,
+                pack_versions(conflict.siblings),
+                opened,
+            )
+        )
 
 
 def _close(tx: Tx, number: str, state: str, lsn: int) -> None:

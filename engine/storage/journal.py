@@ -6,19 +6,20 @@ sync never reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ..cells import Record, Stamp
 from ..detector import agreed
-from ..documents import compose, split
+from ..documents import compose
 from .store import Tx
 
 _INSERT = (
     "INSERT INTO log (lsn, record, kind, node, seq, clock, context, author, note, old)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_INSERT_MERGED = "INSERT INTO log (lsn, kind, record, node, seq, clock, old) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MANY = (
     "INSERT INTO log (lsn, record, kind, node, seq, clock, context)"
     " SELECT lsn, id, ?, node, seq, clock, ? FROM record WHERE lsn = ? ORDER BY id"
@@ -54,9 +55,9 @@ class Journal:
             (lsn, record, int(kind), node, stamp.dot.seq, stamp.clock, context, author or None, note or None, old)
         )
 
-    def note_merge(self, lsn: int, record: int, stamp: tuple[int | None, int | None, int], old: str | None) -> None:
-        """Note a record that a merge changed, by the numbers of its latest stamp: (node, seq, clock)."""
-        self._rows.append((lsn, record, int(Kind.MERGE), *stamp, None, None, None, old))
+    def note_merges(self, lsn: int, rows: Iterable[tuple[object, ...]]) -> None:
+        """Write rows of records that a merge changed: (record, node, seq, clock of the latest stamp, old)."""
+        self.tx.connection.executemany(_INSERT_MERGED, ((lsn, int(Kind.MERGE), *row) for row in rows))
 
     def note_fresh(self, kind: Kind, lsn: int) -> None:
         """Note every record that the transaction has inserted with this lsn so far."""
@@ -82,11 +83,4 @@ def superseded(before: Record, fields: Mapping[str, object] | None) -> str | Non
         text = agreed(cell) if fields is None or name in fields else None
         if text is not None:
             old[name] = text
-    return compose(old) if old else None
-
-
-def replaced(old_doc: str, new_doc: str) -> str | None:
-    """JSON of the values of a document that a merge replaced or removed."""
-    new = split(new_doc)
-    old = {name: text for name, text in split(old_doc).items() if new.get(name) != text}
     return compose(old) if old else None

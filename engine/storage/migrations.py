@@ -11,21 +11,24 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from holdfast.errors import NewerFormat, NotADatabase
+from holdfast.errors import NewerFormat, NotADatabase, OlderFormat
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format that this version writes; stands in the file as PRAGMA user_version."""
+
+OLDEST_FORMAT: Final = 2
+"""The oldest format that is brought up to date; older ones were never released."""
 
 APPLICATION_ID: Final = 0x48464442
 """'HFDB': tells a Holdfast file from any other SQLite database."""
 
 
 @cache
-def scripts() -> tuple[str, ...]:
-    """The SQL of each format, in order."""
+def scripts() -> dict[int, str]:
+    """Format -> the SQL that leads to it, in order."""
     folder = resources.files("holdfast.engine.storage") / "sql"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple((folder / name).read_text(encoding="utf-8") for name in names)
+    return {int(name.partition("-")[0]): (folder / name).read_text(encoding="utf-8") for name in names}
 
 
 def format_of(connection: sqlite3.Connection, path: str) -> int:
@@ -33,7 +36,7 @@ def format_of(connection: sqlite3.Connection, path: str) -> int:
 
     Raises:
         NotADatabase: It is a database of another program.
-        NewerFormat: A newer version wrote it.
+        NewerFormat, OlderFormat: Another version wrote it, which this one cannot follow.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -48,13 +51,21 @@ def format_of(connection: sqlite3.Connection, path: str) -> int:
             subject=path,
             remedy="Upgrade Holdfast; the file was left as it is.",
         )
+    if version < OLDEST_FORMAT:
+        raise OlderFormat(
+            f"the file has format {version}, this version reads {OLDEST_FORMAT} to {FORMAT}",
+            subject=path,
+            remedy="Export its records with the version that wrote it, and import them here; it was left as it is.",
+        )
     return int(version)
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> bool:
     """Bring the file to FORMAT; tells whether it was empty before."""
     found = format_of(connection, path)
-    for number, script in enumerate(scripts()[found:FORMAT], found + 1):
+    for number, script in scripts().items():
+        if number <= found:
+            continue
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..projection import project
-from .inbox import note_conflicts
+from .inbox import Inbox
 from .rows import COLUMNS, Row
 from .store import Tx
 
@@ -28,7 +28,9 @@ def _reproject_row(tx: Tx, collection: str, key: str, row: Row) -> bool:
     record = row.record(tx.names)
     projection = project(collection, key, record, tx.policy(collection))
     if row.conflicts or projection.settled:
-        note_conflicts(tx, row.id, record, projection, tx.lsn)
+        inbox = Inbox(tx)
+        inbox.note(row.id, record, projection, tx.lsn)
+        inbox.flush()
     if (projection.doc, int(projection.live)) == (row.doc, row.live):
         return False
     tx.connection.execute(

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
 from ..digest import packed_digest, plain_digest
-from ..documents import compose, split
+from ..documents import compose, replaced, split
 from ..packing import lay_out, unpack
 from ..projection import Projection, project
-from .inbox import note_conflicts
-from .journal import Journal, Kind, replaced
+from .inbox import Inbox
+from .journal import Journal, Kind
 from .ledger import note_discarded
+from .quarantine import Quarantine
 from .store import Tx
 
 COLUMNS: Final = "r.id, r.live, r.node, r.seq, r.clock, r.flags, r.digest, r.conflicts, r.extra, r.cells, r.doc"
@@ -53,6 +54,10 @@ class Row(NamedTuple):
     cells: bytes | None
     doc: str
 
+    def is_settled(self) -> bool:
+        """Whether it is alive by one operation and in no conflict."""
+        return bool(self.live) and self.node is not None and self.seq is not None and not self.conflicts
+
     def plain(self, actors: Mapping[int, Actor]) -> Stamp | None:
         """The stamp of the one write that made the record, or None if there were several."""
         if self.cells is not None or self.node is None or self.seq is None:
@@ -81,14 +86,6 @@ class RowValues(NamedTuple):
     doc: str
 
 
-class Ready(NamedTuple):
-    """A row that a merge has made without looking inside, the values it replaced (JSON), and the clocks that came."""
-
-    values: RowValues
-    old: str | None
-    clocks: Sequence[int]
-
-
 @dataclass(slots=True)
 class Stored:
     """A record within a transaction: as it was stored, and as it is to be stored.
@@ -101,7 +98,6 @@ class Stored:
         touched: The lsn of its last change; None while only `extra` changed.
         read: Whether `before` was read from the row.
         merged: Whether the change came from a peer, so that flushing logs it.
-        ready: The row as it is to be stored, where it is known without a `Record`.
     """
 
     collection: str
@@ -114,7 +110,19 @@ class Stored:
     touched: int | None = None
     read: bool = False
     merged: bool = False
-    ready: Ready | None = None
+
+
+@dataclass(slots=True)
+class _Writing:
+    """What a flush writes: rows of statements, and the sums of their changes."""
+
+    inbox: Inbox
+    quarantine: Quarantine
+    inserts: list[tuple[Any, ...]] = field(default_factory=list)
+    updates: list[tuple[Any, ...]] = field(default_factory=list)
+    extras: list[tuple[int | None, int]] = field(default_factory=list)
+    opened: int = 0
+    digest: int = 0
 
 
 @dataclass(slots=True)
@@ -130,16 +138,20 @@ class Records:
     def load(self, collection: str, keys: Sequence[str]) -> None:
         """Read records in one query, so that `at` finds them."""
         missing = [key for key in keys if (collection, key) not in self._loaded]
-        if not missing:
-            return
-        number = self.tx.names.collection(collection)
-        rows = self.tx.connection.execute(_BY_KEY, (json.dumps(missing), number)).fetchall()
-        found = {row[-1]: Row._make(row[:-1]) for row in rows}
-        unsettled = self.tx.names.unsettled()
+        found = self.find(collection, missing) if missing else {}
         for key in missing:
-            row = found.get(key)
-            extra = unsettled.get(row.extra, EMPTY) if row is not None and row.extra is not None else EMPTY
-            self._loaded[collection, key] = Stored(collection, key, row, row.id if row else 0, extra=extra)
+            self.know(collection, key, found.get(key))
+
+    def find(self, collection: str, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows of these records, those that there are, in one query."""
+        found = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), self.tx.names.collection(collection)))
+        return {key: Row._make(values) for *values, key in found.fetchall()}
+
+    def know(self, collection: str, key: str, row: Row | None) -> None:
+        """Take up a record whose row was read in this transaction."""
+        unsettled = self.tx.names.unsettled()
+        extra = unsettled.get(row.extra, EMPTY) if row is not None and row.extra is not None else EMPTY
+        self._loaded[collection, key] = Stored(collection, key, row, row.id if row else 0, extra=extra)
 
     def at(self, collection: str, key: str) -> Stored:
         """The record under this key; it may be absent."""
@@ -167,12 +179,6 @@ class Records:
         stored.after, stored.touched = after, lsn
         self._changed[stored.collection, stored.key] = stored
 
-    def replace(self, stored: Stored, ready: Ready, lsn: int) -> None:
-        """Let the record, free of conflicts before and after, have this row."""
-        assert stored.row is not None, "only a record that exists has a successor"
-        stored.ready, stored.touched = ready, lsn
-        self._changed[stored.collection, stored.key] = stored
-
     def carry(self, stored: Stored, extra: VersionVector) -> None:
         """Let the record carry this extra context."""
         if extra != stored.extra:
@@ -181,71 +187,52 @@ class Records:
 
     def flush(self) -> int:
         """Write what changed; gives the number of conflicts that are new."""
-        inserts, updates, extras = [], [], []
+        writing = _Writing(Inbox(self.tx), Quarantine(self.tx))
         have = self.tx.vector
-        opened = change = 0
         for stored in self._changed.values():
             extra = self._extra_number(stored.extra, have)
-            if stored.ready is not None and stored.row is not None:
-                values, lsn = stored.ready.values, stored.touched or 0
-                node, seq, clock = values.node, values.seq, values.clock
-                self.journal.note_merge(lsn, stored.number, (node, seq, clock), stored.ready.old)
-                change += values.digest - stored.row.digest
-                updates.append((lsn, *values[:6], 0, extra, values.cells, values.doc, stored.number))
-                continue
-            if stored.after is None:
-                if stored.row is not None:
-                    extras.append((extra, stored.row.id))
-                continue
-            policy = self.tx.policy(stored.collection)
-            values, projection = row_values(stored.collection, stored.key, stored.after, policy, self.tx.names.number)
-            had = stored.row.conflicts if stored.row else 0
-            standing = len(projection.settled) if projection else 0
-            if had:
-                note_discarded(self.tx, stored.number, stored.before, stored.after, stored.touched or 0)
-            if had or standing:
-                opened += note_conflicts(
-                    self.tx, stored.number, stored.after, projection, stored.touched or 0, had=had > 0
-                )
-            if projection is not None or (stored.row is not None and stored.row.cells is not None):
-                self._quarantine(stored, projection)
-            change += values.digest - (stored.row.digest if stored.row else 0)
-            lsn = stored.touched or 0
-            if stored.merged:
-                old = replaced(stored.row.doc, values.doc) if stored.row else None
-                self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(stored.after), old=old)
-            head = (values.live, values.node, values.seq, values.clock, values.flags, values.digest, standing, extra)
-            if stored.row is None:
-                place = (stored.number, self.tx.names.collection(stored.collection), stored.key, lsn)
-                inserts.append((*place, *head, values.cells, values.doc))
-            else:
-                updates.append((lsn, *head, values.cells, values.doc, stored.number))
-        self.written += sum(len(row[-1]) + len(row[-2] or b"") for row in inserts)
-        self.written += sum(len(row[-2]) + len(row[-3] or b"") for row in updates)
+            if stored.after is not None:
+                self._put(stored, stored.after, extra, writing)
+            elif stored.row is not None:
+                writing.extras.append((extra, stored.row.id))
+        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc in writing.inserts)
+        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc, _ in writing.updates)
         connection = self.tx.connection
-        connection.executemany(_INSERT, inserts)
-        connection.executemany(_UPDATE, updates)
-        connection.executemany("UPDATE record SET extra = ? WHERE id = ?", extras)
-        self.tx.change_digest(change)
+        connection.executemany(_INSERT, writing.inserts)
+        connection.executemany(_UPDATE, writing.updates)
+        connection.executemany("UPDATE record SET extra = ? WHERE id = ?", writing.extras)
+        writing.inbox.flush()
+        self.tx.change_digest(writing.digest)
         self._loaded.clear()
         self._changed.clear()
-        return opened
+        return writing.opened
+
+    def _put(self, stored: Stored, after: Record, extra: int | None, writing: _Writing) -> None:
+        tx, row, lsn = self.tx, stored.row, stored.touched or 0
+        values, projection = row_values(
+            stored.collection, stored.key, after, tx.policy(stored.collection), tx.names.number
+        )
+        had = row.conflicts if row else 0
+        standing = len(projection.settled) if projection else 0
+        if had:
+            note_discarded(tx, stored.number, stored.before, after, lsn)
+        if had or standing:
+            writing.opened += writing.inbox.note(stored.number, after, projection, lsn, had=had > 0)
+        writing.quarantine.note(stored.number, projection.unreadable if projection else (), lsn)
+        writing.digest += values.digest - (row.digest if row else 0)
+        if stored.merged:
+            old = replaced(split(row.doc), split(values.doc)) if row else None
+            self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(after), old=old)
+        if row is None:
+            place = (stored.number, tx.names.collection(stored.collection), stored.key, lsn)
+            writing.inserts.append((*place, *values[:6], standing, extra, values.cells, values.doc))
+        else:
+            writing.updates.append((lsn, *values[:6], standing, extra, values.cells, values.doc, row.id))
 
     def _extra_number(self, extra: VersionVector, have: VersionVector) -> int | None:
         if not extra or have.dominates(extra):
             return None
         return self.tx.names.extra(extra)
-
-    def _quarantine(self, stored: Stored, projection: Projection | None) -> None:
-        unreadable = projection.unreadable if projection else ()
-        if unreadable:
-            self.tx.connection.execute(
-                "INSERT INTO quarantine (record, fields, reason, since) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (record) DO UPDATE SET fields = excluded.fields",
-                (stored.number, json.dumps(unreadable), "a type that this version does not know", stored.touched),
-            )
-        else:
-            self.tx.connection.execute("DELETE FROM quarantine WHERE record = ?", (stored.number,))
 
 
 def row_values(

@@ -25,6 +25,7 @@ the command line and the REST interface print it, and it does not change when a 
     │   ├── FileLocked
     │   ├── NotADatabase
     │   ├── NewerFormat
+    │   ├── OlderFormat
     │   ├── DamagedFile
     │   ├── DiskFull
     │   ├── FileUnreadable
@@ -210,6 +211,12 @@ class NewerFormat(StorageError):
     """Raised when the file was written by a newer version, in a format that this one cannot read."""
 
     code = "newer-format"
+
+
+class OlderFormat(StorageError):
+    """Raised when the file was written by a version so old that this one cannot bring it up to date."""
+
+    code = "older-format"
 
 
 class DamagedFile(StorageError):

@@ -24,6 +24,7 @@ from holdfast.engine.documents import (
     encode_value,
     looks_safe,
     nesting,
+    outline,
     split,
 )
 from holdfast.errors import InvalidKey, InvalidName, InvalidValue
@@ -235,3 +236,37 @@ def test_text_that_must_be_looked_at_does_not_look_safe(text: str):
 def test_a_document_that_no_node_writes_is_refused(text: str):
     with pytest.raises(InvalidValue):
         check_document(text)
+
+
+TRICKY = st.sampled_from(
+    ["x", "a,", ',"a":', '":', "{", "}", '{"a":1', "\\", '"', '\\"a":', ',\\"b":1', "a", 'b":', "\u00a0", ",", "["]
+)
+VALUES = st.one_of(
+    TRICKY, st.integers(-9, 9), st.lists(TRICKY, max_size=3), st.dictionaries(TRICKY, TRICKY, max_size=2)
+)
+OUTLINED = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "_id", "é", ",", ":", "a,", "}", '"', "1", " a", "a b"]), VALUES, max_size=5
+)
+
+
+@given(OUTLINED, st.sets(st.sampled_from(["a", "b", "c", "_id", "é", ",", ":"])))
+def test_an_outline_cuts_as_splitting_does_or_not_at_all(fields: dict, others: set[str]):
+    text = encode_document(fields, "c/k")
+    own = outline(tuple(sorted(fields)))
+    assert own.split(text) == split(text)
+    assert own.fill([*split(text).values()]) == text
+    other = outline(tuple(sorted(others)))
+    assert other.split(text) == split(text)
+    assert other.cut(text) is None or others == set(fields)
+
+
+@given(OUTLINED)
+def test_an_outline_leaves_what_is_laid_out_otherwise_to_splitting(fields: dict):
+    for loose in (json.dumps(fields, ensure_ascii=False), json.dumps(fields, indent=1), json.dumps(fields)):
+        assert outline(tuple(sorted(fields))).split(loose) == split(loose)
+
+
+def test_an_outline_cuts_what_is_common():
+    assert outline(("a", "b", "c")).cut('{"a":1,"b":"x, \\"b\\":2","c":[1,",\\"c\\":"]}') is None  # more ends of labels
+    assert outline(("a", "b", "c")).cut('{"a":1,"b":"x,y","c":[1,2]}') == ["1", '"x,y"', "[1,2]"]
+    assert outline(()).cut("{}") == []

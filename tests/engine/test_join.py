@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,11 @@ from hypothesis import given
 from holdfast.clocks import EMPTY, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import ABSENT, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp, plain_record
 from holdfast.engine.detector import agreed
+from holdfast.engine.documents import compose, split
+from holdfast.engine.edits import Update, edited
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
+from holdfast.engine.packing import lay_out
+from holdfast.engine.succession import succeed
 
 from .cells import NODES, State, reachable
 
@@ -119,3 +124,36 @@ def test_only_values_of_a_conflict_that_are_gone_were_discarded():
     after = plain_record(later, {"v": "2"})
     assert discarded(before, after) == [("v", siblings[STAMP.dot])]
     assert discarded(before, before) == []
+
+
+@given(reachable())
+def test_a_successor_is_what_the_join_gives(states: list[State]):
+    """The short way over packed cells, which builds no record; it may decline, and never differ."""
+    for ours, theirs in permutations(states, 2):
+        if not (ours.record.plain() or _is_flat(ours.record)) or not _is_flat(theirs.record):
+            continue
+        if not theirs.context.covers_all(ours.record.frontier):
+            continue
+        doc, cells = lay_out(ours.record)
+        sent, their_cells = lay_out(theirs.record, ours.context)
+        plain = ours.record.plain()
+        news = [not ours.context.covers(Dot(*dot)) for dot in their_cells.dots()]
+        successor = succeed(compose(doc), plain.dot if plain else cells, compose(sent), their_cells, news)
+        if successor is None:
+            continue
+        joined = ours.joined(theirs).record
+        assert lay_out(joined) == (split(successor.doc), their_cells)
+        after = {name: text for name, text in doc.items() if split(successor.doc).get(name) != text}
+        assert successor.old == (compose(after) if after else None)
+
+
+def test_a_plain_update_has_a_successor():
+    ours = plain_record(STAMP, {"a": "1", "b": "2"})
+    stamp = Stamp(Dot(TWO, 1), Timestamp(9))
+    theirs = edited(ours, Update({"b": "3"}), stamp)
+    doc, cells = lay_out(theirs, VersionVector({ONE: 1}))
+    assert succeed('{"a":1,"b":2}', STAMP.dot, compose(doc), cells, [True, False]) == ('{"a":1,"b":3}', '{"b":2}')
+
+
+def _is_flat(record: Record) -> bool:
+    return bool(record.existence) and lay_out(record)[1].is_flat()

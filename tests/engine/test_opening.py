@@ -18,6 +18,7 @@ from holdfast.errors import (
     InvalidName,
     NewerFormat,
     NotADatabase,
+    OlderFormat,
     ReadOnlyEngine,
     SpaceMismatch,
 )
@@ -78,6 +79,16 @@ async def test_a_newer_format_is_left_as_it_is(tmp_path):
         connection.execute(f"PRAGMA user_version = {migrations.FORMAT + 1}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     await refused(path, NewerFormat)
+
+
+async def test_a_format_from_before_the_first_release_is_left_as_it_is(tmp_path):
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        await node["t"].put("k", {})
+    with raw(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await refused(path, OlderFormat)
 
 
 async def test_a_file_with_a_damaged_schema_is_left_as_it_is(tmp_path):
@@ -204,9 +215,9 @@ def test_a_fresh_file_equals_one_that_went_through_every_format():
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     assert migrations.migrate(fresh, "fresh")
     stepwise = sqlite3.connect(":memory:", isolation_level=None)
-    for number in range(1, migrations.FORMAT + 1):
+    for number, script in migrations.scripts().items():
         stepwise.executescript(
-            f"BEGIN; {migrations.scripts()[number - 1]};"
+            f"BEGIN; {script};"
             f" PRAGMA application_id = {migrations.APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
         )
         assert migrations.format_of(stepwise, "stepwise") == number
@@ -215,7 +226,7 @@ def test_a_fresh_file_equals_one_that_went_through_every_format():
 
 
 def test_there_is_one_script_per_format_and_they_are_numbered():
-    assert len(migrations.scripts()) == migrations.FORMAT
+    assert [*migrations.scripts()] == [*range(migrations.OLDEST_FORMAT, migrations.FORMAT + 1)]
 
 
 def test_every_table_is_strict_and_every_reference_holds():
@@ -227,8 +238,8 @@ def test_every_table_is_strict_and_every_reference_holds():
 
 
 def test_a_script_that_fails_leaves_no_half_format(monkeypatch):
-    broken = re.sub(r"CREATE TABLE hole", "CREATE TABEL hole", migrations.scripts()[0])
-    monkeypatch.setattr(migrations, "scripts", lambda: (broken,))
+    broken = re.sub(r"CREATE TABLE hole", "CREATE TABEL hole", migrations.scripts()[migrations.OLDEST_FORMAT])
+    monkeypatch.setattr(migrations, "scripts", lambda: {migrations.OLDEST_FORMAT: broken})
     connection = sqlite3.connect(":memory:", isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
         migrations.migrate(connection, "fresh")

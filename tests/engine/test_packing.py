@@ -22,8 +22,12 @@ def packed(record: Record) -> tuple[dict[str, str], bytes]:
     return pack(record, NUMBERS.__getitem__)
 
 
-def lists(record: Record) -> list:
-    return msgpack.unpackb(packed(record)[1])
+def as_bytes(what: object) -> bytes:
+    """`[stamps, existence, cells]` as it stands at rest, or whatever stands for it, as msgpack."""
+    if not isinstance(what, list):
+        return msgpack.packb(what)
+    stamps, *shape = what
+    return msgpack.packb([msgpack.packb(shape), *(stamps if isinstance(stamps, list) else [stamps])])
 
 
 @given(any_records())
@@ -49,7 +53,7 @@ def test_single_registers_stand_in_the_document_and_nowhere_else(record: Record)
         if len(cell) == 1 and next(iter(cell.values())).tag == REGISTER and next(iter(cell.values())).base is None
     }
     assert doc == {name: sibling.value for name, sibling in single.items()}
-    assert {name for name, entry in msgpack.unpackb(cells)[2].items() if isinstance(entry, int)} == set(single)
+    assert {name for name, entry in decode(cells).shape.cells.items() if isinstance(entry, int)} == set(single)
 
 
 @given(any_records(), vectors())
@@ -71,7 +75,10 @@ def test_forwarding_packed_cells_is_packing_the_record(states: list[State], held
         if record.existence:
             doc, cells = packed(record)
             text = "{" + ",".join(f'"{name}":{value}' for name, value in sorted(doc.items())) + "}"
-            assert forward(text, decode(cells), ACTORS, held) == lay_out(record, held)
+            stored = decode(cells)
+            covered = [held.covers(Dot(ACTORS[number], seq)) for number, seq in stored.dots()]
+            values, sent = forward(text, stored, covered)
+            assert (values, sent.renamed(ACTORS.__getitem__)) == lay_out(record, held)
 
 
 @given(any_records(), st.data())
@@ -105,6 +112,7 @@ def with_luck_unpack(doc: dict[str, str], cells: bytes) -> None:
 STAMP = [3, 1, 7, 0]
 BAD = {
     "no lists": 1,
+    "no list but a map": {},
     "too few": [STAMP, [1]],
     "too many": [STAMP, [1], {}, 1],
     "no existence": [STAMP, [], {}],
@@ -144,7 +152,13 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_what_no_node_packs_is_unreadable(what: str):
     with pytest.raises(UnreadableCellsError):
-        unpack({"v": "1"}, msgpack.packb(BAD[what]), ACTORS)
+        unpack({"v": "1"}, as_bytes(BAD[what]), ACTORS)
+
+
+def test_a_shape_is_bytes():
+    for shape in (None, "shape", [[1], {}], 7):
+        with pytest.raises(UnreadableCellsError):
+            unpack({"v": "1"}, msgpack.packb([shape, *STAMP]), ACTORS)
 
 
 def test_cells_beyond_the_limit_are_unreadable():
@@ -153,7 +167,7 @@ def test_cells_beyond_the_limit_are_unreadable():
 
 
 def test_a_number_that_the_table_lacks_is_not_guessed():
-    doc, cells = packed(unpack({"v": "1"}, msgpack.packb([STAMP, [1], {"v": 0}]), ACTORS))
+    doc, cells = packed(unpack({"v": "1"}, as_bytes([STAMP, [1], {"v": 0}]), ACTORS))
     other = {3: Actor("ff" * 16)}
     assert unpack(doc, cells, other).frontier == {Dot(other[3], 1)}
     with pytest.raises(UnreadableCellsError):

@@ -12,7 +12,7 @@ from holdfast.engine.delta import ASIDE, Delta, FeedBatch
 from holdfast.errors import IncompatibleProtocol, MalformedMessage, SessionRefused, SpaceMismatch
 from holdfast.transport.effects import Fail, Send
 from holdfast.transport.handshake import RENEW, to_message
-from holdfast.transport.messages import Ack, Batch, Hello, NeedVector, NeedWhole, Refuse
+from holdfast.transport.messages import PROTOCOL_VERSION, Ack, Batch, Hello, NeedVector, NeedWhole, Refuse
 from holdfast.transport.responder import respond
 from holdfast.transport.session import Initiator, Responder
 from holdfast.transport.wire import Decoder, encode
@@ -658,7 +658,7 @@ def test_a_refusal_is_an_error_with_the_peers_words(node):
     assert (effect.error.what, effect.error.subject, effect.error.remedy) == ("no room", "hub", "Wait.")
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, PROTOCOL_VERSION - 1, PROTOCOL_VERSION + 1, 255])
 async def test_a_peer_of_another_protocol_version_is_refused_by_name(node, hub, version):
     """Over the wire: only bytes have versions."""
     node.write("k", {})

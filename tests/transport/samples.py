@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from holdfast.clocks import SEQ_MAX, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import Delta, FeedId
-from holdfast.transport.messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse, VectorNote
+from holdfast.transport.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    Batch,
+    Hello,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Refuse,
+    VectorNote,
+)
 from holdfast.transport.wire import encode
 from tests.strategies import any_actors, any_vectors
 
@@ -147,7 +157,7 @@ def hellos() -> st.SearchStrategy[Hello]:
     """Any hello of this version."""
     return st.builds(
         Hello,
-        version=st.just(1),
+        version=st.just(PROTOCOL_VERSION),
         features=st.lists(_NAMES, max_size=3).map(tuple),
         space_name=_TEXT,
         space=st.one_of(st.just(""), st.binary(min_size=16, max_size=16).map(bytes.hex)),

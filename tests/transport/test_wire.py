@@ -124,9 +124,10 @@ def test_items_that_a_later_version_appends_are_ignored():
 
 
 def test_a_hello_of_another_protocol_version_is_refused_by_name():
-    later = pack([2]) + b"\xc1"
-    with pytest.raises(IncompatibleProtocol, match="version 2, this node version 1"):
-        decode(encode_frame(FrameType.HELLO, later))
+    for version in (1, 3):
+        other = pack([version]) + b"\xc1"
+        with pytest.raises(IncompatibleProtocol, match=f"version {version}, this node version 2"):
+            decode(encode_frame(FrameType.HELLO, other))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
--- Format 1 of a Holdfast file. One file holds one replica of one space.
+-- Format 2 of a Holdfast file. One file holds one replica of one space.
 -- Rules for these files: docs/decisions; every table is STRICT, every column that has a unit says so.
 
 -- The node itself: one row. Whatever must change together with the data stands here, so that it changes in the
