@@ -230,7 +230,11 @@ def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -
     Raises:
         UnreadableCellsError: The bytes are no cells, or name what the table lacks.
     """
-    cells = decode(packed)
+    return record_of(doc, decode(packed), actors)
+
+
+def record_of(doc: Mapping[str, str], cells: Packed, actors: Mapping[int, Actor]) -> Record:
+    """As `unpack`, of cells that were decoded."""
     try:
         stamps = _stamps(cells.stamps, actors)
         return _flat_record(stamps, cells.shape, doc) if cells.is_flat() else _record(stamps, cells.shape, doc)

@@ -8,6 +8,7 @@ until then every record that came carries the sender's context as its extra cont
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import DamagedFile, UsageError
@@ -17,6 +18,7 @@ from ..delta import FeedBatch
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from .arrival import Arrival, arrivals
+from .carry import Carried
 from .faults import REMEDY_DAMAGED
 from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
@@ -26,6 +28,9 @@ from .peers import Peer, advance_checkpoint
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
+
+ROWS_AT_ONCE: Final = 256
+"""Records that are joined before they are written: a batch of them at once is work for the garbage collector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +84,11 @@ class _Merge:
     ours: VersionVector = EMPTY
     records: Records = field(init=False)
     journal: Journal = field(init=False)
-    taken: list[tuple[Stored, Arrival]] = field(default_factory=list)
+    carried: Carried = field(init=False)
     lacking: list[tuple[str, str]] = field(default_factory=list)
     clocks: list[int] = field(default_factory=list)
     changed: int = 0
+    conflicts: int = 0
     had_holes: bool = False
 
     def run(self) -> Applied:
@@ -92,10 +98,11 @@ class _Merge:
         self.records = Records(tx, self.journal)
         for actor, label in zip(delta.actors, delta.labels, strict=True):
             tx.names.number(actor, label)
+        self.carried = Carried(tx, batch.vector, self.lsn)
         self.had_holes = holes_of(tx, batch.feed) > 0
         at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start
         fresh, rest = self._insert_fresh(hopeful=at_start and batch.drained and not self.had_holes)
-        follower = Follower(tx, batch, self.lsn)
+        follower = Follower(tx, batch, self.lsn, self.carried)
         self._merge(rest, follower)
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
@@ -103,9 +110,8 @@ class _Merge:
         follower.write(self.journal)
         if completed:
             tx.take_in(batch.vector)
-        else:
-            self._mark(follower.same)
-        conflicts = self._flush(completed=completed)
+        self.carried.write(completed=completed)
+        self.journal.flush()
         suspect_ms = tx.observe([*delta.clock, *self.clocks, *follower.clocks])
         merged = self.changed + follower.merged
         if moved:
@@ -117,7 +123,7 @@ class _Merge:
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
-            conflicts=conflicts,
+            conflicts=self.conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
             suspect_ms=suspect_ms,
@@ -138,30 +144,18 @@ class _Merge:
     def _insert_fresh(self, *, hopeful: bool) -> tuple[int, list[int]]:
         """Insert plain records that nobody here has seen; gives how many, and the numbers of all other rows.
 
-        Hopeful: the batch will complete, so that records need no extra context (`_mark_fresh` mends a false hope).
+        Hopeful: the batch will complete, so that records need no extra context (`Carried` mends a false hope).
         """
         delta = self.batch.delta
         new = unseen_rows(delta, self.ours)
         if not new:
             return 0, [*range(len(delta))]
-        fresh = insert_fresh(self.tx, delta, new, self.lsn, None if hopeful else self._base_extra())
+        fresh = insert_fresh(self.tx, delta, new, self.lsn, None if hopeful else self.carried.base())
         self.journal.note_fresh(Kind.MERGE, self.lsn)
         if self.had_holes:
             for arrival in arrivals(self.batch, sorted(fresh)):
                 fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
         return len(fresh), [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
-
-    def _base_extra(self) -> int | None:
-        vector = self.batch.vector
-        return None if self.ours.dominates(vector) else self.tx.names.extra(vector)
-
-    def _mark(self, same: list[int]) -> None:
-        """What was settled without a join carries the sender's context until the feed is drained."""
-        extra = self._base_extra()
-        if extra is not None:
-            connection = self.tx.connection
-            connection.execute("UPDATE record SET extra = ? WHERE lsn = ? AND extra IS NULL", (extra, self.lsn))
-            connection.executemany("UPDATE record SET extra = ? WHERE id = ?", [(extra, number) for number in same])
 
     def _merge(self, rows: list[int], follower: Follower) -> None:
         found = self._find(rows)
@@ -170,17 +164,22 @@ class _Merge:
             rows = follower.settle(
                 rows, {at: row for at, row in found.items() if row.is_settled() and row.extra not in unsettled}
             )
-        for arrival in arrivals(self.batch, rows):
-            self.records.know(*arrival.place, found.get(arrival.place))
-            try:
-                self._merge_one(arrival, self.records.at(*arrival.place))
-            except ValueLeftOutError:
-                self.lacking.append(arrival.place)
-            except (UnreadableCellsError, UsageError) as error:
-                note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
-            else:
-                if self.had_holes:
-                    fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            for arrival in arrivals(self.batch, rows[first : first + ROWS_AT_ONCE]):
+                self._merge_row(arrival, found.get(arrival.place))
+            self.conflicts += self.records.flush()
+
+    def _merge_row(self, arrival: Arrival, row: Row | None) -> None:
+        stored = self.records.know(*arrival.place, row)
+        try:
+            self._join(arrival, stored)
+        except ValueLeftOutError:
+            self.lacking.append(arrival.place)
+        except (UnreadableCellsError, UsageError) as error:
+            note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
+        else:
+            if self.had_holes:
+                fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
 
     def _find(self, rows: list[int]) -> dict[tuple[str, str], Row]:
         delta = self.batch.delta
@@ -189,19 +188,18 @@ class _Merge:
             keys.setdefault(delta.collections[delta.collection[at]], []).append(delta.key[at])
         return {(name, key): row for name in keys for key, row in self.records.find(name, keys[name]).items()}
 
-    def _merge_one(self, arrival: Arrival, stored: Stored) -> None:
+    def _join(self, arrival: Arrival, stored: Stored) -> None:
         arrival.check_place()
-        self._join(arrival, stored, self.ours.join(stored.extra))
-        # Only now: a record that was not joined has taken in nothing.
-        self.taken.append((stored, arrival))
-
-    def _join(self, arrival: Arrival, stored: Stored, ours_have: VersionVector) -> None:
         theirs, mine = arrival.record(), self._ours(stored)
-        joined = join(mine, ours_have, theirs, arrival.context)
+        joined = join(mine, self.ours.join(stored.extra), theirs, arrival.context)
         self.clocks += [stamp.clock for stamp in theirs.stamps()]
-        if joined.existence and (joined.existence != mine.existence or joined.cells != mine.cells):
+        changed = bool(joined.existence) and (joined.existence != mine.existence or joined.cells != mine.cells)
+        if changed:
             self.records.change(stored, joined, self.lsn, merged=True)
             self.changed += 1
+        if stored.number:
+            # Only now: a record that was not joined has taken in nothing.
+            self.carried.note(stored.number, stored.extra.join(arrival.extra), changed=changed)
 
     def _ours(self, stored: Stored) -> Record:
         try:
@@ -209,12 +207,3 @@ class _Merge:
         except UnreadableCellsError as error:  # not the peer's fault: no hole
             subject = f"{stored.collection}/{stored.key}"
             raise DamagedFile(f"its cells cannot be read: {error}", subject=subject, remedy=REMEDY_DAMAGED) from error
-
-    def _flush(self, *, completed: bool) -> int:
-        base = EMPTY if completed else self.batch.vector
-        for stored, arrival in self.taken:
-            if stored.number:
-                self.records.carry(stored, stored.extra.join(arrival.extra).join(base))
-        conflicts = self.records.flush()
-        self.journal.flush()
-        return conflicts

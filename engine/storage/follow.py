@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from holdfast.clocks import VersionVector
+from holdfast.clocks import EMPTY, VersionVector
 
 from ..delta import FeedBatch
 from ..digest import digest_head, packed_digest, plain_digests
 from ..documents import looks_safe, replaced, split
 from ..packing import UnreadableCellsError, decode
 from ..succession import succeed
+from .carry import Carried
 from .journal import Journal
 from .names import Names
 from .rows import Row
@@ -51,9 +52,9 @@ class Follower:
         tx: The open transaction; the identities that the batch names have their numbers.
         batch: The batch.
         lsn: What changed records are to have.
+        carried: Learns of every record that is settled.
 
     Attributes:
-        same: Numbers of records of which nothing new came.
         merged: How many records the peer's state succeeds.
         clocks: Of the stamps that came with them.
         size: Bytes of documents and cells that are written.
@@ -62,7 +63,7 @@ class Follower:
     tx: Tx
     batch: FeedBatch
     lsn: int
-    same: list[int] = field(default_factory=list)
+    carried: Carried
     merged: int = 0
     clocks: list[int] = field(default_factory=list)
     size: int = 0
@@ -118,7 +119,7 @@ class Follower:
 
     def _unchanged(self, row: Row) -> bool:
         if row.cells is None:
-            self.same.append(row.id)
+            self.carried.note(row.id, EMPTY, changed=False)
         return row.cells is None
 
     def _succeed(self, at: int, row: Row, mine: tuple[int, int]) -> bool:

@@ -16,8 +16,8 @@ from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
 from ..digest import packed_digest, plain_digest
-from ..documents import compose, replaced, split
-from ..packing import lay_out, unpack
+from ..documents import compose, outline, replaced, split
+from ..packing import decode, lay_out, record_of
 from ..projection import Projection, project
 from .inbox import Inbox
 from .journal import Journal, Kind
@@ -67,7 +67,8 @@ class Row(NamedTuple):
     def record(self, actors: Mapping[int, Actor]) -> Record:
         """The record with all its cells."""
         if self.cells is not None:
-            return unpack(split(self.doc), self.cells, actors)
+            cells = decode(self.cells)
+            return record_of(cells.shape.outline.split(self.doc), cells, actors)
         stamp = self.plain(actors)
         assert stamp is not None, "a row without cells has its only dot in its columns"
         return plain_record(stamp, split(self.doc))
@@ -94,8 +95,8 @@ class Stored:
         collection, key: Which record.
         row: As stored before the transaction; None if there was none.
         after: As it is to be stored; None while unchanged.
-        extra: The extra context it is to carry; empty for none.
-        touched: The lsn of its last change; None while only `extra` changed.
+        extra: The extra context it carries; empty for none.
+        touched: The lsn of its last change.
         read: Whether `before` was read from the row.
         merged: Whether the change came from a peer, so that flushing logs it.
     """
@@ -107,7 +108,7 @@ class Stored:
     after: Record | None = None
     extra: VersionVector = EMPTY
     before: Record = ABSENT
-    touched: int | None = None
+    touched: int = 0
     read: bool = False
     merged: bool = False
 
@@ -120,7 +121,6 @@ class _Writing:
     quarantine: Quarantine
     inserts: list[tuple[Any, ...]] = field(default_factory=list)
     updates: list[tuple[Any, ...]] = field(default_factory=list)
-    extras: list[tuple[int | None, int]] = field(default_factory=list)
     opened: int = 0
     digest: int = 0
 
@@ -147,11 +147,13 @@ class Records:
         found = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), self.tx.names.collection(collection)))
         return {key: Row._make(values) for *values, key in found.fetchall()}
 
-    def know(self, collection: str, key: str, row: Row | None) -> None:
+    def know(self, collection: str, key: str, row: Row | None) -> Stored:
         """Take up a record whose row was read in this transaction."""
         unsettled = self.tx.names.unsettled()
         extra = unsettled.get(row.extra, EMPTY) if row is not None and row.extra is not None else EMPTY
-        self._loaded[collection, key] = Stored(collection, key, row, row.id if row else 0, extra=extra)
+        stored = Stored(collection, key, row, row.id if row else 0, extra=extra)
+        self._loaded[collection, key] = stored
+        return stored
 
     def at(self, collection: str, key: str) -> Stored:
         """The record under this key; it may be absent."""
@@ -179,28 +181,18 @@ class Records:
         stored.after, stored.touched = after, lsn
         self._changed[stored.collection, stored.key] = stored
 
-    def carry(self, stored: Stored, extra: VersionVector) -> None:
-        """Let the record carry this extra context."""
-        if extra != stored.extra:
-            stored.extra = extra
-            self._changed[stored.collection, stored.key] = stored
-
     def flush(self) -> int:
         """Write what changed; gives the number of conflicts that are new."""
         writing = _Writing(Inbox(self.tx), Quarantine(self.tx))
         have = self.tx.vector
         for stored in self._changed.values():
-            extra = self._extra_number(stored.extra, have)
-            if stored.after is not None:
-                self._put(stored, stored.after, extra, writing)
-            elif stored.row is not None:
-                writing.extras.append((extra, stored.row.id))
+            assert stored.after is not None, "only what changed is written"
+            self._put(stored, stored.after, self._extra_number(stored.extra, have), writing)
         self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc in writing.inserts)
         self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc, _ in writing.updates)
         connection = self.tx.connection
         connection.executemany(_INSERT, writing.inserts)
         connection.executemany(_UPDATE, writing.updates)
-        connection.executemany("UPDATE record SET extra = ? WHERE id = ?", writing.extras)
         writing.inbox.flush()
         self.tx.change_digest(writing.digest)
         self._loaded.clear()
@@ -208,7 +200,7 @@ class Records:
         return writing.opened
 
     def _put(self, stored: Stored, after: Record, extra: int | None, writing: _Writing) -> None:
-        tx, row, lsn = self.tx, stored.row, stored.touched or 0
+        tx, row, lsn = self.tx, stored.row, stored.touched
         values, projection = row_values(
             stored.collection, stored.key, after, tx.policy(stored.collection), tx.names.number
         )
@@ -221,7 +213,8 @@ class Records:
         writing.quarantine.note(stored.number, projection.unreadable if projection else (), lsn)
         writing.digest += values.digest - (row.digest if row else 0)
         if stored.merged:
-            old = replaced(split(row.doc), split(values.doc)) if row else None
+            names = outline(tuple(sorted(after.cells)))
+            old = replaced(names.split(row.doc), names.split(values.doc)) if row else None
             self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(after), old=old)
         if row is None:
             place = (stored.number, tx.names.collection(stored.collection), stored.key, lsn)

@@ -19,6 +19,7 @@ from holdfast.engine.delta import FeedBatch
 from holdfast.engine.edits import Delete, Put, Update
 from holdfast.engine.join import ValueLeftOutError
 from holdfast.engine.storage import apply, bulk, feed, follow, holes, inbox, peers, rows, store, write
+from holdfast.engine.storage.carry import Carried
 from holdfast.engine.storage.names import Names
 from holdfast.engine.storage.rows import Records
 from holdfast.engine.storage.store import Tx, vector_of
@@ -194,13 +195,13 @@ def _(patch: Patch) -> None:
 
 @mutant("records of a cut session carry no extra context", "Sessions 3")
 def _(patch: Patch) -> None:
-    patch.setattr(Records, "_extra_number", lambda self, extra: None)
-    patch.setattr(apply._Merge, "_base_extra", lambda self: None)
+    patch.setattr(Carried, "base", lambda self: None)
+    patch.setattr(Carried, "write", lambda self, *, completed: None)
 
 
 @mutant("records that are new carry no extra context", "Sessions 3")
 def _(patch: Patch) -> None:
-    patch.setattr(apply._Merge, "_base_extra", lambda self: None)
+    patch.setattr(Carried, "base", lambda self: None)
 
 
 @mutant("records are passed on without their extra context", "Sessions 2")
@@ -210,8 +211,13 @@ def _(patch: Patch) -> None:
 
 @mutant("a record that came keeps only the sender's vector", "Sessions 2")
 def _(patch: Patch) -> None:
-    original = Records.carry
-    patch.setattr(Records, "carry", lambda self, stored, extra: original(self, stored, EMPTY))
+    original = Carried.write
+
+    def write(self, *, completed) -> None:
+        self._beyond = [(number, EMPTY) for number, _ in self._beyond]
+        original(self, completed=completed)
+
+    patch.setattr(Carried, "write", write)
 
 
 @mutant("a local write drops the extra context", "Sessions 3")
@@ -240,16 +246,16 @@ def _(patch: Patch) -> None:
 
 @mutant("a record that could not be joined takes the sender's context", "Sessions 6")
 def _(patch: Patch) -> None:
-    original = apply._Merge._merge_one
+    original = apply._Merge._join
 
-    def merge_one(self, arrival, stored):
+    def joined(self, arrival, stored):
         try:
             original(self, arrival, stored)
         except Exception:
-            self.taken.append((stored, arrival))
+            self.carried.note(stored.number, stored.extra.join(arrival.extra), changed=False)
             raise
 
-    patch.setattr(apply._Merge, "_merge_one", merge_one)
+    patch.setattr(apply._Merge, "_join", joined)
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
