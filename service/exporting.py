@@ -18,7 +18,7 @@ import click
 
 from holdfast.errors import FileUnreadable, InvalidName
 
-from .files import file_argument, reading, run
+from .files import check_apart, check_collection, file_argument, reading, refuse_directory, run
 from .output import note, print_json, printable, say
 from .program import Command, found_problem, wants_json
 from .progress import bar
@@ -36,7 +36,7 @@ STDOUT = "-"
 def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     """Write a collection as JSON Lines.
 
-    Each record of COLLECTION becomes a line of OUTPUT.     OUTPUT is replaced when the export is whole; a name that
+    Each record of COLLECTION becomes a line of OUTPUT. OUTPUT is replaced when the export is whole; a name that
     ends in .gz is compressed; `-`, the default, is stdout. Records stand in the order of their keys, with the key in
     the field --key. What is exported is what readers see: of concurrent values the one that is shown.
 
@@ -47,6 +47,9 @@ def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     """
     if output == STDOUT and wants_json():
         raise click.UsageError("--json reports on stdout, where the records go: name an OUTPUT file")
+    if output != STDOUT:
+        refuse_directory(Path(output))
+        check_apart(Path(output), [file], "OUTPUT")
     counts = run(_export(file, collection, output, key_field))
     if wants_json():
         print_json({"collection": collection, "records": counts.records, "incomplete": counts.incomplete})
@@ -71,6 +74,8 @@ async def _export(file: Path, collection: str, output: str, key_field: str) -> _
     counts = _Counts()
     async with reading(file) as engine:
         total = await engine[collection].count()
+        if not total:
+            await check_collection(engine, collection)
         with _opened(output) as stream, bar("exporting", total) as show:
             async for page in engine[collection].pages("ORDER BY key"):
                 for document in page:

@@ -43,6 +43,7 @@ def test_open_conflicts_are_listed(disputed: Path):
     assert _only(disputed)["id"] in text
     assert ok("conflicts", disputed, "--json").value == [_only(disputed)]
     assert ok("conflicts", disputed, "--state", "settled", "--json").value == []
+    ok("put", disputed, "other", "k", "{}")
     assert ok("conflicts", disputed, "list", "--collection", "other").err == "No open conflicts.\n"
 
 

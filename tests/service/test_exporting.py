@@ -44,5 +44,16 @@ def test_an_output_that_cannot_be_written_is_a_storage_error(file: Path, tmp_pat
 
 
 def test_an_empty_collection_is_an_empty_file(file: Path, tmp_path: Path):
-    ok("export", file, "nothing", tmp_path / "out")
+    ok("put", file, "gone", "k", "{}")
+    ok("delete", file, "gone", "k")
+    ok("export", file, "gone", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_database_is_never_exported_over(file: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(file)
+    for output in (file, tmp_path / "link", f"{file}-wal", f"{file}-witness"):
+        refused = holdfast("export", file, "tasks", output, "--json")
+        assert (refused.code, refused.error["code"]) == (2, "usage-error")
+        assert f"write over {file}" in refused.error["message"]
+    assert ok("verify", file, "--json").value["ok"]
