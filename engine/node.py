@@ -128,8 +128,9 @@ class Node:
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
         try:
-            if self.path.is_dir():
-                raise FileUnreadable("this is a directory, not a file", subject=str(self.path), remedy="Name a file.")
+            if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
+                what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
+                raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
             if opening is None:
                 await self._open_readers()
             else:

@@ -36,6 +36,8 @@ class Inbox(Family):
         """Parse the words of the command line."""
         if args and not args[0].startswith("-"):
             file, *rest = args
+            if rest and file in self.commands and rest[0] not in self.commands and not Path(file).exists():
+                raise click.UsageError(f"FILE comes first: {ctx.command_path} {rest[0]} {file}", ctx)
             if rest and rest[0] in ctx.help_option_names:
                 args = rest
             elif not rest or rest[0].startswith("-"):

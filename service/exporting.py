@@ -104,12 +104,29 @@ def _opened(output: str) -> Iterator[BinaryIO]:
         stream.flush()
         return
     try:
-        with _replacing(Path(output)) as file:
+        path = Path(output).resolve()  # what a link leads to is replaced, not the link
+        with path.open("wb") if _is_special(path) else _replacing(path) as raw, _packed(path, raw) as file:
             yield file
     except OSError as error:
         raise FileUnreadable(
             f"the output cannot be written: {error.strerror or error}", subject=output, remedy="Check path and space."
         ) from error
+
+
+def _is_special(path: Path) -> bool:
+    """Whether this is a device or a pipe: something is to be written to it, and no file to take its place."""
+    return path.exists() and not path.is_file()
+
+
+@contextmanager
+def _packed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    """What is written, compressed if the name says so."""
+    if path.suffix != ".gz":
+        yield raw
+        return
+    # Without name and time, so that equal records make equal files.
+    with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+        yield packed  # type: ignore[misc] # it writes like any binary stream
 
 
 @contextmanager
@@ -118,12 +135,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw:
-            if path.suffix == ".gz":
-                # Without name and time, so that equal records make equal files.
-                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    yield packed  # type: ignore[misc] # it writes like any binary stream
-            else:
-                yield raw
+            yield raw
             raw.flush()
             os.fsync(raw.fileno())
         part.replace(path)

@@ -23,6 +23,7 @@ from ..disk import fill, small_disk
 from .commands import Outcome, holdfast, hub_process, ok, writer_process
 
 REFUSAL = Refuse(code="incompatible-protocol", message="this node speaks 1 to 1", remedy="Update the older of the two.")
+BEYOND = f'{{"n": {2**70}}}'
 
 Case = tuple[int, str, Callable[[Path], Outcome]]
 
@@ -93,7 +94,11 @@ CASES: dict[str, Case] = {
     "an unknown option": (2, "usage-error", lambda file: _put(file, "--no")),
     "a missing record": (2, "no-such-record", lambda file: holdfast("get", file, "tasks", "no", "--json")),
     "a missing collection": (2, "no-such-collection", lambda file: holdfast("list", file, "no", "--json")),
-    "an illegal value": (2, "invalid-value", lambda file: holdfast("put", file, "tasks", "t", "[]", "--json")),
+    "an illegal value": (
+        2,
+        "invalid-value",
+        lambda file: holdfast("put", file, "tasks", "t", BEYOND, "--json"),
+    ),
     "an illegal query": (2, "invalid-query", lambda file: holdfast("query", file, "tasks", "no sql", "--json")),
     "an illegal address": (2, "invalid-url", lambda file: _sync(file, "hub:8787")),
     "a broken line": (2, "import-failed", lambda file: _import(file, '{"key": "a"}\n{\n')),

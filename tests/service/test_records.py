@@ -165,3 +165,11 @@ def test_a_directory_where_a_file_is_wanted_is_named_as_such(file: Path, tmp_pat
     assert (refused.code, refused.error["code"], refused.error["subject"]) == (3, "file-unreadable", str(folder))
     assert refused.error["message"] == "this is a directory, not a file"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("folder")] == ["folder"]
+
+
+@pytest.mark.parametrize("command", ["put", "update"])
+@pytest.mark.parametrize("text", ["[]", "1", "null", '"text"'])
+def test_what_is_no_object_is_no_record(file: Path, command, text):
+    refused = holdfast(command, file, "tasks", "t1", text)
+    assert refused.code == 2
+    assert "JSON object" in refused.err
