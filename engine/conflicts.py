@@ -123,11 +123,21 @@ def edit_of(conflict: Conflict, decision: Decision) -> Edit:
         case Take(index):
             if type(index) is not int or not 0 <= index < len(conflict.siblings):
                 last = len(conflict.siblings) - 1
-                raise InvalidDecision("there is no such sibling", subject=subject, remedy=f"Take 0 to {last}.")
+                raise InvalidDecision(
+                    "there is no such sibling",
+                    subject=subject,
+                    remedy=f"Take 0 to {last}.",
+                    typed=f"Pass --take 0 to --take {last}.",
+                )
             return _taking(conflict, conflict.siblings[index])
         case Value(value):
             if conflict.field is None:
-                raise InvalidDecision("existence has no value", subject=subject, remedy="Take a side or Delete.")
+                raise InvalidDecision(
+                    "existence has no value",
+                    subject=subject,
+                    remedy="Take a side or Delete.",
+                    typed="Pass --take N or --delete.",
+                )
             return Update({conflict.field: encode_value(value, subject)})
         case Delete():
             return DeleteRecord() if conflict.field is None else Update(removed=frozenset({conflict.field}))
@@ -148,6 +158,7 @@ def _decide(tx: Tx, conflict_id: str, write: Write, note: str) -> Receipt:
             f"the conflict is {found[0] if found else 'gone: another sibling arrived'}",
             subject=conflict_id,
             remedy="List the inbox again; reopen() a conflict that was decided.",
+            typed="See `holdfast conflicts FILE list --state all`; `reopen ID` puts one that was decided back.",
         )
     (receipt,) = write_all(tx, [write])
     tx.connection.execute(
@@ -183,4 +194,9 @@ def _item(node: Host, row: Any, seen: frozenset[Dot]) -> OpenConflict:  # noqa: 
 
 
 def _unknown(conflict_id: str) -> NoSuchConflict:
-    return NoSuchConflict("no such conflict here", subject=conflict_id, remedy="List the inbox to see what there is.")
+    return NoSuchConflict(
+        "no such conflict here",
+        subject=conflict_id,
+        remedy="List the inbox to see what there is.",
+        typed="See `holdfast conflicts FILE list --state all`.",
+    )

@@ -43,7 +43,7 @@ def check_key(key: object, collection: str) -> str:
     if type(key) is str and 0 < len(key) <= KEY_BYTES_MAX and key.isascii() and "\0" not in key:
         return key
     if type(key) is not str or not key:
-        raise InvalidKey("a key must be non-empty text", subject=f"{collection}/{key!r}", remedy="Pass a str.")
+        raise InvalidKey("a key must be non-empty text", subject=f"{collection}/{key!r}", remedy="Give it some text.")
     size = len(_utf8(key, f"{collection}/{key!a}", InvalidKey))
     if size > KEY_BYTES_MAX or "\0" in key:
         raise InvalidKey(
@@ -80,7 +80,11 @@ def encode_document(fields: object, subject: str) -> str:
         InvalidValue: Not a dict, NaN or infinity, an integer beyond 64 bits, a lone surrogate, too deep or too large.
     """
     if type(fields) is not dict:
-        raise InvalidValue(f"a record must be a dict, not {type(fields).__name__}", subject=subject, remedy="Pass one.")
+        raise InvalidValue(
+            f"a record must be a dict (a JSON object), not {type(fields).__name__}",
+            subject=subject,
+            remedy="Give every value a field name.",
+        )
     if not _flat(fields):
         _check(fields, subject, 1)
     text = encode(fields)
@@ -279,7 +283,7 @@ def _check(value: object, subject: str, depth: int) -> None:
             raise InvalidValue("an integer is beyond 64 bits", subject=subject, remedy="Store it as text.")
     elif kind is float:
         if not isfinite(value):  # type: ignore[arg-type]  # the branch says so
-            raise InvalidValue("NaN and infinity are not JSON", subject=subject, remedy="Store None or text.")
+            raise InvalidValue("NaN and infinity are not JSON", subject=subject, remedy="Store null or text.")
     elif kind not in _FLAT:
         raise InvalidValue(f"{kind.__name__} is not a JSON type", subject=subject, remedy="Convert it first.")
 
@@ -290,7 +294,7 @@ def _check_container(value: dict[object, object] | list[object], subject: str, d
     if isinstance(value, dict):
         for name in value:
             if type(name) is not str:
-                raise InvalidValue("object keys must be text", subject=f"{subject} {name!r}", remedy="Use str keys.")
+                raise InvalidValue("object keys must be text", subject=f"{subject} {name!r}", remedy="Use text.")
     for item in value.values() if isinstance(value, dict) else value:
         _check(item, subject, depth + 1)
 

@@ -47,6 +47,7 @@ class WriterLock:
                 f"the file is open for writing in {_described(held_by)}",
                 subject=str(self._database),
                 remedy="Close it there, or open it here with read_only=True.",
+                typed="End that process first; what only reads (get, list, query, export, status) works beside it.",
             ) from error
         self._descriptor = descriptor
         with suppress(OSError):  # a full disk: the lock holds without the text, which only informs

@@ -128,6 +128,9 @@ class Node:
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
         try:
+            if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
+                what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
+                raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
             if opening is None:
                 await self._open_readers()
             else:
@@ -226,7 +229,7 @@ class Node:
         if self._writer is None:
             if not self._open:
                 raise EngineClosed("the engine is closed", subject=str(self.path), remedy="Open it again.")
-            raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it without read_only.")
+            raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it for writing.")
         return await self._writer.run(job)
 
     def columns(self, collection: str) -> tuple[str, ...]:
@@ -275,7 +278,12 @@ class Node:
 
     async def _open_readers(self) -> None:
         if not self.path.exists():
-            raise FileUnreadable("there is no such file", subject=str(self.path), remedy="Open it for writing once.")
+            raise FileUnreadable(
+                "there is no such file",
+                subject=str(self.path),
+                remedy="Open it for writing once.",
+                typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
+            )
         await self.readers.run(_check_readable, str(self.path))
 
     def _committed(self, _lsn: int) -> None:
@@ -301,4 +309,9 @@ def _actor(connection: sqlite3.Connection) -> Actor:
 
 def _check_readable(connection: sqlite3.Connection, path: str) -> None:
     if format_of(connection, path) == 0:
-        raise NotADatabase("the file is empty", subject=path, remedy="Open it for writing once.")
+        raise NotADatabase(
+            "the file is empty",
+            subject=path,
+            remedy="Open it for writing once.",
+            typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
+        )

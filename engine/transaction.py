@@ -9,12 +9,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from holdfast.errors import TransactionConflict
+from holdfast.errors import TransactionConflict, UsageError
+from holdfast.resolvers import Policy
 
 from .collection import Fields, put_edit, update_edit
 from .documents import check_key, check_name
 from .edits import Delete, Edit
 from .host import Host
+from .preview import preview
 from .storage import reading
 from .storage.journal import Journal
 from .storage.reading import Document
@@ -34,14 +36,24 @@ class Transaction:
     def __init__(self, node: Host) -> None:
         self._node = node
         self._writes: list[Write] = []
+        self._pending: dict[tuple[str, str], list[Write]] = {}
         self._read: dict[tuple[str, str], Version] = {}
+        self._begun = self._ended = False
         self.receipts: list[Receipt] = []
 
     async def get(self, collection: str, key: str) -> Document | None:
-        """The record as committed (writes of this transaction are not in it); checked again at commit."""
+        """The record as committed, with this transaction's own writes on it; checked again at commit.
+
+        Its `version` is that of the committed record: the writes have none before they are committed.
+        """
+        self._check_not_ended()
         check_key(key, collection)
         found = (await self._node.readers.run(reading.documents, collection, [key])).get(key)
         self._read.setdefault((collection, key), found.version if found else NO_RECORD)
+        writes = self._pending.get((collection, key))
+        if writes:
+            schema = self._node.schemas.get(collection)
+            return await self._node.readers.run(preview, writes, schema.policy if schema else Policy())
         return found
 
     def put(self, collection: str, key: str, fields: Fields) -> None:
@@ -57,7 +69,14 @@ class Transaction:
         self._add(collection, key, Delete())
 
     async def __aenter__(self) -> Self:
-        """Begin; nothing is held."""
+        """Begin; nothing is held.
+
+        Raises:
+            UsageError: It was begun before; its writes would be committed again.
+        """
+        if self._begun:
+            raise _used("a transaction is begun once")
+        self._begun = True
         return self
 
     async def __aexit__(
@@ -69,12 +88,20 @@ class Transaction:
             TransactionConflict: A record it had read was changed meanwhile; run the block again.
             TransactionTooLarge: More than 10,000 operations or 16 MiB.
         """
+        self._ended = True
         if kind is None and self._writes:
             self.receipts = await self._node.write(self._commit)
 
     def _add(self, collection: str, key: str, edit: Edit, *, upsert: bool = False) -> None:
+        self._check_not_ended()
         check_name(collection, "collection")
-        self._writes.append(Write(collection=collection, key=check_key(key, collection), edit=edit, upsert=upsert))
+        write = Write(collection=collection, key=check_key(key, collection), edit=edit, upsert=upsert)
+        self._writes.append(write)
+        self._pending.setdefault((collection, key), []).append(write)
+
+    def _check_not_ended(self) -> None:
+        if self._ended:  # a write would be lost without a word
+            raise _used("the transaction has ended")
 
     def _commit(self, tx: Tx) -> list[Receipt]:
         records = Records(tx, Journal(tx))
@@ -88,3 +115,7 @@ class Transaction:
                     remedy="Run the transaction again.",
                 )
         return write_all(tx, self._writes)
+
+
+def _used(what: str) -> UsageError:
+    return UsageError(what, subject="transaction", remedy="Begin another one: async with engine.transaction() as tx.")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .files import Target, file_argument, reading, run, writing
+from .files import Target, check_collection, file_argument, reading, run, writing
 from .output import facts, moment, note, print_json, printable, say, shown, table
-from .program import Family, wants_json
+from .program import Family, wants_json, was_given
 from .queries import limit_option
 from .records import print_receipt
 from .values import JsonValue
@@ -36,6 +36,8 @@ class Inbox(Family):
         """Parse the words of the command line."""
         if args and not args[0].startswith("-"):
             file, *rest = args
+            if rest and file in self.commands and rest[0] not in self.commands and not Path(file).exists():
+                raise click.UsageError(f"FILE comes first: {ctx.command_path} {rest[0]} {file}", ctx)
             if rest and rest[0] in ctx.help_option_names:
                 args = rest
             elif not rest or rest[0].startswith("-"):
@@ -81,6 +83,8 @@ def list_(file: Path, *, state: str, collection: str | None, limit: int | None) 
 async def _list(file: Path, state: str | None, collection: str | None, limit: int | None) -> None:
     async with reading(file) as engine:
         found = await engine.conflicts(state, collection=collection, limit=limit or ANY)
+        if collection is not None and not found:
+            await check_collection(engine, collection)
     if wants_json():
         print_json([conflict_json(item) for item in found])
     elif found:
@@ -151,15 +155,10 @@ def resolve(
     The decision is a write like any other: it travels to the other nodes and ends the conflict there. A value that
     arrives later reopens it.
     """
-    if (take is not None) + _was_given(ctx, "value") + deletes != 1:
+    if (take is not None) + was_given("value") + deletes != 1:
         raise click.UsageError("pass exactly one of --take, --value and --delete")
     decision = _decision(take, value["value"], deletes=deletes)
     run(_resolve(ctx.obj, conflict_id, decision, note, author))
-
-
-def _was_given(ctx: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line; its value may be null."""
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _decision(take: int | None, value: Any, *, deletes: bool) -> Take | Value | Delete:  # noqa: ANN401 - JSON

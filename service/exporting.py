@@ -18,7 +18,7 @@ import click
 
 from holdfast.errors import FileUnreadable, InvalidName
 
-from .files import file_argument, reading, run
+from .files import check_apart, check_collection, file_argument, reading, refuse_directory, run
 from .output import note, print_json, printable, say
 from .program import Command, found_problem, wants_json
 from .progress import bar
@@ -36,7 +36,7 @@ STDOUT = "-"
 def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     """Write a collection as JSON Lines.
 
-    Each record of COLLECTION becomes a line of OUTPUT.     OUTPUT is replaced when the export is whole; a name that
+    Each record of COLLECTION becomes a line of OUTPUT. OUTPUT is replaced when the export is whole; a name that
     ends in .gz is compressed; `-`, the default, is stdout. Records stand in the order of their keys, with the key in
     the field --key. What is exported is what readers see: of concurrent values the one that is shown.
 
@@ -47,6 +47,9 @@ def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     """
     if output == STDOUT and wants_json():
         raise click.UsageError("--json reports on stdout, where the records go: name an OUTPUT file")
+    if output != STDOUT:
+        refuse_directory(Path(output))
+        check_apart(Path(output), [file], "OUTPUT")
     counts = run(_export(file, collection, output, key_field))
     if wants_json():
         print_json({"collection": collection, "records": counts.records, "incomplete": counts.incomplete})
@@ -71,6 +74,8 @@ async def _export(file: Path, collection: str, output: str, key_field: str) -> _
     counts = _Counts()
     async with reading(file) as engine:
         total = await engine[collection].count()
+        if not total:
+            await check_collection(engine, collection)
         with _opened(output) as stream, bar("exporting", total) as show:
             async for page in engine[collection].pages("ORDER BY key"):
                 for document in page:
@@ -99,12 +104,29 @@ def _opened(output: str) -> Iterator[BinaryIO]:
         stream.flush()
         return
     try:
-        with _replacing(Path(output)) as file:
+        path = Path(output).resolve()  # what a link leads to is replaced, not the link
+        with path.open("wb") if _is_special(path) else _replacing(path) as raw, _packed(path, raw) as file:
             yield file
     except OSError as error:
         raise FileUnreadable(
             f"the output cannot be written: {error.strerror or error}", subject=output, remedy="Check path and space."
         ) from error
+
+
+def _is_special(path: Path) -> bool:
+    """Whether this is a device or a pipe: something is to be written to it, and no file to take its place."""
+    return path.exists() and not path.is_file()
+
+
+@contextmanager
+def _packed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    """What is written, compressed if the name says so."""
+    if path.suffix != ".gz":
+        yield raw
+        return
+    # Without name and time, so that equal records make equal files.
+    with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+        yield packed  # type: ignore[misc] # it writes like any binary stream
 
 
 @contextmanager
@@ -113,12 +135,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw:
-            if path.suffix == ".gz":
-                # Without name and time, so that equal records make equal files.
-                with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
-                    yield packed  # type: ignore[misc] # it writes like any binary stream
-            else:
-                yield raw
+            yield raw
             raw.flush()
             os.fsync(raw.fileno())
         part.replace(path)

@@ -7,15 +7,15 @@ is told which space the file is to hold; the rules that the file's application d
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from holdfast.errors import FileUnreadable
+from holdfast.errors import FileUnreadable, NoSuchCollection
 
 from .output import note
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Callback = Callable[..., T]
+
+_BESIDE: Final = ("-wal", "-shm", "-lock", "-witness")
+"""Ends of the names of the files that stand beside a database."""
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
@@ -108,6 +111,44 @@ async def writing(target: Target) -> AsyncIterator[Engine]:
         if engine.renewed:
             note(f"Note: this node goes on under a new identity: {engine.renewed}.")
         yield engine
+
+
+async def check_collection(engine: Engine, name: str) -> None:
+    """Return if the file has records of this collection, deleted ones included, or declares it.
+
+    For commands that found nothing: in the library a collection that nobody has written yet is an empty one.
+
+    Raises:
+        NoSuchCollection: It does not: a slip of the pen.
+    """
+    found = (await engine.status()).collections.keys() | engine.schemas.keys()
+    if name not in found:
+        have = ", ".join(sorted(found)) or "none yet"
+        raise NoSuchCollection(
+            "the file has no collection of this name", subject=name, remedy=f"Its collections: {have}."
+        )
+
+
+def check_apart(output: Path, others: Iterable[Path], name: str) -> None:
+    """Return if writing to `output`, the argument `name`, destroys none of the other files.
+
+    Raises:
+        click.BadParameter: It is one of them, or a file that SQLite or Holdfast keeps beside one.
+    """
+    for other in others:
+        spared = {other.resolve(), *(other.resolve().with_name(other.resolve().name + end) for end in _BESIDE)}
+        if output.resolve() in spared or _same(output, other):
+            raise click.BadParameter(f"it would write over {other}, or over what stands beside it", param_hint=name)
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise FileUnreadable if the path is a directory where a file is wanted."""
+    if path.is_dir():
+        raise FileUnreadable("this is a directory, not a file", subject=str(path), remedy="Name a file.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _check_exists(path: Path) -> None:

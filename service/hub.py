@@ -150,12 +150,14 @@ def run_hub(
 ) -> None:
     """Serve the hub in DIR until it is told to stop.
 
-    Prints its address once it listens; its log goes to stderr. SIGTERM or Ctrl-C lets running exchanges end (10 s)
-    and exits 0; a second one ends at once. Spaces and tokens may be added and revoked meanwhile.
+    Prints its address once it listens; its log goes to stderr. What goes wrong with a client is logged once, and
+    counted while it goes on. SIGTERM or Ctrl-C lets running exchanges end (10 s) and exits 0; a second one ends at
+    once. Spaces and tokens may be added and revoked meanwhile.
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
-    logging.getLogger("holdfast").setLevel(logging.INFO)
+    log = logging.getLogger("holdfast")
+    log.setLevel(min(log.level, logging.INFO))  # -vv asks for more
     tls = (tls_cert, tls_key) if tls_cert and tls_key else None
     run(_serve(directory, host, port, tls, insecure=insecure))
 

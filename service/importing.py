@@ -18,7 +18,7 @@ import click
 
 from holdfast.errors import FileUnreadable, ImportFailed, UsageError
 
-from .files import Target, run, writes_file, writing
+from .files import Target, check_apart, refuse_directory, run, writes_file, writing
 from .output import note, print_json, printable, say
 from .program import Command, found_problem, wants_json
 from .progress import bar, counter
@@ -26,7 +26,7 @@ from .progress import bar, counter
 if TYPE_CHECKING:
     from holdfast import Engine
 
-    from .lines import Line
+    from .lines import DamagedInputError, Line
 
 REASONS_SHOWN: Final = 10
 """How many lines that were set aside are explained."""
@@ -51,7 +51,8 @@ def import_(*, target: Target, collection: str, source: str, key_field: str, ski
     digits. A record whose key is there already is replaced. Records are committed in parts of at most 10,000.
 
     A broken line ends the import with its number; the parts committed before it stay, nothing of its own part is
-    written, and the message says how many records are in. Import again after mending: the outcome is the same.
+    written, and the message says how many records are in. Import again after mending: the outcome is the same. Of a
+    compressed INPUT that is damaged, what can be read is stored.
 
     \b
     Examples:
@@ -61,8 +62,9 @@ def import_(*, target: Target, collection: str, source: str, key_field: str, ski
     job = _Import(source, collection, key_field)
     with ExitStack() as stack:
         raw, size = _opened(source, stack)
-        job.aside = stack.enter_context(_Aside(skip_broken)) if skip_broken else None
-        _check_apart(skip_broken, source, target.path)
+        if skip_broken:
+            check_apart(skip_broken, [Path(source), target.path], "--skip-broken")
+            job.aside = stack.enter_context(_Aside(skip_broken))
         run(_run(job, target, raw, size))
     _report(job)
 
@@ -77,10 +79,11 @@ class _Import:
     aside: _Aside | None = None
     number: int = 0
     done: int = 0
+    damage: DamagedInputError | None = None
 
     def rows(self, raw: BinaryIO) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The records of the input; broken lines are set aside or end it."""
-        from .lines import BrokenLineError, lines, plain, record_of
+        """The records of the input; broken lines are set aside or end it, and `damage` ends it quietly."""
+        from .lines import BrokenLineError, DamagedInputError, lines, plain, record_of
 
         try:
             for line in lines(plain(raw)):
@@ -97,10 +100,20 @@ class _Import:
                 yield key, fields
         except BrokenLineError as error:
             raise self.failed(str(error)) from error
+        except DamagedInputError as error:
+            self.damage = error  # what was read before it is still to be stored
         except OSError as error:
             raise FileUnreadable(
                 f"the input cannot be read: {error.strerror or error}", subject=self.source, remedy="Check the file."
             ) from error
+
+    def cut_short(self, damage: DamagedInputError) -> ImportFailed:
+        last = f"line {damage.line:,} is the last that could be read" if damage.line else "no line could be read"
+        return ImportFailed(
+            f"the compression of the input is damaged ({damage}): {last}; {self.done:,} records are stored",
+            subject=self.source,
+            remedy="Get the file again and import all of it: what is stored already is replaced by the same.",
+        )
 
     def failed(self, why: str) -> ImportFailed:
         return ImportFailed(
@@ -151,6 +164,8 @@ async def _run(job: _Import, target: Target, raw: BinaryIO, size: int) -> None:
             show = _progress(job, raw, size, stack)
             try:
                 await _put_all(job, engine, raw, show)
+            except ImportFailed:
+                raise  # it says how many records are in
             except BaseException:
                 if job.done:
                     note(f"Note: {job.done:,} records are in.")
@@ -162,13 +177,16 @@ async def _put_all(job: _Import, engine: Engine, raw: BinaryIO, show: Callable[[
         job.done = done
         show()
 
+    collection = engine[job.collection]
     try:
-        await engine[job.collection].put_many(job.rows(raw), on_progress=committed)
+        await collection.put_many(job.rows(raw), on_progress=committed)
     except ImportFailed:
         raise
     except UsageError as error:
         # The engine refuses a record when it takes it from the stream, so the last line read is the one.
-        raise job.failed(f"{error.what} ({error.subject})" if job.number else error.what) from error
+        raise job.failed(f"{error.what} ({error.subject})") from error
+    if job.damage is not None:
+        raise job.cut_short(job.damage) from job.damage
 
 
 def _progress(job: _Import, raw: BinaryIO, size: int, stack: ExitStack) -> Callable[[], None]:
@@ -192,17 +210,13 @@ def _opened(source: str, stack: ExitStack) -> tuple[BinaryIO, int]:
     if source == "-":
         return sys.stdin.buffer, 0
     path = Path(source)
+    refuse_directory(path)
     try:
         return stack.enter_context(path.open("rb")), path.stat().st_size
     except OSError as error:
         raise FileUnreadable(
             f"the input cannot be read: {error.strerror}", subject=source, remedy="Check the path."
         ) from error
-
-
-def _check_apart(aside: Path | None, source: str, database: Path) -> None:
-    if aside is not None and aside.absolute() in (Path(source).absolute(), database.absolute()):
-        raise click.BadParameter("it must be another file than the input and the database", param_hint="--skip-broken")
 
 
 def _report(job: _Import) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .files import Callback, T, file_argument, reading, run
+from .files import Callback, T, check_collection, file_argument, reading, run
 from .output import facts, moment, note, print_json, printable, say, shown, table
 from .program import Command, found_problem, wants_json
 from .progress import bar
@@ -122,7 +122,10 @@ def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> N
 
 async def _log(file: Path, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
     async with reading(file) as engine:
-        return await engine.log(collection=collection, key=key, limit=limit)
+        found = await engine.log(collection=collection, key=key, limit=limit)
+        if collection is not None and not found:
+            await check_collection(engine, collection)
+        return found
 
 
 @click.command(cls=Command)
@@ -140,7 +143,10 @@ def ledger(*, file: Path, collection: str | None, key: str | None, limit: int) -
 
 async def _ledger(file: Path, collection: str | None, key: str | None, limit: int) -> list[LedgerEntry]:
     async with reading(file) as engine:
-        return await engine.ledger(collection=collection, key=key, limit=limit)
+        found = await engine.ledger(collection=collection, key=key, limit=limit)
+        if collection is not None and not found:
+            await check_collection(engine, collection)
+        return found
 
 
 def _print(entries: Sequence[Any], as_json: Any, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:  # noqa: ANN401 - a function of one entry

@@ -25,6 +25,14 @@ class BrokenLineError(Exception):
     """A line that is no record; its text says why."""
 
 
+class DamagedInputError(Exception):
+    """The compressed data are cut or damaged; its text says how, `line` is the last one that could be read, or 0."""
+
+    def __init__(self, why: str, line: int) -> None:
+        super().__init__(why)
+        self.line = line
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line as it stands in the input, with its number from 1; `whole` is false if it was too long to be held."""
@@ -46,23 +54,23 @@ def lines(stream: BinaryIO) -> Iterator[Line]:
     """The lines of a stream that are not blank.
 
     Raises:
-        BrokenLineError: The compressed data are cut or damaged.
+        DamagedInputError: The compressed data are cut or damaged.
         OSError: The stream cannot be read.
     """
     number = 0
     try:
         while text := stream.readline(LINE_BYTES_MAX):
-            number += 1
             whole = len(text) < LINE_BYTES_MAX or text.endswith(b"\n")
             rest = text
             while not rest.endswith(b"\n") and (rest := stream.readline(LINE_BYTES_MAX)):
                 pass
+            number += 1
             if number == 1:
                 text = text.removeprefix(_BOM)
             if text.strip():
                 yield Line(number, text, whole)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BrokenLineError(f"behind line {number} the compressed data are damaged: {error}") from error
+        raise DamagedInputError(str(error), number) from error
 
 
 def record_of(line: Line, key_field: str) -> tuple[str, dict[str, JSON]]:

@@ -15,7 +15,7 @@ import click
 
 from holdfast.errors import FileUnreadable, HoldfastError, LinkError, ProtocolError, StorageError
 
-from .output import print_error
+from .output import note, print_error
 
 PROBLEM: Final = 1
 USAGE: Final = 2
@@ -25,10 +25,10 @@ BROKEN_PIPE: Final = 141
 EXIT_CODES: Final = (
     (0, "ok"),
     (PROBLEM, "it ran, and something needs a look: a problem found, a sync that is not complete, lines set aside"),
-    (USAGE, "the call must change: an unknown option, a missing record, an illegal value or query"),
-    (3, "the file or the disk failed: locked, damaged, full, not a Holdfast file, of a newer format"),
-    (4, "the way to the hub failed: unreachable, cut, wrong address, wrong token; try again later"),
-    (5, "the peer or the file speaks of something else: another protocol, another space"),
+    (USAGE, "the call must change: an unknown option, a missing record, an illegal value, query or address"),
+    (3, "the file or the disk failed: missing, locked, damaged, full, no Holdfast file, of a newer format"),
+    (4, "the way to the hub failed: unreachable, refused, cut, no hub there, wrong token; work goes on without it"),
+    (5, "the hub or the file speaks of something else: another protocol, another space"),
     (INTERRUPTED, "interrupted (Ctrl-C); what was committed stays"),
     (BROKEN_PIPE, "the reader of the output went away"),
 )
@@ -46,6 +46,11 @@ def exit_code(error: HoldfastError) -> int:
 def wants_json() -> bool:
     """Whether the running command was asked for JSON."""
     return bool(click.get_current_context().meta.get(_JSON))
+
+
+def was_given(name: str) -> bool:
+    """Whether a parameter of the running command stands on the command line; its value may be null."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def found_problem() -> NoReturn:
@@ -111,15 +116,27 @@ class Program(Family):
         except click.Abort:
             print_error("interrupted", "Interrupted: what was committed stays.", prog_name, "Run it again.", as_json)
             return INTERRUPTED
+        except click.exceptions.NoArgsIsHelpError as error:
+            return _missing_words(error, as_json)
         except click.ClickException as error:
             path = getattr(getattr(error, "ctx", None), "command_path", prog_name)
             remedy = f"See `{path} --help`."
             print_error("usage-error", error.format_message(), path, remedy, as_json)
             return USAGE
         except HoldfastError as error:
-            print_error(error.code, error.what, error.subject, error.remedy, as_json)
+            print_error(error.code, error.what, error.subject, error.typed, as_json)
             return exit_code(error)
         return code if isinstance(code, int) else 0
+
+
+def _missing_words(error: click.exceptions.NoArgsIsHelpError, as_json: bool) -> int:  # noqa: FBT001 - as given
+    """A command that was given no words at all is explained."""
+    if as_json:
+        path = error.ctx.command_path
+        print_error("usage-error", "arguments are missing", path, f"See `{path} --help`.", as_json)
+    else:
+        note(error.ctx.get_help())
+    return USAGE
 
 
 def _json_option() -> click.Option:

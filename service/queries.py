@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .files import file_argument, reading, run
+from .files import check_collection, file_argument, reading, run
 from .output import encodable, json_text, print_json, printable, say, shown, table
 from .program import Command, wants_json
 from .records import collection_argument, document_json
@@ -82,6 +82,8 @@ def query(
 async def _explain(file: Path, collection: str, condition: str, values: tuple[Parameter, ...]) -> None:
     async with reading(file) as engine:
         plan = await engine[collection].explain(condition, *values)
+        if not plan:
+            await check_collection(engine, collection)
     if wants_json():
         print_json(plan)
     else:
@@ -113,6 +115,8 @@ async def _print(
         async for document in found:
             click.echo((between if count else before) + encodable(line(document)), nl=False)
             count += 1
+        if not count:
+            await check_collection(engine, collection)
     if wants_json():
         click.echo("]" if count else "[]")
     elif count:

@@ -15,7 +15,7 @@ from holdfast.errors import NoSuchRecord
 
 from .files import Callback, T, Target, file_argument, reading, run, writes_file, writing
 from .output import note, print_json, printable, say, shown
-from .program import Command, wants_json
+from .program import Command, wants_json, was_given
 from .values import JsonValue
 
 if TYPE_CHECKING:
@@ -123,8 +123,12 @@ def update(
       holdfast update edge.db tasks t1 '{"done": true}'
       holdfast update edge.db tasks t1 --remove site
     """
+    if not (was_given("fields") or remove or rest["upsert"]):
+        raise click.UsageError("there is nothing to write: give fields as JSON, or --remove FIELD")
     if not isinstance(fields, dict):
         raise click.BadParameter("it must be a JSON object", param_hint="JSON")
+    if both := sorted(fields.keys() & set(remove)):
+        raise click.UsageError(f"to be written and to be removed: {', '.join(both)}")
     run(_update(target, collection, key, fields, remove, options | rest))
 
 

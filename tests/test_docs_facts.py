@@ -18,6 +18,7 @@ from holdfast.engine import collection, delta, documents, node, packing, readers
 from holdfast.engine.storage import connection, migrations, write
 from holdfast.transport import batch, frame, session, wire
 from holdfast.transport.hub import limits as hub
+from holdfast.transport.hub import repeats
 from holdfast.transport.links import http
 from holdfast.transport.messages import Ack, Batch, Hello, NeedWhole, Refuse
 
@@ -158,6 +159,8 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("reference/limits.md", "standstill of a body", 60, hub.Limits().idle_s),
         ("reference/limits.md", "average of a body", 64, hub.Limits().body_bytes_per_s_min),
         ("reference/limits.md", "running exchanges when", 10, hub.Limits().drain_s),
+        ("reference/limits.md", "kinds of failures", 500, repeats.KINDS_MAX),
+        ("reference/limits.md", "how often a failure", 60, repeats.REPORT_S),
         ("reference/api.md", "`async for page in pages", 1_000, collection.PAGE_RECORDS),
     ],
 )

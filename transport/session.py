@@ -300,6 +300,8 @@ class Responder:
 
     def finish(self) -> list[Effect]:
         """The request has been read: answer with this node's feed. Its batches may still be being applied."""
+        if self._said is None and not self.stopped:
+            return [Fail(odd("nothing where its hello should be", "the peer"))]
         first = self.ahead()
         asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
         return [*asked, first] if first else []

@@ -139,6 +139,7 @@ def _too_large(writes: list[Write], size: int) -> TransactionTooLarge:
         f"{len(writes)} operations on records of {size} bytes; at most {BATCH_RECORDS_MAX} on {TRANSACTION_BYTES_MAX}",
         subject=writes[0].collection,
         remedy="Split it, or use put_many, which commits in parts.",
+        typed="Split it, or use `holdfast import`, which commits in parts.",
     )
 
 
@@ -177,9 +178,15 @@ def _check(tx: Tx, stored: Stored, before: Record, write: Write) -> None:
                 f"the record has version {found or 'none'}, not {write.if_version or 'none'}",
                 subject=subject,
                 remedy="Read it again and decide anew.",
+                typed="Read it again (`holdfast get --json` shows the version) and decide anew.",
             )
     if not live and not isinstance(write.edit, Put) and not write.upsert:
-        raise NoSuchRecord("there is no such record", subject=subject, remedy="Put it, or pass upsert=True.")
+        raise NoSuchRecord(
+            "there is no such record",
+            subject=subject,
+            remedy="Put it, or pass upsert=True.",
+            typed="Check the key (`holdfast list FILE COLLECTION`), or create the record: `put`, or `update --upsert`.",
+        )
 
 
 def _live(tx: Tx, stored: Stored, before: Record) -> bool:

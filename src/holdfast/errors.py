@@ -10,6 +10,8 @@ the command line and the REST interface print it, and it does not change when a 
     │   ├── InvalidValue
     │   ├── InvalidQuery
     │   ├── InvalidSchema
+    │   ├── InvalidUrl
+    │   ├── NoSuchCollection
     │   ├── NoSuchRecord
     │   ├── VersionMismatch
     │   ├── TransactionConflict
@@ -30,20 +32,19 @@ the command line and the REST interface print it, and it does not change when a 
     │   ├── DiskFull
     │   ├── FileUnreadable
     │   └── ForkedEngine
-    ├── ProtocolError               The peer sent what it must not.
+    ├── ProtocolError               The two nodes do not speak of the same thing.
     │   ├── MalformedFrame
     │   ├── FrameTooLarge
     │   ├── MalformedVector
     │   ├── MalformedMessage
     │   ├── IncompatibleProtocol
     │   ├── SpaceMismatch
+    │   ├── NoSuchSpace
     │   └── SessionRefused
     └── LinkError                   The way between the nodes is at fault.
-        ├── InvalidUrl
         ├── Unreachable
         ├── LinkCut
         ├── Unauthorized
-        ├── NoSuchSpace
         ├── ReadOnlyToken
         ├── NotReached
         └── HubError
@@ -65,6 +66,7 @@ class HoldfastError(Exception):
         what: What happened, as the start of a sentence without a final full stop.
         subject: The object it happened to, as its user names it: `tasks/t1`, `edge.db`, a URL.
         remedy: What to do about it, as a whole sentence.
+        typed: The remedy as a command or option to type, where the other one speaks of Python.
 
     Attributes:
         code: The kind of the error as a stable word in kebab-case.
@@ -72,11 +74,12 @@ class HoldfastError(Exception):
 
     code: ClassVar[str] = "holdfast-error"
 
-    def __init__(self, what: str, *, subject: str, remedy: str) -> None:
+    def __init__(self, what: str, *, subject: str, remedy: str, typed: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.subject = subject
         self.remedy = remedy
+        self.typed = typed or remedy
 
     def __str__(self) -> str:
         return f"{self.what} ({self.subject}). {self.remedy}"
@@ -121,6 +124,18 @@ class InvalidSchema(UsageError):
     """Raised when a schema contradicts itself or the schema that the file already holds."""
 
     code = "invalid-schema"
+
+
+class InvalidUrl(UsageError):
+    """Raised when the address of a hub cannot be understood, or would send a token unencrypted."""
+
+    code = "invalid-url"
+
+
+class NoSuchCollection(UsageError):
+    """Raised when the command line is asked to read a collection that the file does not have."""
+
+    code = "no-such-collection"
 
 
 class NoSuchRecord(UsageError):
@@ -244,7 +259,7 @@ class ForkedEngine(StorageError):
 
 
 class ProtocolError(HoldfastError):
-    """The peer sent what it must not; its software must change, and the session is over."""
+    """The two nodes do not speak of the same thing: trying again does not help until one of them changes."""
 
     code = "protocol-error"
 
@@ -285,6 +300,12 @@ class SpaceMismatch(ProtocolError):
     code = "space-mismatch"
 
 
+class NoSuchSpace(ProtocolError):
+    """Raised when the hub serves no space of that name to the owner of the token."""
+
+    code = "no-such-space"
+
+
 class SessionRefused(ProtocolError):
     """Raised when the peer ends the session and names a reason."""
 
@@ -295,12 +316,6 @@ class LinkError(HoldfastError):
     """The way between the nodes is at fault; local work goes on, and a later attempt may succeed."""
 
     code = "link-error"
-
-
-class InvalidUrl(LinkError):
-    """Raised when the address of a hub cannot be understood or uses an unknown scheme."""
-
-    code = "invalid-url"
 
 
 class Unreachable(LinkError):
@@ -319,12 +334,6 @@ class Unauthorized(LinkError):
     """Raised when the hub does not accept the token, or asks for one that is missing."""
 
     code = "unauthorized"
-
-
-class NoSuchSpace(LinkError):
-    """Raised when the hub serves no space of that name."""
-
-    code = "no-such-space"
 
 
 class ReadOnlyToken(LinkError):

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import Remove
+from holdfast import NO_RECORD, Remove
 from holdfast.engine.delta import BATCH_RECORDS_MAX
-from holdfast.errors import InvalidKey, InvalidValue, NoSuchRecord, TransactionConflict, TransactionTooLarge
+from holdfast.errors import (
+    InvalidKey,
+    InvalidValue,
+    NoSuchRecord,
+    TransactionConflict,
+    TransactionTooLarge,
+    UsageError,
+)
 
 from ..nodes import meet
 
@@ -104,6 +111,97 @@ async def test_the_first_reading_counts(node):
             await node["a"].put("x", {"n": 2})
             await tx.get("a", "x")
             tx.put("a", "y", {})
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["put"],
+        ["update"],
+        ["update", "update"],
+        ["delete"],
+        ["delete", "put"],
+        ["delete", "revive"],
+        ["put", "delete", "revive"],
+        ["revive", "update"],
+    ],
+)
+@pytest.mark.parametrize("before", ["missing", "there", "deleted", "conflicted"])
+async def test_a_transaction_reads_its_own_writes_as_they_will_be(trio, steps, before):
+    a, b, hub = trio
+    await _prepare(a, b, hub, before)
+    exists = before in ("there", "conflicted")
+    async with a.transaction() as tx:
+        committed = await a["t"].get("x")
+        for number, step in enumerate(steps):
+            if step == "put":
+                tx.put("t", "x", {"own": number})
+            elif step == "revive":
+                tx.update("t", "x", {"b": number}, upsert=True)
+            elif step == "update" and exists:
+                tx.update("t", "x", {"n": number, "gone": Remove()})
+            elif step == "delete" and exists:
+                tx.delete("t", "x")
+            exists = step != "delete" and (exists or step != "update")
+        seen = await tx.get("t", "x")
+        assert (seen is not None) == exists
+        if seen is not None:
+            assert seen.version == (committed.version if committed else NO_RECORD)
+    after = await a["t"].get("x")
+    assert (seen and (seen.fields, seen.conflicted)) == (after and (after.fields, after.conflicted))
+
+
+async def _prepare(a, b, hub, state: str) -> None:
+    if state == "missing":
+        return
+    await a["t"].put("x", {"n": 0, "m": 0, "gone": 0})
+    if state == "deleted":
+        await a["t"].delete("x")
+    if state == "conflicted":
+        await meet(a, hub)
+        await meet(b, hub)
+        await a["t"].update("x", {"n": 1, "m": 1})
+        await b["t"].update("x", {"n": 2, "m": 2})
+        await meet(b, hub)
+        await meet(a, hub)
+        assert (await a["t"].get("x")).conflicted
+
+
+async def test_a_counter_counts_every_step_of_one_transaction(node):
+    await node["a"].put("x", {"n": 0})
+    async with node.transaction() as tx:
+        for _ in range(3):
+            tx.update("a", "x", {"n": (await tx.get("a", "x")).fields["n"] + 1})
+    assert (await node["a"].get("x")).fields == {"n": 3}
+
+
+async def test_reading_an_own_write_does_not_hide_a_change_of_others(node):
+    await node["a"].put("x", {"n": 1})
+    with pytest.raises(TransactionConflict):  # noqa: PT012 - the commit is at the end of the block
+        async with node.transaction() as tx:
+            tx.update("a", "x", {"m": 1})
+            await tx.get("a", "x")
+            await node["a"].update("x", {"n": 2})
+
+
+async def test_a_transaction_is_begun_once_and_commits_once(node):
+    tx = node.transaction()
+    async with tx:
+        tx.put("a", "x", {"n": 1})
+    with pytest.raises(UsageError, match="begun once"):
+        async with tx:
+            pytest.fail("it was begun again")
+    assert (await node.status()).operations == 1
+
+
+async def test_a_transaction_that_has_ended_takes_no_more(node):
+    async with node.transaction() as tx:
+        pass
+    for late in (lambda: tx.put("a", "x", {}), lambda: tx.update("a", "x", {}), lambda: tx.delete("a", "x")):
+        with pytest.raises(UsageError, match="has ended"):
+            late()
+    with pytest.raises(UsageError, match="has ended"):
+        await tx.get("a", "x")
 
 
 async def test_a_transaction_that_is_too_large_writes_nothing(node):

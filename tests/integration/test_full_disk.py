@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from holdfast.errors import DiskFull, FileUnreadable, StorageError
 
+from ..disk import fill, small_disk, told
 from ..nodes import assert_equal, heal, opened
 
 FULL = (DiskFull, FileUnreadable)
@@ -20,30 +18,8 @@ FULL = (DiskFull, FileUnreadable)
 @pytest.fixture
 def small(tmp_path):
     """A file system of 4 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if os.geteuid() != 0 or _run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)):
-        pytest.skip("no right to mount a small file system")
-    try:
-        yield place
-    finally:
-        _run("umount", "-l", str(place))
-
-
-def _run(*command: str) -> int:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode
-    except FileNotFoundError:
-        return 1
-
-
-def fill(place: Path, *, leave: int = 0) -> Path:
-    """Take all the space but so many bytes."""
-    ballast = place / "ballast"
-    with ballast.open("wb") as file:
-        room = os.statvfs(place)
-        file.write(b"x" * max(0, room.f_bavail * room.f_frsize - leave))
-    return ballast
+    with small_disk(tmp_path / "small") as disk:
+        yield disk
 
 
 async def test_a_write_to_a_full_disk_is_undone_and_the_node_goes_on(small):
@@ -145,7 +121,7 @@ async def test_opening_on_a_full_disk_is_an_error_of_the_tree(small):
 async def test_a_disk_that_only_reads_is_named(small):
     async with opened(small / "n.db") as node:
         await node["t"].put("k", {"n": 0})
-    assert _run("mount", "-o", "remount,ro", str(small)) == 0
+    assert told("mount", "-o", "remount,ro", str(small)) == 0
     with pytest.raises(FileUnreadable):
         await opened(small / "n.db")
     with pytest.raises(FileUnreadable):

@@ -632,6 +632,12 @@ def test_a_request_must_begin_with_a_hello(message):
     assert isinstance(effect.error, MalformedMessage)
 
 
+def test_a_request_without_any_message_is_refused():
+    (effect,) = Responder("rw").finish()
+    assert isinstance(effect, Fail)
+    assert isinstance(effect.error, MalformedMessage)
+
+
 def test_a_second_hello_in_one_request_is_refused(node, hub):
     responder = Responder("rw")
     (message,) = [effect.message for effect in begin(node).opening() if isinstance(effect, Send)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -84,6 +85,17 @@ def writer_process(path: Path):
         assert process.stdout.readline() == b"ready\n"
         yield process
         process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@contextmanager
+def hub_process(directory: Path, stop: signal.Signals = signal.SIGTERM):
+    """A hub process; gives its address and stops it."""
+    with started("hub", "run", directory, "--port", 0, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process.stdout.readline().decode().split()[-1]
+        finally:
+            process.send_signal(stop)
         assert process.wait(20) == 0
 
 

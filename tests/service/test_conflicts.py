@@ -43,6 +43,7 @@ def test_open_conflicts_are_listed(disputed: Path):
     assert _only(disputed)["id"] in text
     assert ok("conflicts", disputed, "--json").value == [_only(disputed)]
     assert ok("conflicts", disputed, "--state", "settled", "--json").value == []
+    ok("put", disputed, "other", "k", "{}")
     assert ok("conflicts", disputed, "list", "--collection", "other").err == "No open conflicts.\n"
 
 
@@ -120,3 +121,9 @@ def test_a_rule_that_is_not_here_leaves_conflicts_to_the_application(tmp_path: P
 
     assert asyncio.run(reopened()) == {"title": "A", "site": "south"}
     assert _only(path, "settled")["rule"] == "first/3"
+
+
+def test_a_file_behind_its_command_is_put_in_its_place(disputed: Path):
+    for words in (("list", disputed), ("show", disputed, "0")):
+        refused = holdfast("conflicts", *words, "--json")
+        assert refused.error["message"] == f"FILE comes first: main conflicts {disputed} {words[0]}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from pathlib import Path
 
 from .commands import holdfast, ok
@@ -44,5 +46,38 @@ def test_an_output_that_cannot_be_written_is_a_storage_error(file: Path, tmp_pat
 
 
 def test_an_empty_collection_is_an_empty_file(file: Path, tmp_path: Path):
-    ok("export", file, "nothing", tmp_path / "out")
+    ok("put", file, "gone", "k", "{}")
+    ok("delete", file, "gone", "k")
+    ok("export", file, "gone", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_database_is_never_exported_over(file: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(file)
+    for output in (file, tmp_path / "link", f"{file}-wal", f"{file}-witness"):
+        refused = holdfast("export", file, "tasks", output, "--json")
+        assert (refused.code, refused.error["code"]) == (2, "usage-error")
+        assert f"write over {file}" in refused.error["message"]
+    assert ok("verify", file, "--json").value["ok"]
+
+
+def test_what_a_link_leads_to_is_replaced_and_not_the_link(file: Path, tmp_path: Path):
+    link, output = tmp_path / "link", tmp_path / "out.jsonl"
+    link.symlink_to(output)
+    for _ in range(2):
+        ok("export", file, "tasks", link)
+        assert link.is_symlink()
+        assert output.read_bytes().count(b"\n") == 2
+
+
+def test_a_pipe_is_written_to_and_not_replaced(file: Path, tmp_path: Path):
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    ok("export", file, "tasks", pipe)
+    reader.join(20)
+    assert found[0].count(b"\n") == 2
+    assert pipe.is_fifo()
+    refused = holdfast("get", pipe, "tasks", "t1", "--json")
+    assert refused.error["message"] == "this is a device or pipe, not a file"

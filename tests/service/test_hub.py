@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from .commands import environment, holdfast, ok, started
+from holdfast.transport.links.address import FRAMES_TYPE
+from holdfast.transport.wire import Decoder
+
+from .commands import environment, holdfast, hub_process, ok, started
 
 
 @pytest.fixture
@@ -18,17 +21,6 @@ def directory(tmp_path: Path) -> Path:
     ok("hub", "init", tmp_path / "hub")
     ok("hub", "space", "add", tmp_path / "hub", "plant")
     return tmp_path / "hub"
-
-
-@contextmanager
-def running(directory: Path, stop: signal.Signals = signal.SIGTERM):
-    """A hub process; gives its address and stops it."""
-    with started("hub", "run", directory, "--port", 0, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process.stdout.readline().decode().split()[-1]
-        finally:
-            process.send_signal(stop)
-        assert process.wait(20) == 0
 
 
 def test_a_hub_is_made_and_lists_what_it_has(directory: Path):
@@ -52,7 +44,7 @@ def test_a_secret_stands_alone_on_stdout_and_nowhere_else(directory: Path):
     ok("hub", "token", "revoke", directory, token["id"])
     assert ok("hub", "token", "list", directory, "--json").value[0]["revoked_ms"]
     assert holdfast("hub", "token", "revoke", directory, "nope").code == 2
-    assert holdfast("hub", "token", "add", directory, "nope", "--json").error["code"] == "no-such-space"
+    assert holdfast("hub", "token", "add", directory, "nope", "--json").error["code"] == "invalid-name"
 
 
 def test_what_is_no_hub_is_refused(tmp_path: Path, directory: Path):
@@ -68,7 +60,7 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
     secret = ok("hub", "token", "add", directory, "plant", "--json").value["token"]
     reader = ok("hub", "token", "add", directory, "plant", "--rights", "r", "--json").value["token"]
     other = tmp_path / "other.db"
-    with running(directory) as url:
+    with hub_process(directory) as url:
         sent = ok("sync", file, url, "--json", env={"HOLDFAST_TOKEN": secret}).value
         assert (sent["sent"], sent["received"], sent["completed"]) == (2, 0, True)
         assert "2 received" in ok("sync", other, url, "--token", secret, "--space", "plant").out
@@ -78,14 +70,14 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
         assert half.code == 1
         assert "! the token may only read" in half.out
 
-        for token, space, code in (
-            ("hf_wrong", "plant", "unauthorized"),
-            ("", "plant", "unauthorized"),
-            (secret, "site", "no-such-space"),
+        for token, space, number, code in (
+            ("hf_wrong", "plant", 4, "unauthorized"),
+            ("", "plant", 4, "unauthorized"),
+            (secret, "site", 5, "no-such-space"),
         ):
             path = tmp_path / f"{space}{token[:4]}.db"
             refused = holdfast("sync", path, url, "--token", token, "--space", space, "--json")
-            assert (refused.code, refused.error["code"]) == (4, code)
+            assert (refused.code, refused.error["code"]) == (number, code)
             assert token not in refused.err or not token
 
         ok("hub", "token", "revoke", directory, ok("hub", "token", "list", directory, "--json").value[0]["id"])
@@ -94,26 +86,52 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
 
 
 def test_ctrl_c_stops_a_hub_in_good_order(directory: Path):
-    with running(directory, signal.SIGINT) as url:
+    with hub_process(directory, signal.SIGINT) as url:
         assert url.startswith("http://127.0.0.1:")
 
 
 @pytest.mark.parametrize(
-    ("url", "code"),
+    "url",
     [
-        ("ftp://hub", "invalid-url"),
-        ("hub:8787", "invalid-url"),
-        ("http://hub.example:8787", "invalid-url"),  # a token over plain HTTP to another machine
-        ("http://127.0.0.1:1", "unreachable"),
+        "ftp://hub",
+        "hub:8787",
+        "http://[hub",
+        "",
+        "https://user:secret@hub.example",
+        "http://hub.example:8787",  # a token over plain HTTP to another machine
     ],
 )
-def test_an_address_that_leads_nowhere_is_a_link_error(file: Path, url, code):
+def test_an_address_that_is_none_must_change(file: Path, url):
     refused = holdfast("sync", file, url, "--token", "hf_x", "--json")
-    assert (refused.code, refused.error["code"]) == (4, code)
+    assert (refused.code, refused.error["code"]) == (2, "invalid-url")
+    assert "secret" not in refused.err
+
+
+def test_a_hub_says_once_where_it_listens(directory: Path):
+    with started("hub", "run", directory, "--port", 0) as process:
+        assert process.stdout.readline().startswith(b"listening on http://127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert out == b""
+    assert b"stopped" in err  # so the log does come here
+    assert b"listening" not in err
+
+
+def test_an_empty_request_is_refused_with_the_reason(directory: Path):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": FRAMES_TYPE}
+    with hub_process(directory) as url:
+        request = Request(f"{url}/v1/spaces/plant/sync", data=b"", headers=headers)
+        with pytest.raises(HTTPError) as caught:
+            urlopen(request, timeout=20)
+        with caught.value as answer:
+            (refusal,) = Decoder().feed(answer.read())
+    assert answer.code == 400
+    assert (refusal.code, refusal.message) == ("malformed-message", "the peer sent nothing where its hello should be")
 
 
 def test_the_token_of_the_environment_reaches_a_real_process(directory: Path, file: Path):
     secret = ok("hub", "token", "add", directory, "plant").out.strip()
-    with running(directory) as url, started("sync", file, url, env=environment(HOLDFAST_TOKEN=secret)) as process:
+    with hub_process(directory) as url, started("sync", file, url, env=environment(HOLDFAST_TOKEN=secret)) as process:
         assert process.wait(30) == 0, process.stderr.read()
         assert b"in sync with hub" in process.stdout.read()

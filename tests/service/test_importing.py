@@ -107,17 +107,37 @@ def test_nothing_broken_leaves_no_file_aside(file: Path, tmp_path: Path):
 def test_the_file_aside_is_neither_input_nor_database(file: Path, tmp_path: Path):
     source = tmp_path / "in.jsonl"
     source.write_text("broken\n")
-    for aside in (source, file):
+    (tmp_path / "link").symlink_to(file)
+    for aside in (source, file, f"{file}-wal", tmp_path / "link"):
         assert holdfast("import", file, "c", source, "--skip-broken", aside).code == 2
     assert source.read_text() == "broken\n"
+    assert ok("verify", file, "--json").value["ok"]
 
 
-def test_damaged_gzip_is_an_error_with_a_line(file: Path, tmp_path: Path):
+def test_of_damaged_gzip_every_line_that_can_be_read_is_stored_and_the_last_one_is_named(file: Path, tmp_path: Path):
     source = tmp_path / "in.gz"
-    source.write_bytes(gzip.compress("\n".join(_numbered(5_000)).encode())[:-100])
+    source.write_bytes(gzip.compress("\n".join(_numbered(30_000)).encode())[:-100])
     failed = holdfast("import", file, "many", source, "--json")
-    assert (failed.code, failed.error["code"]) == (2, "import-failed")
-    assert "damaged" in failed.error["message"]
+    assert (failed.code, failed.error["code"], failed.error["subject"]) == (2, "import-failed", str(source))
+    stored = ok("list", file, "--json").value[0]["records"]
+    assert stored > 20_000
+    assert failed.error["message"].startswith("the compression of the input is damaged (")
+    end = f"): line {stored:,} is the last that could be read; {stored:,} records are stored"
+    assert failed.error["message"].endswith(end)
+    assert "line" not in failed.error["remedy"]
+
+
+def test_gzip_that_is_damaged_before_its_first_line_blames_no_line(file: Path, tmp_path: Path):
+    source = tmp_path / "in.gz"
+    source.write_bytes(gzip.compress(b'{"key": "a"}\n')[:12])
+    failed = holdfast("import", file, "many", source, "--json")
+    assert failed.error["message"].endswith("no line could be read; 0 records are stored")
+    assert "line 0" not in failed.err
+
+
+def test_a_name_that_no_collection_has_blames_no_line(file: Path):
+    failed = holdfast("import", file, "", "-", "--json", stdin='{"key": "a"}\n')
+    assert (failed.code, failed.error["code"]) == (2, "invalid-name")
 
 
 def test_an_input_that_is_not_there_is_an_error_before_anything_is_made(tmp_path: Path):

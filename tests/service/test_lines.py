@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.service import lines as module
-from holdfast.service.lines import BrokenLineError, Line, line_of, lines, plain, record_of
+from holdfast.service.lines import BrokenLineError, DamagedInputError, Line, line_of, lines, plain, record_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = (
@@ -71,8 +71,11 @@ def test_gzip_is_recognised_by_its_first_bytes():
     assert [line.text for line in lines(plain(packed))] == [b'{"key":"a"}\n']
 
 
-def test_damaged_gzip_is_a_broken_line():
-    packed = gzip.compress(b'{"key":"a"}\n' * 10_000)
-    for damaged in (packed[:-20], packed[:40] + b"\xff" * 8 + packed[48:]):
-        with pytest.raises(BrokenLineError, match="damaged"):
-            list(lines(plain(io.BufferedReader(io.BytesIO(damaged)))))
+def test_damaged_gzip_ends_behind_the_last_line_that_could_be_read():
+    packed = gzip.compress("".join(f'{{"key":"{at}"}}\n' for at in range(20_000)).encode())
+    for damaged, least in ((packed[:-20], 1), (packed[:40] + b"\xff" * 8 + packed[48:], 0), (packed[:11], 0)):
+        last = 0
+        with pytest.raises(DamagedInputError) as caught:  # noqa: PT012 - the lines before it are counted
+            for line in lines(plain(io.BufferedReader(io.BytesIO(damaged)))):
+                last = line.number
+        assert caught.value.line == last >= least

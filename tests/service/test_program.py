@@ -67,6 +67,15 @@ def test_a_call_that_no_command_understands_is_a_usage_error(words):
     assert set(failed.error) == {"code", "message", "subject", "remedy"}
 
 
+@pytest.mark.parametrize("words", [("conflicts",), ("hub",), ("hub", "token")])
+def test_a_family_without_words_explains_itself_in_lines(words):
+    shown = holdfast(*words)
+    assert shown.code == 2
+    assert len(shown.err.splitlines()) > 5
+    assert "\\n" not in shown.err
+    assert set(holdfast(*words, "--json").error) == {"code", "message", "subject", "remedy"}
+
+
 def test_an_interrupt_ends_with_130():
     done = CliRunner().invoke(_raising(KeyboardInterrupt()), ["fail"], catch_exceptions=False)
     assert done.exit_code == 130

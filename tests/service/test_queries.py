@@ -24,9 +24,39 @@ def test_keys_are_listed_in_order_across_pages(file: Path):
     assert ok("list", file, "many", "--limit", 1_500, "--json").value == keys[:1_500]
 
 
-def test_an_unknown_collection_has_no_keys(file: Path):
-    assert ok("list", file, "nothing").out == ""
-    assert ok("list", file, "nothing", "--json").value == []
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "taks"),
+        ("query", "taks"),
+        ("query", "taks", "bad sql"),
+        ("query", "taks", "--explain"),
+        ("export", "taks", "no/such/place"),
+        ("log", "--collection", "taks"),
+        ("ledger", "--collection", "taks"),
+        ("conflicts", "list", "--collection", "taks"),
+    ],
+    ids=" ".join,
+)
+def test_a_collection_that_is_not_there_is_refused_with_those_that_are(file: Path, words):
+    ok("put", file, "jobs", "j1", "{}")
+    command, *rest = words
+    refused = holdfast(command, file, *rest, "--json")
+    assert (refused.code, refused.error["code"], refused.error["subject"]) == (2, "no-such-collection", "taks")
+    assert refused.error["remedy"] == "Its collections: jobs, tasks."
+    assert refused.out == ""
+
+
+def test_a_collection_that_is_declared_or_whose_records_are_deleted_is_there_and_empty(tmp_path: Path, file: Path):
+    ok("put", file, "gone", "k", "{}")
+    ok("delete", file, "gone", "k")
+    declared = make_conflict(tmp_path, Schema(name="tasks"), Schema(name="jobs"))
+    for path, name in ((file, "gone"), (declared, "jobs")):
+        assert ok("list", path, name).out == ""
+        assert ok("list", path, name, "--json").value == []
+        assert ok("query", path, name, "--json").value == []
+        assert ok("export", path, name).out == ""
+        assert ok("ledger", path, "--collection", name).err == "Nothing.\n"
 
 
 def test_a_key_cannot_steer_the_terminal(file: Path):

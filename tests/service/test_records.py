@@ -126,3 +126,50 @@ def test_people_are_told_of_values_behind_a_record(tmp_path: Path):
 
 def test_an_update_takes_an_object(file: Path):
     assert holdfast("update", file, "tasks", "t1", "[1]", "--json").error["code"] == "usage-error"
+
+
+def test_an_update_that_would_write_nothing_is_refused(file: Path):
+    refused = holdfast("update", file, "tasks", "t1", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "usage-error")
+    assert "nothing to write" in refused.error["message"]
+    assert ok("status", file, "--json").value["operations"] == 2
+    ok("update", file, "tasks", "t1", "{}")  # who says so gets it
+    ok("update", file, "tasks", "new", "--upsert")
+
+
+def test_a_field_cannot_be_written_and_removed_at_once(file: Path):
+    refused = holdfast("update", file, "tasks", "t1", '{"n": 2, "m": 1}', "--remove", "n", "--json")
+    assert (refused.code, refused.error["message"]) == (2, "to be written and to be removed: n")
+    assert ok("get", file, "tasks", "t1", "--json").value["fields"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get", "{folder}", "tasks", "t1"),
+        ("put", "{folder}", "tasks", "t1", "{}"),
+        ("put", "{folder}", "tasks", "t1", "{}", "--space", "plant"),
+        ("init", "{folder}", "--space", "plant"),
+        ("import", "{folder}", "tasks", "-", "--space", "plant"),
+        ("import", "{file}", "tasks", "{folder}"),
+        ("export", "{file}", "tasks", "{folder}"),
+    ],
+    ids=" ".join,
+)
+def test_a_directory_where_a_file_is_wanted_is_named_as_such(file: Path, tmp_path: Path, words):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    refused = holdfast(
+        *(word.replace("{folder}", str(folder)).replace("{file}", str(file)) for word in words), "--json"
+    )
+    assert (refused.code, refused.error["code"], refused.error["subject"]) == (3, "file-unreadable", str(folder))
+    assert refused.error["message"] == "this is a directory, not a file"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("folder")] == ["folder"]
+
+
+@pytest.mark.parametrize("command", ["put", "update"])
+@pytest.mark.parametrize("text", ["[]", "1", "null", '"text"'])
+def test_what_is_no_object_is_no_record(file: Path, command, text):
+    refused = holdfast(command, file, "tasks", "t1", text)
+    assert refused.code == 2
+    assert "JSON object" in refused.err

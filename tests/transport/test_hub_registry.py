@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NoSuchSpace, NotADatabase
+from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NotADatabase
 from holdfast.transport.hub.registry import FORMAT, HubRegistry
 
 
@@ -144,9 +144,9 @@ def test_revoking_again_keeps_the_first_time(registry: HubRegistry):
 
 
 def test_unknown_names_are_errors(registry: HubRegistry):
-    with pytest.raises(NoSuchSpace):
+    with pytest.raises(InvalidName, match="no space of this name"):
         registry.add_token("nowhere", "rw")
-    with pytest.raises(NoSuchSpace):
+    with pytest.raises(InvalidName, match="no space of this name"):
         registry.tokens("nowhere")
     with pytest.raises(InvalidName):
         registry.revoke("123")

@@ -26,6 +26,7 @@ from .engines import OpenEngine, OpenEngines, R
 from .exchange import Respond, answer, too_long
 from .limits import Limits
 from .registry import Grant, HubRegistry
+from .repeats import REPEATS, Repeats
 
 DOOR: Final = web.AppKey("door", Door)
 LIMITS: Final = web.AppKey("limits", Limits)
@@ -53,7 +54,7 @@ def make_app(
     """
     limits = limits or Limits()
     app = web.Application(middlewares=[_answer_errors])
-    app[DOOR], app[LIMITS], app[VERSION] = Door(limits), limits, version
+    app[DOOR], app[LIMITS], app[VERSION], app[REPEATS] = Door(limits), limits, version, Repeats()
     hub = _Hub(registry, OpenEngines(open_engine), respond, app)
     app.router.add_post("/v1/spaces/{space}/sync", hub.sync)
     app.router.add_get("/v1/health", hub.health)
@@ -96,6 +97,7 @@ class _Hub(Generic[R]):
         """Close the engines when the application ends."""
         yield
         await self._engines.close()
+        app[REPEATS].close()
 
     async def _admit(self, request: web.Request) -> Grant:
         """Check the token of a request, and then whether it is for the space it names.
@@ -136,5 +138,6 @@ async def _answer_errors(
     except HoldfastError as error:
         response = failure(error)
         level = logging.ERROR if response.status >= 500 else logging.INFO  # noqa: PLR2004 - the hub's own failures
-        _log.log(level, "request from %s failed with status %s: %s", request.remote, response.status, error)
+        text = f"request from {request.remote} failed with status {response.status}: {error}"
+        request.app[REPEATS].log(_log, level, error.code, request.remote, text)
         return response

@@ -24,6 +24,7 @@ from ..wire import encode
 from .answers import failure
 from .limits import Limits
 from .registry import Rights
+from .repeats import REPEATS
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ async def answer(
             async for frame in frames:
                 await _write(response, frame, limits)
     except ProtocolError as error:
-        _log.warning("peer %s broke the protocol: %s", request.remote, error)
+        _complain(request, logging.WARNING, error, "broke the protocol")
         return await _refused(response, frame, error)
     except (HoldfastError, ConnectionError, TimeoutError) as error:
-        _log.info("exchange with %s ended early: %s", request.remote, error)
+        _complain(request, logging.INFO, error, "left an exchange unfinished")
         return _broken(request, response, error)
     return response
 
@@ -162,6 +163,12 @@ async def _refused(response: web.StreamResponse | None, last: bytes, error: Prot
             await response.write(body)
     response.force_close()
     return response
+
+
+def _complain(request: web.Request, level: int, error: Exception, what: str) -> None:
+    cause = error.code if isinstance(error, HoldfastError) else type(error).__name__
+    said = str(error) or cause  # some errors of connections are silent
+    request.app[REPEATS].log(_log, level, cause, request.remote, f"peer {request.remote} {what}: {said}")
 
 
 def _broken(request: web.Request, response: web.StreamResponse | None, error: Exception) -> web.StreamResponse:

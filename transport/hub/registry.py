@@ -24,7 +24,7 @@ from typing import Final, Literal, NewType
 
 from holdfast.engine.seams import Seams
 from holdfast.engine.storage.faults import translated
-from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NoSuchSpace, NotADatabase
+from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NotADatabase
 
 Rights = Literal["rw", "r"]
 TokenId = NewType("TokenId", str)
@@ -109,7 +109,8 @@ class HubRegistry:
             (directory / "spaces").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             remedy = "Choose a directory that you may write to."
-            raise FileUnreadable(str(error), subject=str(directory), remedy=remedy) from error
+            what = f"the directory of a hub cannot be made there: {error.strerror or error}"
+            raise FileUnreadable(what, subject=str(directory), remedy=remedy) from error
         registry = cls(directory, seams or Seams())
         with registry._connected("rwc") as connection:
             registry._migrate(connection)
@@ -146,7 +147,7 @@ class HubRegistry:
         """Make a token for a space; gives its id and its secret, which nobody can ask for again.
 
         Raises:
-            NoSuchSpace: the hub serves no space of that name.
+            InvalidName: the hub serves no space of that name.
             InvalidValue: `rights` are neither "rw" nor "r".
         """
         if rights not in {"rw", "r"}:
@@ -160,19 +161,19 @@ class HubRegistry:
                 (token, rights, label, _digest(secret), self.seams.time.now_ms(), space),
             )
         if not added.rowcount:
-            raise _no_such_space(space)
+            raise _no_such_space(space, self.directory)
         return token, secret
 
     def tokens(self, space: str) -> list[Token]:
         """The tokens of a space, revoked ones included, oldest first.
 
         Raises:
-            NoSuchSpace: the hub serves no space of that name.
+            InvalidName: the hub serves no space of that name.
         """
         with self._connected("ro") as connection:
             found = connection.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchone()
             if found is None:
-                raise _no_such_space(space)
+                raise _no_such_space(space, self.directory)
             rows = connection.execute(
                 "SELECT id, rights, label, created_ms, revoked_ms FROM token WHERE space = ? ORDER BY created_ms, id",
                 found,
@@ -193,7 +194,9 @@ class HubRegistry:
                 "UPDATE token SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?", (self.seams.time.now_ms(), token)
             )
         if not revoked.rowcount:
-            raise InvalidName("there is no token of this id", subject=token, remedy="List the tokens of the space.")
+            raise InvalidName(
+                "there is no token of this id", subject=token, remedy=f"See `holdfast hub token list {self.directory}`."
+            )
 
     def authenticate(self, secret: str) -> Grant | None:
         """What `secret` opens; None if it is unknown or revoked.
@@ -226,12 +229,18 @@ class HubRegistry:
         """A connection, in one transaction that is committed at the end."""
         path = (self.directory / "hub.db").absolute()
         if mode != "rwc" and not path.exists():
-            raise FileUnreadable("this is not the directory of a hub", subject=str(path), remedy="Run `hub init`.")
+            raise FileUnreadable(
+                "this is not the directory of a hub",
+                subject=str(path),
+                remedy=f"Check the path; `holdfast hub init {self.directory}` makes one.",
+            )
         uri = f"{path.as_uri()}?mode={mode}"
         with translated(str(path)), closing(sqlite3.connect(uri, uri=True, timeout=LOCK_S_MAX)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
             if mode != "rwc" and _format(connection, str(path)) != FORMAT:
-                raise NotADatabase("it holds no registry", subject=str(path), remedy="Run `hub init`.")
+                raise NotADatabase(
+                    "it holds no registry", subject=str(path), remedy=f"Run `holdfast hub init {self.directory}`."
+                )
             with connection:
                 yield connection
 
@@ -271,5 +280,6 @@ def _digest(secret: str) -> bytes:
     return sha256(secret.encode("ascii")).digest()
 
 
-def _no_such_space(space: str) -> NoSuchSpace:
-    return NoSuchSpace("the hub serves no space of this name", subject=repr(space), remedy="List its spaces.")
+def _no_such_space(space: str, directory: Path) -> InvalidName:
+    remedy = f"See `holdfast hub space list {directory}`, or add it: `holdfast hub space add {directory} NAME`."
+    return InvalidName("the hub serves no space of this name", subject=repr(space), remedy=remedy)

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -27,6 +27,7 @@ from .engines import OpenEngine, R
 from .exchange import Respond
 from .limits import Limits
 from .registry import HubRegistry
+from .repeats import REPEATS, Repeats
 
 KEEPALIVE_S: Final = 15.0
 """How long a connection is kept for a client's next exchange: longer than clients do (links.http.KEEPALIVE_S)."""
@@ -95,9 +96,10 @@ async def _serve(
 ) -> None:
     stop = _stop_signal()
     async with listening(app, host, port, tls=tls, insecure=insecure) as url:
-        _log.info("listening on %s", url)
-        if ready is not None:
-            ready(url)
+        if ready is None:
+            _log.info("listening on %s", url)
+        else:
+            ready(url)  # who is told says so, once
         await stop.wait()
         _log.info("stopping: running exchanges get %s s to end", app[LIMITS].drain_s)
     _log.info("stopped")
@@ -119,12 +121,12 @@ async def listening(
         raise InvalidUrl(
             "plain HTTP would show every token to the network",
             subject=f"{scheme}://{name}:{port}",
-            remedy="Serve with a certificate, or say --insecure behind a proxy that speaks TLS.",
+            remedy="Pass --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS.",
         )
     runner = web.AppRunner(
         app,
         access_log=None,
-        logger=_http_log,
+        logger=_HttpLog(app[REPEATS]),
         # Frames bound their own expansion; a compressed body would bypass that bound.
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_S,
@@ -160,14 +162,21 @@ def tls_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
     return context
 
 
-def _short(record: logging.LogRecord) -> bool:
-    """Keep out of the log what a client sent that does not speak HTTP; it may be long and is no fault of the hub."""
-    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
-    return True
+class _HttpLog(logging.LoggerAdapter[logging.Logger]):
+    """The log of the HTTP server, without what a client sent that does not speak HTTP: it is no fault of the hub."""
 
+    def __init__(self, repeats: Repeats) -> None:
+        super().__init__(_http_log)
+        self._repeats = repeats
 
-_http_log.addFilter(_short)
+    def log(self, level: int, msg: object, *args: object, exc_info: Any = None, **kwargs: Any) -> None:  # noqa: ANN401 - as logging declares it
+        """Log as any logger; the errors of clients by their kind only."""
+        if isinstance(exc_info, HttpProcessingError):
+            address = str(args[0]) if args else None  # the server names the client first
+            text = f"what {address} sent is no HTTP: {type(exc_info).__name__}"
+            self._repeats.log(self.logger, min(level, logging.INFO), "not-http", address, text)
+        else:
+            super().log(level, msg, *args, exc_info=exc_info, **kwargs)
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:

@@ -55,6 +55,7 @@ class Hub:
                 "plain HTTP would show the token to everyone on the way",
                 subject=self.url,
                 remedy="Use https, or pass insecure=True if the network itself is trusted.",
+                typed="Use https, or pass --insecure if the network itself is trusted.",
             )
         object.__setattr__(self, "url", self.url.rstrip("/"))
 
@@ -80,12 +81,13 @@ def _split(url: str) -> SplitResult:
         host.encode("idna")
     except ValueError as exc:
         # The text stays out of the message: a part of it may be a password.
-        raise InvalidUrl("the address of the hub cannot be read", subject="Hub.url", remedy=_EXAMPLE) from exc
+        raise InvalidUrl("the address of the hub cannot be read", subject="hub", remedy=_EXAMPLE) from exc
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise InvalidUrl(
             "the address holds more than scheme, host, port and path",
             subject=f"{parts.scheme}://{host}",
             remedy="A token does not belong into an address, where logs keep it: pass token= instead.",
+            typed="A token does not belong into an address, where logs keep it: put it into HOLDFAST_TOKEN.",
         )
     if parts.scheme not in {"http", "https"} or not host or not re.fullmatch(r"[!-~]+", url):
         raise InvalidUrl("this is not the address of a hub", subject=repr(url), remedy=_EXAMPLE)

@@ -49,10 +49,12 @@ def translated(url: str) -> Iterator[None]:
 
 def _fault(error: Exception, url: str) -> HoldfastError:
     kind: type[HoldfastError]
+    typed = ""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             kind, what = Unreachable, f"its certificate is not trusted: {error.certificate_error}"
             remedy = "Pass ca_file= if the hub has a private certificate."
+            typed = "Pass --ca-file FILE if the hub has a private certificate."
         case aiohttp.ClientSSLError():
             kind, what, remedy = Unreachable, f"no TLS connection: {error}", "Check whether the hub speaks https."
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
@@ -65,7 +67,7 @@ def _fault(error: Exception, url: str) -> HoldfastError:
             kind, what, remedy = LinkCut, "nothing passed for too long", _RESUME
         case _:
             kind, what, remedy = LinkCut, f"the connection broke off: {error}", _RESUME
-    return kind(what, subject=url, remedy=remedy)
+    return kind(what, subject=url, remedy=remedy, typed=typed)
 
 
 async def check_answer(answer: aiohttp.ClientResponse, url: str) -> None:
