@@ -26,7 +26,7 @@ from .schema import Schema
 from .seams import Seams
 from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
 from .storage import reading
-from .storage.connection import Durability, StorageThread
+from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
 from .storage.migrations import format_of
 from .storage.reading import Change
@@ -79,12 +79,12 @@ class Node:
         self.seams = seams
         self.schemas = {schema.name: schema for schema in schemas or ()}
         self._keeps_schemas = schemas is None
-        self.readers = Readers(path)
+        self.readers = Readers(path, seams.storage)
         self.label = ""
         self.space = ""
         self.renewed: str | None = None
         self._writer: Writer | None = None
-        self._thread: StorageThread | None = None
+        self._thread: Connection | None = None
         self._lock: WriterLock | None = None
         self._witness: Witness | None = None
         self._watchers: set[asyncio.Event] = set()

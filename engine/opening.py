@@ -18,7 +18,7 @@ from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
-from .storage.connection import Durability, StorageThread, open_writer
+from .storage.connection import Connection, Durability
 from .storage.declare import declare, keep_declared
 from .storage.migrations import format_of, migrate
 from .storage.store import Store, Tx
@@ -42,7 +42,7 @@ class Opening:
     seams: Seams
 
 
-async def open_store(opening: Opening, witness: Witness) -> tuple[StorageThread, Store, str | None]:
+async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, Store, str | None]:
     """Open the writing side of a file, creating it if there is none.
 
     Returns:
@@ -63,7 +63,7 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[StorageThread,
             subject=str(opening.path),
             remedy="Remove the other names, or copy the file.",
         )
-    thread = await open_writer(opening.path, opening.durability)
+    thread = await opening.seams.storage.open_writer(opening.path, opening.durability)
     try:
         store, reason = await thread.run(_prepare, opening, witness)
     except BaseException:

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from holdfast.errors import EngineClosed
 
-from .storage.connection import StorageThread, open_reader
+from .storage.connection import Connection, Storage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,11 +25,12 @@ READERS_MAX: Final = 3
 class Readers:
     """A small pool of query-only connections."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, storage: Storage) -> None:
         self._path = path
+        self._storage = storage
         self._slots = asyncio.Semaphore(READERS_MAX)
-        self._idle: list[StorageThread] = []
-        self._all: list[StorageThread] = []
+        self._idle: list[Connection] = []
+        self._all: list[Connection] = []
         self._closed = False
 
     async def run(
@@ -43,7 +44,7 @@ class Readers:
         """
         await self._slots.acquire()
         # Shielded: a cancelled caller must leave neither a connection to two readers nor one that nobody closes.
-        busy: list[StorageThread] = []
+        busy: list[Connection] = []
         task = asyncio.ensure_future(self._on_reader(busy, function, *args, **kwargs))
         task.add_done_callback(self._released)
         try:
@@ -70,7 +71,7 @@ class Readers:
 
     async def _on_reader(
         self,
-        busy: list[StorageThread],
+        busy: list[Connection],
         function: Callable[Concatenate[sqlite3.Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -83,8 +84,8 @@ class Readers:
             busy.clear()
             self._idle.append(thread)
 
-    async def _open(self) -> StorageThread:
-        thread = None if self._closed else await open_reader(self._path)
+    async def _open(self) -> Connection:
+        thread = None if self._closed else await self._storage.open_reader(self._path)
         if thread is None or self._closed:
             if thread is not None:  # closed while it opened
                 await thread.close()

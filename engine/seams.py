@@ -1,4 +1,4 @@
-"""Where the world comes in: wall time and randomness, as values that can be replaced.
+"""Where the world comes in: wall time, randomness and storage, as values that can be replaced.
 
 The only module of the engine that reads a clock or draws random bytes. Invariant: nothing else in the engine does, so
 a simulation that passes its own seams decides everything.
@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 
 from holdfast.clocks import Entropy, TimeSource
+
+from .storage.connection import Storage, Threads
 
 
 class SystemClock:
@@ -28,9 +30,11 @@ class Seams:
     Attributes:
         time: Wall time.
         entropy: Random bytes for identities, feeds and tickets.
+        storage: What opens connections to the file and runs functions on them.
         drift_ms_max: How far ahead of `time` a peer's stamp may be before it counts as suspect.
     """
 
     time: TimeSource = field(default_factory=SystemClock)
     entropy: Entropy = os.urandom
+    storage: Storage = field(default_factory=Threads)
     drift_ms_max: int = 300_000

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar, cast
 
-from .storage.connection import StorageThread
+from .storage.connection import Connection
 from .storage.faults import translated
 from .storage.store import Store, Tx
 from .storage.write import SingleWrite, write_each
@@ -41,7 +41,7 @@ class _Failed:
 class Writer:
     """Runs jobs on the writing connection, several to a commit when they come together."""
 
-    def __init__(self, thread: StorageThread, store: Store, witness: Witness, committed: Callable[[int], None]) -> None:
+    def __init__(self, thread: Connection, store: Store, witness: Witness, committed: Callable[[int], None]) -> None:
         self._thread = thread
         self._store = store
         self._witness = witness

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from holdfast.errors import FileUnreadable, HoldfastError, LinkError, ProtocolError, StorageError
+from holdfast.errors import FileUnreadable, HoldfastError, LinkError, ProtocolError, SimulationFault, StorageError
 
 from .output import note, print_error
 
@@ -34,7 +34,12 @@ EXIT_CODES: Final = (
 )
 """Every exit code with its meaning."""
 
-_FAMILIES: Final[tuple[tuple[type[HoldfastError], int], ...]] = ((StorageError, 3), (LinkError, 4), (ProtocolError, 5))
+_FAMILIES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
+    (StorageError, 3),
+    (LinkError, 4),
+    (ProtocolError, 5),
+    (SimulationFault, 1),
+)
 _JSON: Final = "holdfast.json"
 
 

@@ -13,7 +13,7 @@ from holdfast import errors
 from holdfast.errors import HoldfastError, NoSuchRecord
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, HoldfastError)]
-FAMILIES = ["UsageError", "StorageError", "ProtocolError", "LinkError"]
+FAMILIES = ["UsageError", "StorageError", "ProtocolError", "LinkError", "SimulationFault"]
 
 
 def _missing() -> NoSuchRecord:

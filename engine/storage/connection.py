@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
+from typing import Concatenate, Final, Literal, ParamSpec, Protocol, TypeVar
 
 import aiosqlite
 
@@ -37,6 +37,46 @@ VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 CACHE_KIB: Final = 16_384
 READER_CACHE_KIB: Final = 4_096
+
+
+class Connection(Protocol):
+    """An open connection (a port): runs whole functions, one after the other."""
+
+    @property
+    def path(self) -> str:
+        """The database file."""
+        ...
+
+    async def run(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `function(connection, ...)` and give its result.
+
+        Raises:
+            EngineClosed: The connection is closed.
+            StorageError: SQLite failed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Wait for what runs, and close."""
+        ...
+
+    def interrupt_reading(self) -> None:
+        """End the statement under way, if any, with an error. For query-only connections."""
+        ...
+
+
+class Storage(Protocol):
+    """What opens connections (a port)."""
+
+    async def open_writer(self, path: Path, durability: Durability = "full") -> Connection:
+        """Open the connection that writes; it creates the file if there is none."""
+        ...
+
+    async def open_reader(self, path: Path) -> Connection:
+        """Open a query-only connection to a file that exists."""
+        ...
 
 
 class StorageThread(aiosqlite.Connection):
@@ -89,14 +129,16 @@ class StorageThread(aiosqlite.Connection):
             self._connection.interrupt()
 
 
-async def open_writer(path: Path, durability: Durability = "full") -> StorageThread:
-    """Open the connection that writes; it creates the file if there is none."""
-    return await _open(path, lambda: _connect_writer(path, durability))
+class Threads:
+    """Storage on threads, one for each connection."""
 
+    async def open_writer(self, path: Path, durability: Durability = "full") -> Connection:
+        """Open the connection that writes; it creates the file if there is none."""
+        return await _open(path, lambda: connect_writer(path, durability))
 
-async def open_reader(path: Path) -> StorageThread:
-    """Open a query-only connection to a file that exists."""
-    return await _open(path, lambda: _connect_reader(path))
+    async def open_reader(self, path: Path) -> Connection:
+        """Open a query-only connection to a file that exists."""
+        return await _open(path, lambda: connect_reader(path))
 
 
 async def _open(path: Path, connector: Callable[[], sqlite3.Connection]) -> StorageThread:
@@ -116,7 +158,8 @@ async def _open(path: Path, connector: Callable[[], sqlite3.Connection]) -> Stor
     return thread
 
 
-def _connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+    """The writing connection; it creates the file if there is none."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
@@ -130,7 +173,8 @@ def _connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     return connection
 
 
-def _connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A query-only connection to a file that exists."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
     try:

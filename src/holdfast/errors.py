@@ -22,6 +22,7 @@ the command line and the REST interface print it, and it does not change when a 
     │   ├── NoSuchConflict
     │   ├── InvalidDecision
     │   ├── ImportFailed
+    │   ├── InvalidPlan
     │   └── ResolverFault
     ├── StorageError                The disk or the file is at fault.
     │   ├── FileLocked
@@ -41,13 +42,18 @@ the command line and the REST interface print it, and it does not change when a 
     │   ├── SpaceMismatch
     │   ├── NoSuchSpace
     │   └── SessionRefused
-    └── LinkError                   The way between the nodes is at fault.
-        ├── Unreachable
-        ├── LinkCut
-        ├── Unauthorized
-        ├── ReadOnlyToken
-        ├── NotReached
-        └── HubError
+    ├── LinkError                   The way between the nodes is at fault.
+    │   ├── Unreachable
+    │   ├── LinkCut
+    │   ├── Unauthorized
+    │   ├── ReadOnlyToken
+    │   ├── NotReached
+    │   └── HubError
+    └── SimulationFault             A simulation found what it looks for, or could not go on.
+        ├── Violation
+        ├── ProgramFault
+        ├── SimulationDeadlock
+        └── TapeMismatch
 
 This module imports nothing of Holdfast and knows nothing of files, sockets or frames; every other module may import it.
 Invariant: an error that leaves Holdfast is one of these, and a foreign error that caused it is its `__cause__`.
@@ -196,6 +202,12 @@ class ImportFailed(UsageError):
     """Raised when a line or a file that should be imported cannot be read as records."""
 
     code = "import-failed"
+
+
+class InvalidPlan(UsageError):
+    """Raised when a simulation's plan does not parse, names what there is not, or asks for more than can survive."""
+
+    code = "invalid-plan"
 
 
 class ResolverFault(UsageError):
@@ -352,3 +364,33 @@ class HubError(LinkError):
     """Raised when the hub answers that it failed itself."""
 
     code = "hub-error"
+
+
+class SimulationFault(HoldfastError):
+    """A simulation found what it looks for, or could not go on; who wrote what it names must act."""
+
+    code = "simulation-fault"
+
+
+class Violation(SimulationFault):
+    """Raised when a simulated engine broke an invariant."""
+
+    code = "violation"
+
+
+class ProgramFault(SimulationFault):
+    """Raised when the user's part of a simulation failed: a program or resolver raised, slept or read a clock."""
+
+    code = "program-fault"
+
+
+class SimulationDeadlock(SimulationFault):
+    """Raised when nothing is left to happen while something is still waited for."""
+
+    code = "simulation-deadlock"
+
+
+class TapeMismatch(SimulationFault):
+    """Raised when a replayed schedule does not fit what the engine does now."""
+
+    code = "tape-mismatch"

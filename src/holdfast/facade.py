@@ -14,6 +14,7 @@ from holdfast.errors import NotReached, ReadOnlyToken
 if TYPE_CHECKING:
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.links.address import Hub
+    from holdfast.transport.links.link import Link
     from holdfast.transport.progress import OnProgress, SyncReport
 
 
@@ -37,15 +38,19 @@ class Engine(Node):
         """
         from holdfast.engine.replica import Replica
         from holdfast.transport.links.address import Hub as Address
-        from holdfast.transport.links.http import HttpLink
         from holdfast.transport.sync import sync
 
-        address = Address(hub) if isinstance(hub, str) else hub
-        link = HttpLink(address, self.space)
+        link = self._link(Address(hub) if isinstance(hub, str) else hub)
         try:
             return await sync(Replica(self), link, on_progress)
         finally:
             await link.close()
+
+    def _link(self, hub: Hub) -> Link:
+        """The way to a hub."""
+        from holdfast.transport.links.http import HttpLink
+
+        return HttpLink(hub, self.space)
 
     async def reached(self, receipt: Receipt, hub: Hub | str) -> None:
         """Return when the hub has this write durably; syncs if it has not said so yet.

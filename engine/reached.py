@@ -1,0 +1,50 @@
+"""Counts rare states, so that a campaign of simulations can prove that it has been in them.
+
+Costs next to nothing while nobody counts. Invariant: every name that the engine gives is declared here, and counting
+changes nothing that the engine does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+RARE_STATES: Final = frozenset(
+    {
+        "apply: a batch behind a gap",
+        "apply: a value had to be asked for whole",
+        "apply: a record that cannot be joined",
+        "apply: the vector is taken in while records carry extra contexts",
+        "apply: one dot with two values",
+        "feed: one transaction larger than a batch",
+        "identity: a new incarnation at opening",
+        "identity: a peer's sign shows a copy",
+        "identity: operations get new names",
+        "inbox: a conflict grows",
+        "session: a vector on a base that is not held",
+        "session: cut after batches were applied",
+    }
+)
+"""Every name, by part and state."""
+
+_counters: list[Counter[str]] = []
+
+
+def reached(name: str) -> None:
+    """Count a rare state, if anybody counts."""
+    for counter in _counters:
+        assert name in RARE_STATES, f"undeclared: {name}"
+        counter[name] += 1
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """Count from here to the end of the block."""
+    counter: Counter[str] = Counter()
+    _counters.append(counter)
+    try:
+        yield counter
+    finally:
+        _counters.remove(counter)
