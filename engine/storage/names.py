@@ -23,6 +23,7 @@ class Names(Mapping[int, Actor]):
         self._collections: dict[str, int] = {}
         self._unsettled: dict[int, VersionVector] | None = None
         self._last_extra: tuple[VersionVector | None, int] = (None, 0)
+        self._last_vector: tuple[VersionVector | None, int] = (None, 0)
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
@@ -30,7 +31,7 @@ class Names(Mapping[int, Actor]):
             cache.clear()
         self._labelled.clear()
         self._unsettled = None
-        self._last_extra = (None, 0)
+        self._last_extra = self._last_vector = (None, 0)
 
     def number(self, actor: Actor, label: str = "") -> int:
         """The number of an identity, given one if it is new; a label that was unknown is noted."""
@@ -94,7 +95,11 @@ class Names(Mapping[int, Actor]):
 
     def vector(self, vector: VersionVector) -> int:
         """The number of a vector that is only referred to."""
-        return self._intern(vector, settled=1)
+        last, number = self._last_vector
+        if last is not vector:  # own operations between two sessions share one value
+            number = self._intern(vector, settled=1)
+            self._last_vector = vector, number
+        return number
 
     def vector_at(self, number: int) -> VersionVector:
         """The vector with this number."""
