@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.errors import NewerFormat, NotADatabase
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format that this version writes; stands in the file as PRAGMA user_version."""
 
 APPLICATION_ID: Final = 0x48464442
