@@ -17,6 +17,7 @@ from holdfast.errors import HoldfastError, LinkCut, ProtocolError
 
 from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
 from .messages import Message, Refuse
+from .pace import encoded, next_message
 from .session import Responder
 from .wire import Decoder, encode
 
@@ -41,14 +42,14 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
     intake = _Intake(replica, session)
     try:
         for message in await _read_request(replica, session, intake, chunks):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
         async for message in _perform(replica, session, session.finish()):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
         await intake.done()
         async for message in _perform(replica, session, session.close()):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
     except ProtocolError as error:
         for frame in encode(_refusal(error)):
@@ -103,7 +104,8 @@ async def _read_request(
     """Read the whole request; what it calls for at once (a hello, refusals) is small."""
     decoder, answers = Decoder(), list[Message]()
     async for chunk in chunks:
-        for message in decoder.feed(chunk):
+        decoder.add(chunk)
+        while (message := await next_message(decoder)) is not None:
             if session.stopped:
                 continue
             for effect in session.receive(message):
