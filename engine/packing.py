@@ -18,7 +18,7 @@ import msgpack
 from holdfast.clocks import Actor, Dot, Timestamp, VersionVector
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
-from .documents import check_text, split
+from .documents import canonical_text, split
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
 SIBLINGS_MAX: Final = 100_000
@@ -225,15 +225,14 @@ def _cell(name: str, entry: object, stamps: list[Stamp], doc: Mapping[str, str])
         whole = at >= 0 and type(tag) is int
         if not (whole and isinstance(value, str | bytes | None) and isinstance(base, bytes | None)):
             raise UnreadableCellsError("a sibling of the wrong shape")
-        if tag in (REGISTER, EQUIVOCAL) and value is not None:
-            _check_text(value)
         stamp = stamps[at]
-        cell[stamp.dot] = Sibling(stamp, tag, value, base)
+        text = _register_text(value) if tag in (REGISTER, EQUIVOCAL) and value is not None else value
+        cell[stamp.dot] = Sibling(stamp, tag, text, base)
     return cell
 
 
-def _check_text(value: str | bytes) -> None:
+def _register_text(value: str | bytes) -> str:
     """A register's value must be JSON that can be shown: what readers see is put together from such texts."""
     if not isinstance(value, str):
         raise UnreadableCellsError("a register without text")
-    check_text(value)
+    return canonical_text(value)
