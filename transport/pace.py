@@ -13,7 +13,7 @@ from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
 from .wire import Decoder, encode
 
 INLINE_BYTES_MAX: Final = 64 * 1024
-"""Payload up to which a message is encoded or decoded on the event loop: about a millisecond. A thread costs 0.1 ms."""
+"""Payload up to which a message is encoded or decoded on the event loop: 0.5 to 0.6 ms each. A thread costs 0.07."""
 
 _RECORD_BYTES: Final = 16
 """What a record takes beside its key, document and cells, and an entry of a vector or a name: roughly."""
