@@ -63,6 +63,10 @@ async def test_a_new_identity_of_many_unshared_operations_can_still_be_read(tmp_
     async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
         await a["t"].put_many((f"k{n}", {"n": n}) for n in range(12_000))
         await Replica(a).renew("a test")
+        query = "SELECT DISTINCT l.lsn, r.lsn FROM log l JOIN record r ON r.id = l.record WHERE l.kind = 6"
+        parts = await a.readers.run(lambda connection: connection.execute(query).fetchall())
+        assert len(parts) == 2
+        assert all(noted == stands for noted, stands in parts)  # or the first part would acknowledge both
         report = await meet(a, hub)
         assert (report.completed, await hub["t"].count()) == (True, 12_000)
 
