@@ -35,7 +35,7 @@ JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The largest value that a query may make: functions that make larger ones could not be interrupted."""
 
-CACHE_KIB: Final = 16_384
+CACHE_KIB: Final = 8_192
 READER_CACHE_KIB: Final = 4_096
 
 
