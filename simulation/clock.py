@@ -92,7 +92,7 @@ class NodeClock:
 def drawn_clock(
     choices: Choices, node: str, now_us: Callable[[], int], *, skew_ms_max: int = 60_000, drift_ppm_max: int = 200
 ) -> NodeClock:
-    """A clock as wrong as clocks are: ahead or behind and drifting within bounds, drawn from the node's clock stream."""
+    """A clock as wrong as clocks are: ahead or behind, and drifting; drawn from the stream of the node's clock."""
     stream = f"clock:{node}"
     return NodeClock(
         now_us,

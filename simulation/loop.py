@@ -1,8 +1,8 @@
 """The event loop of a world: one thread, virtual time, and a schedule that is drawn.
 
 Runs ordinary asyncio code on behalf of several nodes. Knows nothing of engines, networks or disks. Invariants: what
-runs follows from the choices alone, not from addresses, hash seeds, names of tasks or real time; what belongs to a node that
-was abandoned never runs again, not even to clean up.
+runs follows from the choices alone, not from addresses, hash seeds, names of tasks or real time; what belongs to a node
+that was abandoned never runs again, not even to clean up.
 """
 
 from __future__ import annotations

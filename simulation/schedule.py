@@ -1,8 +1,8 @@
 """What runs next: the callbacks that are ready, the timers, and virtual time.
 
 Virtual time is a whole number of microseconds. Each step costs one, so that code that spins lets time pass; when
-nothing is ready, time jumps to the next timer. Knows nothing of tasks. Invariants: the only decision is which of the ready
-callbacks runs (a draw from "sched", 0 is the one that has waited longest); time never goes back.
+nothing is ready, time jumps to the next timer. Knows nothing of tasks. Invariants: the only decision is which of the
+ready callbacks runs (a draw from "sched", 0 is the one that has waited longest); time never goes back.
 """
 
 from __future__ import annotations
