@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-PER_MILLE: Final = 1_000
-
 
 class Failure(Enum):
     """What may fail while one function runs."""

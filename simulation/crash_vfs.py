@@ -90,7 +90,7 @@ class CrashFile(apsw.VFSFile):
         size = super().xFileSize()
         tail = super().xRead(size - newsize, newsize) if newsize < size else b""
         super().xTruncate(newsize)
-        self._platters.file(self._path).changes.append(Cut(newsize, tail))
+        self._platters.file(self._path).changes.append(Cut(newsize, tail, size))
         self._count(apsw.SQLITE_IOERR_TRUNCATE)
         return None
 

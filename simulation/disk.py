@@ -18,12 +18,12 @@ from typing import Final, Literal, Protocol, TypeVar
 from holdfast.engine.storage.connection import Connection, Durability
 from holdfast.engine.storage.faults import translated
 
-from .conditions import HEALTHY, PER_MILLE, Condition, Failure
+from .choices import Choices, between, chance
+from .conditions import HEALTHY, Condition, Failure
 from .drivers import Driver, PlainDriver
 from .images import CRASH_LEAVES, DATABASE, copy_files, put_in_place
 from .inline import SECOND_US, FailedFunction, InlineConnection
 from .notes import WitnessNotes
-from .torn import Draws
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Disk:
         condition: How the disk is now; set another at any time (`dataclasses.replace`).
     """
 
-    def __init__(self, name: str, folder: Path, choices: Draws, driver: Driver | None = None) -> None:
+    def __init__(self, name: str, folder: Path, choices: Choices, driver: Driver | None = None) -> None:
         self.name = name
         self.folder = folder
         self.driver: Driver = driver or PlainDriver()
@@ -178,9 +178,9 @@ class Disk:
     def latency_us(self) -> int:
         """How long the next function waits."""
         condition = self.condition
-        waits = self._between(condition.latency_us)
-        if self._chance(condition.stall_per_mille):
-            waits += self._between(condition.stall_us)
+        waits = between(self._choices, self._stream, *condition.latency_us)
+        if chance(self._choices, self._stream, condition.stall_per_mille):
+            waits += between(self._choices, self._stream, *condition.stall_us)
         return waits
 
     def closed(self, connection: InlineConnection) -> None:
@@ -221,9 +221,9 @@ class Disk:
     def _drawn_failure(self, *, writes: bool) -> tuple[Failure | None, int | None]:
         """What fails during the next function, and how many pages there are left if they are numbered."""
         condition = self.condition
-        if self._chance(condition.read_error_per_mille):
+        if chance(self._choices, self._stream, condition.read_error_per_mille):
             return Failure.READ, None
-        if writes and self._chance(condition.write_error_per_mille):
+        if writes and chance(self._choices, self._stream, condition.write_error_per_mille):
             return Failure.WRITE, None
         if writes and condition.full:
             match self._choices.draw(self._stream, 3):
@@ -232,7 +232,7 @@ class Disk:
                 case 1:
                     return None, 0
                 case _:
-                    return None, self._between((1, PAGES_LEFT_MAX))
+                    return None, between(self._choices, self._stream, *(1, PAGES_LEFT_MAX))
         return None, None
 
     @contextmanager
@@ -267,10 +267,3 @@ class Disk:
         shutil.rmtree(self.folder)
         self.folder = target
         self._notes = WitnessNotes(target)
-
-    def _between(self, bounds: tuple[int, int]) -> int:
-        low, high = bounds
-        return low + self._choices.draw(self._stream, high - low + 1)
-
-    def _chance(self, per_mille: int) -> bool:
-        return per_mille > 0 and self._choices.draw(self._stream, PER_MILLE) < per_mille

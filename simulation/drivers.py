@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from holdfast.engine.storage.connection import Durability, connect_reader, connect_writer
 from holdfast.errors import UsageError
 
+from .choices import Choices
 from .conditions import Failure
-from .torn import Draws
 
 DESCRIPTORS: Final = Path("/dev/fd")
 
@@ -46,7 +46,7 @@ class Driver(Protocol):
         """Inside the block, what `failure` names fails for every connection to `path`."""
         ...
 
-    def power_cut(self, source: Path, target: Path, choices: Draws, stream: str) -> None:
+    def power_cut(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """Write what a power cut would leave of the database `source` and its logs to `target` and beside it."""
         ...
 
@@ -91,7 +91,7 @@ class PlainDriver:
             case Failure.LOG_FULL:
                 return _swapped({log: (Path("/dev/full"), os.O_WRONLY)})
 
-    def power_cut(self, source: Path, target: Path, choices: Draws, stream: str) -> None:
+    def power_cut(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """It cannot lose power."""
         raise UsageError(
             "this disk cannot lose power: Python's sqlite3 shows no syncs",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from .choices import Choices
 from .images import WITNESS
-from .torn import Draws
 
 KEPT_MAX: Final = 64
 """States that are remembered besides the first."""
@@ -32,7 +32,7 @@ class WitnessNotes:
             if len(self._states) > KEPT_MAX:
                 del self._states[1]
 
-    def power_cut(self, target: Path, choices: Draws, stream: str) -> None:
+    def power_cut(self, target: Path, choices: Choices, stream: str) -> None:
         """Write one of the states into a folder: the last as often as all others together."""
         self.look()
         count = len(self._states)

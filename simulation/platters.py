@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .choices import Choices
 from .conditions import Failure
-from .torn import Change, Draws, after_power_cut
+from .torn import Change, after_power_cut
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Platters:
                 file.gone = None
                 file.changes = []
 
-    def image(self, source: Path, target: Path, choices: Draws, stream: str) -> None:
+    def image(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """Write what the file `source` is after a power cut to `target`, if it is there at all."""
         file = self._files.get(str(source), PlatterFile())
         if source.exists():

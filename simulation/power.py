@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, cast
 from holdfast.engine.storage.connection import Durability, prepare_reader, prepare_writer
 from holdfast.errors import MissingExtra
 
+from .choices import Choices
 from .conditions import Failure
 from .platters import Platters
-from .torn import Draws
 
 if TYPE_CHECKING:
     from .power_connection import PowerConnection
@@ -87,7 +87,7 @@ class PowerDriver:
         finally:
             self.platters.failure = None
 
-    def power_cut(self, source: Path, target: Path, choices: Draws, stream: str) -> None:
+    def power_cut(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """Write what is left of a database and its logs after a power cut beside `target`; changes nothing here."""
         for suffix in ("", *LOGS):
             place = source.with_name(source.name + suffix)

@@ -9,17 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final
+
+from .choices import Choices
 
 SECTOR: Final = 512
-
-
-class Draws(Protocol):
-    """Where the decisions come from; see `choices.py`."""
-
-    def draw(self, stream: str, n: int) -> int:
-        """A number of 0 to n - 1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +28,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A truncation to `size`; `tail` is what stood behind."""
+    """A change of the size from `before` to `size`; `tail` is what stood behind."""
 
     size: int
     tail: bytes
+    before: int
 
 
 Change = Written | Cut
@@ -53,7 +48,7 @@ class Fate(IntEnum):
     ALL_BUT_ONE = 4
 
 
-def after_power_cut(content: bytes, changes: Sequence[Change], choices: Draws, stream: str) -> bytes:
+def after_power_cut(content: bytes, changes: Sequence[Change], choices: Choices, stream: str) -> bytes:
     """A file after a power cut.
 
     Args:
@@ -78,12 +73,13 @@ def _without(content: bytes, changes: Sequence[Change]) -> bytearray:
             case Written(offset, old, _, size):
                 disk[offset : offset + len(old)] = old
                 del disk[size:]
-            case Cut(size, tail):
+            case Cut(size, tail, before):
                 disk[size:] = tail
+                del disk[before:]
     return disk
 
 
-def _kept(changes: Sequence[Change], choices: Draws, stream: str) -> Iterator[int]:
+def _kept(changes: Sequence[Change], choices: Choices, stream: str) -> Iterator[int]:
     """For each change how many bytes of it got to the disk."""
     fate, count = Fate(choices.draw(stream, len(Fate))), len(changes)
     chosen = choices.draw(stream, count) if fate in (Fate.IN_ORDER, Fate.ALL_BUT_ONE) else 0
@@ -103,7 +99,7 @@ def _kept(changes: Sequence[Change], choices: Draws, stream: str) -> Iterator[in
                 yield _torn(change, choices, stream) if kept is None else kept
 
 
-def _torn(change: Change, choices: Draws, stream: str) -> int:
+def _torn(change: Change, choices: Choices, stream: str) -> int:
     """How many bytes of a torn write are there: up to a border of sectors."""
     if isinstance(change, Cut):
         return 0
@@ -120,5 +116,5 @@ def _apply(disk: bytearray, change: Change, kept: int) -> None:
         case Written(offset, _, new, _):
             disk.extend(bytes(max(0, offset - len(disk))))
             disk[offset : offset + kept] = new[:kept]
-        case Cut(size, _):
+        case Cut(size, _, _):
             disk[size:] = bytes(max(0, size - len(disk)))
