@@ -228,11 +228,11 @@ class Disk:
         if writes and condition.full:
             match self._choices.draw(self._stream, 3):
                 case 0:
-                    return Failure.LOG_FULL, None
-                case 1:
                     return None, 0
+                case 1:
+                    return None, between(self._choices, self._stream, 1, PAGES_LEFT_MAX)
                 case _:
-                    return None, between(self._choices, self._stream, *(1, PAGES_LEFT_MAX))
+                    return Failure.LOG_FULL, None
         return None, None
 
     @contextmanager

@@ -61,6 +61,7 @@ class InlineConnection:
         self._host = host
         self._jobs: deque[_Job] = deque()
         self._open = True
+        self._dead = False
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -71,6 +72,8 @@ class InlineConnection:
             EngineClosed: The connection is closed.
             StorageError: SQLite failed.
         """
+        if self._dead:
+            await asyncio.get_running_loop().create_future()  # what is left of a dead node hears nothing any more
         if not self._open:
             raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
         with translated(self.path):
@@ -79,7 +82,7 @@ class InlineConnection:
 
     async def close(self) -> None:
         """Wait for what was accepted, and close."""
-        if self._open:
+        if self._open and not self._dead:
             self._open = False
             await self._accept(self.raw.close, last=True)
 
@@ -88,7 +91,7 @@ class InlineConnection:
 
     def give_up(self) -> None:
         """Run nothing more; whoever waits, waits for ever, as after a crash."""
-        self._open = False
+        self._dead = True
         self._jobs.clear()
         self.raw.close()
 

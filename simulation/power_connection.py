@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Final, Self
 
@@ -163,8 +163,12 @@ class PowerConnection:
                 copying.step()
 
     def close(self) -> None:
-        """Close; a second time does nothing."""
-        with as_sqlite3():
+        """Close; a second time does nothing.
+
+        SQLite closes whatever happens to the checkpoint on the way, and says nothing of it; apsw tells of what the
+        file system refused.
+        """
+        with suppress(apsw.IOError, apsw.FullError):
             self._raw.close()
 
 
