@@ -43,7 +43,7 @@ class Kind(Protocol):
 
 def mistake(what: str, path: str, remedy: str) -> InvalidPlan:
     """The error for one place of a plan."""
-    return InvalidPlan(what, subject=path, remedy=remedy)
+    return InvalidPlan(what, subject=path or "plan", remedy=remedy)
 
 
 class _Plain:
