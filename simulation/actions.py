@@ -313,6 +313,14 @@ class ReadErrors(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteErrors(Action):
+    """Writing to the disk fails, now and then; nothing that failed is acknowledged."""
+
+    per_mille: Annotated[int, Integer(1, 1_000, "per mille of writes")]
+    for_ms: PeriodMs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StallDisk(Action):
     """Whatever is asked of the disk waits until the stall is over."""
 
@@ -455,7 +463,7 @@ Work: TypeAlias = (
     | RunProgram
 )
 Life: TypeAlias = Pause | Resume | Crash | PowerCut | Restart | Backup | RestoreBackup | Clone
-Storage: TypeAlias = DiskFull | SpaceReturns | ReadErrors | StallDisk | SlowDisk | HoldLock | HoldReader
+Storage: TypeAlias = DiskFull | SpaceReturns | ReadErrors | WriteErrors | StallDisk | SlowDisk | HoldLock | HoldReader
 Clock: TypeAlias = ClockSkew | ClockJump | ClockFreeze | ClockGranularity
 Network: TypeAlias = Cut | Heal | Quality | Flap
 AnyAction: TypeAlias = Work | Life | Storage | Clock | Network | Attack

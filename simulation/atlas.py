@@ -25,6 +25,7 @@ def check_survivable(plan: Plan) -> None:
     _check_hub(plan)
     _check_disks(plan)
     _check_power(plan)
+    _check_clones(plan)
     _check_clocks(plan)
     _check_healing(plan)
 
@@ -79,6 +80,16 @@ def _check_power(plan: Plan) -> None:
                 f"{event.node!r} has durability normal, which may lose acknowledged writes when the power is cut",
                 f"events[{at}].action",
                 'Give the node "durability": "full", crash it instead, or leave "acknowledged" out of checkers.',
+            )
+
+
+def _check_clones(plan: Plan) -> None:
+    for at, event in enumerate(plan.events):
+        if isinstance(event.action, Clone) and len(plan.hubs) > 1:
+            raise mistake(
+                "two live copies of one file that sync with different hubs are found only when those hubs' data meet",
+                f"events[{at}].action",
+                "Clone only where there is one hub.",
             )
 
 

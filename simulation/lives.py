@@ -28,11 +28,12 @@ from .actions import (
     SlowDisk,
     SpaceReturns,
     StallDisk,
+    WriteErrors,
 )
 from .arguments import mistake
 from .plan import NODES_MAX, Event, Plan
 
-_TIMED: Final = (Pause, DiskFull, ReadErrors, StallDisk, SlowDisk, HoldLock)
+_TIMED: Final = (Pause, DiskFull, ReadErrors, WriteErrors, StallDisk, SlowDisk, HoldLock)
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ def _live(life: _Life, event: Event, path: str) -> None:
             raise mistake("the node is paused", f"{path}.action", "Resume it before, or leave this out.")
         case Pause():
             life.paused_until = _end(at_ms, action.for_ms)
-        case DiskFull() | ReadErrors() | StallDisk() | SlowDisk() | HoldLock():
+        case DiskFull() | ReadErrors() | WriteErrors() | StallDisk() | SlowDisk() | HoldLock():
             life.disk_until[action.name] = _end(at_ms, action.for_ms)
         case SpaceReturns():
             life.disk_until.pop(DiskFull.name, None)

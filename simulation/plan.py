@@ -19,6 +19,7 @@ from .arguments import (
     Name,
     Node,
     Part,
+    Text,
     Word,
     below,
     mistake,
@@ -169,6 +170,7 @@ class Plan:
 
     Attributes:
         seed: Of the choices that the plan leaves open (latencies, losses, the order of what is due at once).
+        note: For people; of a generated plan, which faults and kinds of work the seed has on.
         length_ms: How long the chaos lasts, in virtual milliseconds.
         collections: What nodes declare; several entries of one name are its versions.
         keys: From how many keys of each collection generated writes choose.
@@ -179,6 +181,7 @@ class Plan:
 
     format: Annotated[int, Integer(FORMAT, FORMAT)] = FORMAT
     seed: Annotated[int, Integer(0, 2**63 - 1)]
+    note: Annotated[str, Text(4_000)] = ""
     length_ms: Annotated[int, Integer(1, SPAN_MS_MAX, "ms")]
     nodes: Annotated[tuple[NodePlan, ...], ListOf(Part(NodePlan), 1, NODES_MAX)]
     collections: Annotated[tuple[CollectionPlan, ...], ListOf(Part(CollectionPlan), 0, COLLECTIONS_MAX)] = ()

@@ -44,11 +44,14 @@ BUILT_IN: Final[Mapping[str, Resolver]] = MappingProxyType(
 
 
 def collection_of(schema: Schema) -> CollectionPlan:
-    """A schema as data."""
+    """A schema as data; where a resolver is the user's, generated writes give its field one type of value."""
     return CollectionPlan(
         name=schema.name,
         version=schema.version,
-        fields=tuple(FieldPlan(name=name, resolver=resolver.name) for name, resolver in schema.fields.items()),
+        fields=tuple(
+            FieldPlan(name=name, resolver=resolver.name, values="any" if resolver.name in BUILT_IN else "text")
+            for name, resolver in schema.fields.items()
+        ),
         indexes=schema.index_fields,
         default=schema.default.name,
         on_delete=schema.on_delete.name,
