@@ -165,7 +165,7 @@ class _Writes:
 class Transact(Action):
     """Read some records, think, and write some, all in one transaction; begun anew if it conflicts."""
 
-    reads: Annotated[tuple[Record, ...], ListOf(Part(Record), 0, STEPS_MAX)] = ()
+    reads: Annotated[tuple[Record, ...], ListOf(Part(Record, "Record"), 0, STEPS_MAX)] = ()
     writes: Annotated[tuple[Put | Update | Delete, ...], ListOf(_Writes(), 1, STEPS_MAX)]
     think_ms: ThinkMs = 0
 

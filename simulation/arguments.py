@@ -254,9 +254,10 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A dataclass whose fields say their kinds, as an object."""
+    """A dataclass whose fields say their kinds, as an object; `title` is its heading in the reference."""
 
     record: Any
+    title: str
 
     def read(self, value: object, path: str) -> Any:  # noqa: ANN401 - the dataclass
         """The value, if it is one."""
@@ -268,7 +269,7 @@ class Part:
 
     def describe(self) -> str:
         """What fits here."""
-        return f"object with {', '.join(f'`{name}`' for name in kinds_of(self.record))}"
+        return f"[{self.title}](#{self.title.lower()})"
 
 
 def read_list(value: object, path: str, low: int, high: int) -> list[object]:

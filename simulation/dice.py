@@ -43,7 +43,7 @@ class Dice:
         return [rest.pop(self.between(0, len(rest) - 1)) for _ in items]
 
     def span(self, low: int, high: int) -> int:
-        """A number from `low` (at least 1) to `high`; each doubling is as likely as the next, so small ones are usual."""
+        """A number from `low` (at least 1) to `high`; each doubling is as likely, so small ones are usual."""
         high = max(low, high)
         bits = self.between(low.bit_length(), high.bit_length())
         return min(high, max(low, self.between(1 << bits - 1, (1 << bits) - 1)))

@@ -95,7 +95,7 @@ class CollectionPlan:
 
     name: Annotated[str, Name("collection")]
     version: Annotated[int, Integer(1, 1_000_000)] = 1
-    fields: Annotated[tuple[FieldPlan, ...], ListOf(Part(FieldPlan), 0, FIELDS_MAX)] = ()
+    fields: Annotated[tuple[FieldPlan, ...], ListOf(Part(FieldPlan, "Field"), 0, FIELDS_MAX)] = ()
     indexes: Annotated[tuple[tuple[str, ...], ...], ListOf(ListOf(Name("field"), 1, 16), 0, 100)] = ()
     default: Annotated[str, Name("resolver")] = "last-writer-wins"
     on_delete: Annotated[str, Name("resolver")] = "update-wins"
@@ -123,7 +123,7 @@ class Healing:
     every_ms: Annotated[int, Integer(1, SPAN_MS_MAX, "ms")] = 30_000
     routes: Annotated[
         tuple[Route, ...] | None,
-        Maybe(ListOf(Part(Route), 0, NODES_MAX * 10), "every edge with every hub, each hub with the first"),
+        Maybe(ListOf(Part(Route, "Route"), 0, NODES_MAX * 10), "every edge with every hub, each hub with the first"),
     ] = None
 
 
@@ -161,7 +161,7 @@ class _Events:
         return {"at_ms": value.at_ms, **place, **write_action(value.action)}
 
     def describe(self) -> str:
-        return "object with `at_ms`, `node`, `action`, `args`"
+        return "[Event](#event)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +183,14 @@ class Plan:
     seed: Annotated[int, Integer(0, 2**63 - 1)]
     note: Annotated[str, Text(4_000)] = ""
     length_ms: Annotated[int, Integer(1, SPAN_MS_MAX, "ms")]
-    nodes: Annotated[tuple[NodePlan, ...], ListOf(Part(NodePlan), 1, NODES_MAX)]
-    collections: Annotated[tuple[CollectionPlan, ...], ListOf(Part(CollectionPlan), 0, COLLECTIONS_MAX)] = ()
+    nodes: Annotated[tuple[NodePlan, ...], ListOf(Part(NodePlan, "Node"), 1, NODES_MAX)]
+    collections: Annotated[
+        tuple[CollectionPlan, ...], ListOf(Part(CollectionPlan, "Collection"), 0, COLLECTIONS_MAX)
+    ] = ()
     keys: Annotated[int, Integer(1, KEYS_MAX, "keys")] = 8
     faults_at_once_max: Annotated[int, Integer(0, NODES_MAX, "nodes")] = NODES_MAX
     checkers: Annotated[tuple[str, ...], ListOf(Word(CHECKERS), 0, len(CHECKERS))] = CHECKERS
-    heal: Annotated[Healing, Part(Healing)] = Healing()
+    heal: Annotated[Healing, Part(Healing, "Healing")] = Healing()
     events: Annotated[tuple[Event, ...], ListOf(_Events(), 0, EVENTS_MAX)] = ()
 
     @property

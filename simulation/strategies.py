@@ -6,9 +6,11 @@ and leaving events out of the list that is drawn leaves a plan.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import MissingExtra
+from holdfast.resolvers import Resolver
 
 from .actions import (
     AnyAction,
@@ -26,7 +28,7 @@ from .actions import (
     Update,
 )
 from .parse import check
-from .plan import CollectionPlan, NodePlan, Plan
+from .plan import CollectionPlan, FieldPlan, NodePlan, Plan, Values
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -40,7 +42,11 @@ _Move = tuple[int, str, AnyAction]
 
 
 def plans(
-    *, nodes_max: int = 4, events_max: int = 30, collection: CollectionPlan | None = None
+    *,
+    nodes_max: int = 4,
+    events_max: int = 30,
+    collection: CollectionPlan | None = None,
+    resolvers: Mapping[str, Resolver] | None = None,
 ) -> SearchStrategy[Plan]:
     """A strategy of plans of ten virtual minutes, with one hub.
 
@@ -48,6 +54,7 @@ def plans(
         nodes_max: At most so many nodes, the hub included; at least two.
         events_max: At most so many events.
         collection: Where to write, and with which fields; None: an undeclared one.
+        resolvers: The user's, by name, if the collection names them.
 
     Raises:
         MissingExtra: Hypothesis is not installed.
@@ -65,7 +72,7 @@ def plans(
         edges = tuple(f"edge-{number}" for number in range(1, count + 1))
         # One list of moves, each complete in itself: Hypothesis drops events before it makes any of them smaller.
         moves = draw(st.lists(_moves(st, edges, collection), max_size=events_max))
-        return _plan(edges, moves, collection)
+        return _plan(edges, moves, collection, resolvers)
 
     return build()
 
@@ -73,13 +80,8 @@ def plans(
 def _moves(st: Any, edges: tuple[str, ...], collection: CollectionPlan | None) -> SearchStrategy[_Move]:  # noqa: ANN401 - a module
     name = collection.name if collection else "things"
     key, for_ms = st.sampled_from(_KEYS), st.integers(1, _LENGTH_MS // 10)
-    fields = st.dictionaries(
-        st.sampled_from(
-            [field.name for field in collection.fields] if collection and collection.fields else ["a", "b"]
-        ),
-        st.integers(0, 3) if collection is None else st.text("ab", max_size=2),
-        max_size=2,
-    )
+    declared = (collection.fields if collection else ()) or (FieldPlan(name="a"), FieldPlan(name="b"))
+    fields = st.fixed_dictionaries({}, optional={field.name: _values(st, field.values) for field in declared})
     per_mille = st.integers(0, 300)
     edge = st.sampled_from(edges)
     on_node = st.one_of(
@@ -107,7 +109,23 @@ def _moves(st: Any, edges: tuple[str, ...], collection: CollectionPlan | None) -
     return moves
 
 
-def _plan(edges: tuple[str, ...], moves: list[_Move], collection: CollectionPlan | None) -> Plan:
+def _values(st: Any, kind: Values) -> SearchStrategy[Any]:  # noqa: ANN401 - a module
+    kinds: dict[Values, SearchStrategy[Any]] = {
+        "text": st.text("ab", max_size=2),
+        "integer": st.integers(0, 3),
+        "boolean": st.booleans(),
+        "list": st.lists(st.text("ab", max_size=2), max_size=2),
+        "any": st.none() | st.booleans() | st.integers(0, 3) | st.text("ab", max_size=2),
+    }
+    return kinds[kind]
+
+
+def _plan(
+    edges: tuple[str, ...],
+    moves: list[_Move],
+    collection: CollectionPlan | None,
+    resolvers: Mapping[str, Resolver] | None,
+) -> Plan:
     """The plan of these moves; a fault of a node that has another one at that time is left out."""
     schedule = Schedule(_LENGTH_MS, len(edges) + 1)
     for at_ms, node, action in moves:
@@ -123,7 +141,7 @@ def _plan(edges: tuple[str, ...], moves: list[_Move], collection: CollectionPlan
         keys=len(_KEYS),
         events=schedule.events,
     )
-    check(plan)
+    check(plan, resolvers=resolvers)
     return plan
 
 
