@@ -1,0 +1,87 @@
+"""Swarm testing: each seed has only some of the faults and some of the kinds of work.
+
+A run with everything on tends to drown in its commonest faults; a run without deletes, or without syncs that succeed,
+gets where none with everything gets. Invariant: what is on follows from the choices and stands in the plan's note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from .arguments import mistake
+from .dice import Dice
+
+NETWORK_FAULTS: Final = ("cut", "one_way", "flap", "isolate_hub", "loss", "replay", "slow_link")
+NODE_FAULTS: Final = (
+    "crash",
+    "hub_restart",
+    "all_at_once",
+    "pause",
+    "backup",
+    "clone",
+    "disk_full",
+    "disk_errors",
+    "slow_disk",
+    "lock",
+    "clock",
+    "attack",
+    "power_cut",
+)
+FAULTS: Final = (*NETWORK_FAULTS, *NODE_FAULTS)
+"""Every kind of fault that a generated plan can have."""
+
+ON_REQUEST: Final = frozenset({"power_cut"})
+"""Not drawn unless asked for: it needs the extra `power`."""
+
+WORK: Final = (
+    "put",
+    "update",
+    "delete",
+    "transact",
+    "compare_and_set",
+    "bulk_put",
+    "decide",
+    "reopen",
+    "read",
+    "query",
+    "check_export",
+)
+_ALWAYS: Final = ("put", "update")
+"""Without these there is nothing to disagree about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swarm:
+    """What is on: kinds of faults and kinds of work, in the order of their lists."""
+
+    faults: tuple[str, ...]
+    work: tuple[str, ...]
+
+    def describe(self) -> str:
+        """For the plan's note."""
+        return f"faults: {', '.join(self.faults) or 'none'}; work: {', '.join(self.work)}"
+
+
+def swarm_of(dice: Dice, faults: Collection[str] | None, *, network: bool) -> Swarm:
+    """Draw what is on.
+
+    Args:
+        dice: Where from.
+        faults: Exactly these; None: a random subset of all.
+        network: Whether faults of the network are possible at all.
+
+    Raises:
+        InvalidPlan: There is no such fault.
+    """
+    for name in sorted(faults or ()):
+        if name not in FAULTS:
+            raise mistake(f"there is no fault {name!r}", "faults", f"There are: {', '.join(FAULTS)}.")
+    # All draws are made, whatever is asked for: what is on does not shift what else the seed draws.
+    drawn = tuple(name for name in dice.some(FAULTS) if name not in ON_REQUEST)
+    chosen = drawn if faults is None else tuple(name for name in FAULTS if name in faults)
+    possible = tuple(name for name in chosen if network or name not in NETWORK_FAULTS)
+    share = dice.pick((300, 600, 900))
+    work = dice.some(WORK, share)
+    return Swarm(faults=possible, work=tuple(name for name in WORK if name in work or name in _ALWAYS))

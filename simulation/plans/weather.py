@@ -1,0 +1,105 @@
+"""The network of a generated plan: partitions, outages of one direction, bad links, flapping, and nodes long offline.
+
+Knows names of nodes, no work. Invariant: every condition ends by itself, so leaving any event out leaves a plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from .actions import Cut, Direction, Flap, Quality
+from .dice import Dice
+from .schedule import Schedule
+
+Partitions: TypeAlias = Literal["none", "light", "medium", "heavy"]
+
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Level:
+    """How bad it is: conditions for each node, the longest as a share of the plan, and how many are long offline."""
+
+    per_node: int
+    longest_per_mille: int
+    offline_per_mille: int
+
+
+LEVELS: Final[dict[Partitions, _Level]] = {
+    "none": _Level(per_node=0, longest_per_mille=0, offline_per_mille=0),
+    "light": _Level(per_node=1, longest_per_mille=50, offline_per_mille=0),
+    "medium": _Level(per_node=2, longest_per_mille=150, offline_per_mille=100),
+    "heavy": _Level(per_node=4, longest_per_mille=400, offline_per_mille=400),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """Draws conditions of links.
+
+    Attributes:
+        hubs, edges: Names.
+        kinds: Which faults of the network are on.
+    """
+
+    dice: Dice
+    hubs: tuple[str, ...]
+    edges: tuple[str, ...]
+    kinds: tuple[str, ...]
+    level: _Level
+
+    def fill(self, schedule: Schedule) -> None:
+        """Plan the conditions."""
+        if not self.kinds or not self.level.per_node:
+            return
+        for _ in range(self.dice.between(1, self.level.per_node * len(self.edges))):
+            longest_ms = schedule.length_ms * self.level.longest_per_mille // 1_000
+            for_ms = self.dice.span(100, longest_ms)
+            at_ms = self.dice.between(0, schedule.length_ms)
+            schedule.add(at_ms, None, self._condition(self.dice.pick(self.kinds), for_ms))
+        if "cut" in self.kinds:
+            for edge in self.dice.some(self.edges, self.level.offline_per_mille):
+                self._long_offline(schedule, edge)
+
+    def _long_offline(self, schedule: Schedule, edge: str) -> None:
+        at_ms = self.dice.between(0, schedule.length_ms // 4)
+        for_ms = self.dice.between(schedule.length_ms // 2, schedule.length_ms)
+        schedule.add(at_ms, None, Cut(group=(edge,), for_ms=max(1, for_ms)))
+
+    def _condition(self, kind: str, for_ms: int) -> Cut | Flap | Quality:
+        group, peers = self._sides()
+        match kind:
+            case "cut":
+                return Cut(group=group, peers=peers, for_ms=for_ms)
+            case "one_way":
+                direction: Direction = "to" if self.dice.chance(500) else "from"
+                return Cut(group=group, peers=peers, direction=direction, for_ms=for_ms)
+            case "isolate_hub":
+                return Cut(group=(self.dice.pick(self.hubs),), for_ms=for_ms)
+            case "flap":
+                down_ms, up_ms = self.dice.span(100, 20_000), self.dice.span(100, 20_000)
+                return Flap(group=group, peers=peers, down_ms=down_ms, up_ms=up_ms, for_ms=for_ms)
+            case _:
+                return self._quality(kind, group, peers, for_ms)
+
+    def _quality(self, kind: str, group: tuple[str, ...], peers: tuple[str, ...], for_ms: int) -> Quality:
+        if kind == "loss":
+            return Quality(group=group, peers=peers, loss_per_mille=self.dice.between(1, 300), for_ms=for_ms)
+        if kind == "replay":
+            again, old = self.dice.between(0, 300), self.dice.between(1, 500)
+            return Quality(group=group, peers=peers, duplicate_per_mille=again, replay_per_mille=old, for_ms=for_ms)
+        least_ms = self.dice.span(1, 2_000)
+        return Quality(
+            group=group,
+            peers=peers,
+            latency_ms_min=least_ms,
+            latency_ms_max=least_ms * self.dice.between(1, 10),
+            bytes_per_s=self.dice.pick((0, 1_000, 20_000, 1_000_000)),
+            for_ms=for_ms,
+        )
+
+    def _sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """One edge or some, and one hub or all."""
+        group = self.dice.some(self.edges) if self.dice.chance(300) else ()
+        return group or (self.dice.pick(self.edges),), (self.dice.pick(self.hubs),)
