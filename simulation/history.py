@@ -135,9 +135,9 @@ class Observed:
         came: Operations that the last look found and that others wrote.
         wrote: Operations that the last look found and that were written here, in their order.
         wall_ms: The node's wall clock at that look; wall_before_ms: at the one before.
-        clock_before: The saved hybrid clock at the look before; None if that was another state of the file.
+        clock: The saved hybrid clock; clock_before: at the look before, None if that was another state of the file.
         rivals: Siblings of fields in conflict, by record.
-        discarded: Siblings of conflicts that the last look no longer found.
+        discarded: Siblings of conflicts that the last look no longer found, and whose values are gone.
     """
 
     image: Image = field(default_factory=Image)
@@ -147,6 +147,7 @@ class Observed:
     came: list[tuple[Place, Name]] = field(default_factory=list)
     wrote: list[Wrote] = field(default_factory=list)
     wall_ms: int = 0
+    clock: int | None = None
     clock_before: int | None = None
     rivals: dict[Place, frozenset[tuple[str, Name]]] = field(default_factory=dict)
     discarded: list[tuple[Place, str, Name]] = field(default_factory=list)
@@ -163,6 +164,7 @@ class History:
         acknowledged: Operations whose caller has got the receipt.
         withdrawn: Names that their node no longer stands for: what they named has other names now.
         lost: Operations that stood in no file when one was rolled back.
+        actors: The identity that each node wrote under when it was last looked at.
         copies: Identities of files that were copied: until a copy has been told, it may use the same dots.
         outsiders: Identities of adversaries, whose operations nobody saw being written.
     """
@@ -173,6 +175,7 @@ class History:
     acknowledged: int = 0
     withdrawn: int = 0
     lost: int = 0
+    actors: dict[str, Actor] = field(default_factory=dict)
     copies: set[Actor] = field(default_factory=set)
     outsiders: set[Actor] = field(default_factory=set)
 

@@ -153,6 +153,5 @@ def _cell(field_name: str, known: list[Wrote]) -> dict[Name, Value]:
     return {
         operation.name: value
         for operation in known
-        if (value := operation.writes.get(field_name)) is not None
-        and operation.name not in gone[value.tag == REGISTER]
+        if (value := operation.writes.get(field_name)) is not None and operation.name not in gone[value.tag == REGISTER]
     }

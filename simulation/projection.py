@@ -132,8 +132,10 @@ def _settled(
         distinct = dict.fromkeys(siblings[name] or "" for name in order)
         return _Answer("[" + ",".join(distinct) + "]")
     if kind in (LastWriterWins, Manual):
-        return _Answer(siblings[order[-1]], open=kind is Manual) if field is not None or kind is not Manual else (
-            _Answer("" if alive else None, open=True)
+        return (
+            _Answer(siblings[order[-1]], open=kind is Manual)
+            if field is not None or kind is not Manual
+            else (_Answer("" if alive else None, open=True))
         )
     if kind is FirstWriterWins:
         return _Answer(siblings[order[0]])
@@ -149,7 +151,9 @@ def _asked(
     rule: Resolver,
 ) -> _Answer:
     """What a user's resolver makes of it."""
-    versions = canonical(_version(operations(name), text, of_field=field is not None) for name, text in siblings.items())
+    versions = canonical(
+        _version(operations(name), text, of_field=field is not None) for name, text in siblings.items()
+    )
     rivals = [operations(name) for name in siblings]
     conflict = Conflict(
         id=conflict_id(*place, field, (name.dot for name in siblings)),
