@@ -29,6 +29,7 @@ _RECORDS: Final = (
     "SELECT r.id, c.name, r.key, r.lsn, r.live, r.node, r.seq, r.clock, r.flags, r.digest, r.conflicts, r.extra,"
     " r.cells, r.doc FROM record r JOIN collection c ON c.id = r.collection WHERE r.lsn > ? ORDER BY r.id"
 )
+_BORN: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'node'"
 _NODE: Final = (
     "SELECT a.actor, n.label, n.seq, n.shared, n.lsn, n.clock, n.digest, n.feed"
     " FROM node n JOIN actor a ON a.id = n.actor"
@@ -112,7 +113,7 @@ class Image:
     """A node's file as it was last looked at.
 
     Attributes:
-        actor, label, seq, shared, lsn, clock, digest, feed: The node's row; the own entry of the vector is (actor, seq).
+        actor, label, seq, shared, lsn, clock, digest, feed: The node's row.
         records: Every record.
         vector: The version vector, the own entry included.
         extras: Extra contexts that are not settled, by number.
@@ -156,7 +157,11 @@ def look(connection: sqlite3.Connection, image: Image, *, everything: bool = Fal
     Raises:
         UnreadableImageError: The file holds what no engine could have written.
     """
+    if not image.feed and not connection.execute(_BORN).fetchone():
+        return []  # a file that is being made
     row = connection.execute(_NODE).fetchone()
+    if row is None:
+        return []
     everything = everything or row[4] < image.lsn or row[7] != image.feed
     # Inside a transaction the counters are not stored yet, but the records are: so the highest lsn of records counts.
     since = -1 if everything else max((held.lsn for held in image.records.values()), default=-1)

@@ -147,9 +147,9 @@ def _cell(field_name: str, known: list[Wrote]) -> dict[Name, Value]:
     """The values of a field that no operation has seen and replaced."""
     gone: dict[bool, set[Name]] = {False: set(), True: set()}
     for operation in known:
-        for register, names in gone.items():
+        for register in gone:
             if operation.governs(field_name, register=register):
-                names |= operation.seen
+                gone[register] |= operation.seen
     return {
         operation.name: value
         for operation in known

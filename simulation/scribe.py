@@ -1,4 +1,4 @@
-"""Tells what the log rows of one transaction were: operations, with what their authors had seen, or new names of old ones.
+"""Tells what log rows were: operations, with what their authors had seen, or new names of old ones.
 
 Knows no SQL. Invariants: what an operation wrote is what was submitted, and where that is unknown, what stands in the
 record afterwards; what its author had seen is what stood before, in the order of the transaction, unless it was decided
