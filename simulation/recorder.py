@@ -197,6 +197,8 @@ class Recorder:
         image = self.observed.image
         before = dict(image.records)
         rows = look(connection, image, everything=everything)
+        if not image.feed:
+            return  # a file that is being made
         self._looks.append(_Look(before, replace(image, records=dict(image.records)), rows))
 
     def _settle(self) -> bool:
@@ -221,7 +223,8 @@ class Recorder:
         observed.clock_before, observed.clock = observed.clock, image.clock
         for place in sorted(changed):
             self._take_stock(place)
-        history.actors[self.node] = image.actor
+        if image.feed:
+            history.actors[self.node] = image.actor
         return bool(changed) or observed.clock_before != observed.clock
 
     def _renew(self, seen: _Look) -> None:
