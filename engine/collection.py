@@ -17,7 +17,7 @@ from .documents import check_key, check_name, encode_document, encode_value, spl
 from .edits import Delete, Edit, Put, Update
 from .host import Host
 from .storage import reading
-from .storage.bulk import put_many
+from .storage.bulk import BulkPut
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
 from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SinglePut, SingleWrite, Write
@@ -188,7 +188,7 @@ class Collection:
         return await self._node.write(SingleWrite(write))
 
     async def _put_part(self, keys: list[str], docs: list[str]) -> int:
-        return await self._node.write(lambda tx: put_many(tx, self.name, keys, docs))
+        return await self._node.write(BulkPut(self.name, keys, docs))
 
 
 def put_edit(collection: str, key: str, fields: Fields) -> Put:

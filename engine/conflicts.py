@@ -81,7 +81,7 @@ class OpenConflict:
             author=author,
             note=note,
         )
-        return await self._node.write(lambda tx: _decide(tx, self.id, write, note))
+        return await self._node.write(Deciding(self.id, write, note))
 
 
 async def find_conflicts(
@@ -149,6 +149,19 @@ def _taking(conflict: Conflict, sibling: Sibling) -> Edit:
     if conflict.field is None:
         return DeleteRecord() if sibling.deleted else Update()
     return Update(removed=frozenset({conflict.field})) if sibling.deleted else Update({conflict.field: sibling.text})
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """A job that writes a decision, if its conflict still stands."""
+
+    conflict_id: str
+    write: Write
+    note: str
+
+    def __call__(self, tx: Tx) -> Receipt:
+        """Write it; raises NoSuchConflict."""
+        return _decide(tx, self.conflict_id, self.write, self.note)
 
 
 def _decide(tx: Tx, conflict_id: str, write: Write, note: str) -> Receipt:

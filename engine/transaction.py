@@ -6,6 +6,8 @@ it read; its writes share one lsn, so they are whole here at once and elsewhere 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -90,7 +92,7 @@ class Transaction:
         """
         self._ended = True
         if kind is None and self._writes:
-            self.receipts = await self._node.write(self._commit)
+            self.receipts = await self._node.write(Committing(self._read, self._writes))
 
     def _add(self, collection: str, key: str, edit: Edit, *, upsert: bool = False) -> None:
         self._check_not_ended()
@@ -103,9 +105,18 @@ class Transaction:
         if self._ended:  # a write would be lost without a word
             raise _used("the transaction has ended")
 
-    def _commit(self, tx: Tx) -> list[Receipt]:
+
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """A job that writes what a transaction has collected, if what it has read still stands."""
+
+    read: Mapping[tuple[str, str], Version]
+    writes: list[Write]
+
+    def __call__(self, tx: Tx) -> list[Receipt]:
+        """Write it; raises TransactionConflict."""
         records = Records(tx, Journal(tx))
-        for (collection, key), version in self._read.items():
+        for (collection, key), version in self.read.items():
             stored = records.at(collection, key)
             live = stored.row is not None and stored.row.live
             if version != (version_of(records.current(stored).frontier) if live else NO_RECORD):
@@ -114,7 +125,7 @@ class Transaction:
                     subject=f"{collection}/{key}",
                     remedy="Run the transaction again.",
                 )
-        return write_all(tx, self._writes)
+        return write_all(tx, self.writes)
 
 
 def _used(what: str) -> UsageError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Final
 
@@ -44,6 +45,19 @@ def _insert_rows(count: int) -> str:
 
 _INSERT_ROW: Final = _insert_rows(1)
 _INSERT_ROWS: Final = _insert_rows(_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPut:
+    """A job that puts documents (canonical JSON text) under their keys in one transaction."""
+
+    collection: str
+    keys: Sequence[str]
+    docs: Sequence[str]
+
+    def __call__(self, tx: Tx) -> int:
+        """Put them; gives the lsn."""
+        return put_many(tx, self.collection, self.keys, self.docs)
 
 
 def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) -> int:

@@ -39,8 +39,13 @@ JOIN record r ON r.collection = c.id AND r.key = j.value ->> 1
 """
 
 _PENDING: Final = (
-    "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM (" + _BEHIND + ")"  # noqa: S608 - constants only
+    "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0)"
+    " FROM (" + _BEHIND + ") WHERE node IS NOT NULL"  # noqa: S608 - constants only
 )
+_SEVERAL: Final = (
+    "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND node IS NULL"
+)
+"""Records whose frontier is several dots, which SQL cannot compare with a vector."""
 
 
 class FeedRow(NamedTuple):
@@ -114,6 +119,13 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
 def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> tuple[int, int]:
     """How many records stand behind a checkpoint that `held` does not cover, and their bytes at rest."""
     count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start)).fetchone()
+    rest = connection.execute(_SEVERAL, (start,)).fetchall()
+    actors = _actors(connection)[0] if rest else {}
+    has = {number: held.seq(actor) for number, actor in actors.items()}
+    for cells, length in rest:
+        stored = decode(cells)
+        if not _is_held(stored.shape.existence, [has[node] >= seq for node, seq in stored.dots()]):
+            count, size = count + 1, size + length
     return int(count), int(size)
 
 

@@ -61,6 +61,7 @@ Invariant: an error that leaves Holdfast is one of these, and a foreign error th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -373,9 +374,28 @@ class SimulationFault(HoldfastError):
 
 
 class Violation(SimulationFault):
-    """Raised when a simulated engine broke an invariant."""
+    """Raised when a simulated engine broke an invariant.
+
+    Attributes:
+        invariant: Which, as its checker names it.
+        evidence: What stood there and what was expected, as JSON values for the failure's artefact.
+    """
 
     code = "violation"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        subject: str,
+        remedy: str,
+        typed: str = "",
+        invariant: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(what, subject=subject, remedy=remedy, typed=typed)
+        self.invariant = invariant
+        self.evidence = dict(evidence or {})
 
 
 class ProgramFault(SimulationFault):

@@ -1,0 +1,41 @@
+"""The checkers, one file per invariant of the fault matrix, and the order in which they are asked.
+
+A fault often breaks several invariants; the sharper word comes first. Each holds what it has looked at of one world:
+`all_checkers` makes new ones.
+"""
+
+from __future__ import annotations
+
+from .acknowledged import Acknowledged
+from .agreement import Agreement
+from .atomicity import Atomicity
+from .bounds import Bounds, Limits
+from .causality import Causality
+from .clocks import Clocks
+from .deletes import Deletes
+from .dots import Dots
+from .inbox import Inbox
+from .state import State
+from .status import StatusTruth
+from .vectors import Vectors
+from .view import Checker, NodeView, WorldView
+
+__all__ = ["Checker", "Limits", "NodeView", "WorldView", "all_checkers"]
+
+
+def all_checkers(limits: Limits | None = None) -> tuple[Checker, ...]:
+    """New checkers for one world, in the order in which they are to be asked."""
+    return (
+        Dots(),
+        Clocks(),
+        Deletes(),
+        Causality(),
+        Atomicity(),
+        Acknowledged(),
+        State(),
+        Inbox(),
+        Vectors(),
+        Bounds(limits),
+        StatusTruth(),
+        Agreement(),
+    )

@@ -1,0 +1,53 @@
+"""I6: operations of one transaction are there together or not at all.
+
+At the author always; elsewhere whenever the node is whole: no record carries an extra context, so no session was cut
+in the middle. A transaction of which a part is lost (its author's file was rolled back after a session was cut) stays
+in parts for ever, and so does one of which a part has another name now.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .view import Checker, NodeView, WorldView, listed, names_of, observed
+
+
+class Atomicity(Checker):
+    """Transactions are whole."""
+
+    name: ClassVar[str] = "I6 transactions are whole"
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def step(self, world: WorldView, node: NodeView) -> None:
+        """Every transaction that was seen anywhere."""
+        seen, history = observed(world, node), world.history
+        everything = 0
+        for bits in seen.known.values():
+            everything |= bits
+        looked = (everything, len(history.transactions))
+        whole = not seen.image.waiting()
+        if self._seen.get(node.name) == looked and not whole:
+            return
+        self._seen[node.name] = looked
+        excused = history.lost | history.withdrawn
+        for author, together in history.transactions:
+            present = together & everything
+            if present in (0, together) or together & excused or not (whole or author == node.name):
+                continue
+            there, missing = [*world.model.members(present)], [*world.model.members(together & ~present)]
+            first = missing[0]
+            raise self.fail(
+                node,
+                first.place,
+                f"of one transaction of {author} here is {listed(there)}, and not {listed(missing)}",
+                present=names_of(there),
+                missing=names_of(missing),
+            )
+
+    def end(self, world: WorldView) -> None:
+        """Every node."""
+        self._seen.clear()
+        for node in world.nodes:
+            self.step(world, node)

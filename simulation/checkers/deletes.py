@@ -1,0 +1,37 @@
+"""I9: nothing that was deleted is visible unless it was added again later, by an operation that saw the deletion.
+
+A concurrent update revives a record by the rule of its existence (update wins); that is no return of the dead: its
+author had not seen the deletion. After a new beginning the fields from before the deletion stay gone.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .view import Checker, NodeView, WorldView, changed, judged, listed, observed
+
+
+class Deletes(Checker):
+    """The dead stay dead."""
+
+    name: ClassVar[str] = "I9 no deleted value comes back"
+
+    def step(self, world: WorldView, node: NodeView) -> None:
+        """Every record that changed and that readers see."""
+        seen, model = observed(world, node), world.model
+        for place in changed(world, node):
+            held, taken_in = seen.image.records[place], seen.owed[place]
+            if not held.live or not judged(world, place):
+                continue
+            expected = model.expected(place, taken_in)
+            if not any(expected.existence.values()):
+                deletes = [model.operation(name) for name in expected.existence]
+                what = f"it is visible, and every operation on it that is alive was deleted by {listed(deletes)}"
+                raise self.fail(node, place, what, deletes=[str(delete) for delete in deletes])
+            for field, cell in sorted(held.cells.items()):
+                for name in sorted(cell):
+                    again = model.superseders(place, field, name, taken_in) if name in model else []
+                    beginnings = [o for o in again if o.reborn and o.clears is None]
+                    if beginnings:
+                        what = f"{field}={cell[name]} is from before the record began anew with {listed(beginnings)}"
+                        raise self.fail(node, place, what, field=field, shown=str(name))

@@ -1,0 +1,83 @@
+"""I2: one content per dot, over all nodes and over time, and no dot used twice.
+
+Copies of one identity may use the same dots until one of them has been told (history.copies); once all is healed, no
+such dot may be left. What an adversary signs with an identity of its own is not judged.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..image import BIRTH, DECISION, EQUIVOCAL, Held, Name, Place
+from .view import Checker, NodeView, WorldView, changed, observed
+
+
+class Dots(Checker):
+    """Dots name one operation for ever."""
+
+    name: ClassVar[str] = "I2 one content per dot"
+
+    def step(self, world: WorldView, node: NodeView) -> None:
+        """Nothing new reuses a dot, and what stands under a dot is what was written under it."""
+        seen = observed(world, node)
+        for operation in seen.wrote:
+            others = [name for name in world.model.named(operation.name.dot) if name != operation.name]
+            if others and operation.name.actor not in world.history.copies:
+                first = world.model.operation(others[0])
+                raise self.fail(
+                    node,
+                    operation.place,
+                    f"the dot {operation.name} was given twice: {operation}; before it: {first}",
+                    operations=[str(operation), str(first)],
+                )
+        for place in changed(world, node):
+            self._strangers(world, node, place)
+            held = seen.image.records[place]
+            for name in sorted(held.names - seen.strangers.get(place, frozenset())):
+                self._content(world, node, place, held, name)
+
+    def end(self, world: WorldView) -> None:
+        """No dot with two contents is left in any file."""
+        shown: dict[tuple[str, int], tuple[str, Name]] = {}
+        for node in world.nodes:
+            for place, held in sorted(observed(world, node).image.records.items()):
+                for name in sorted(held.names):
+                    other, first = shown.setdefault((name.actor, name.seq), (node.name, name))
+                    if first != name:
+                        what = (
+                            f"after healing {name} stands here with clock {name.clock}, at {other} with {first.clock}"
+                        )
+                        raise self.fail(node, place, what, dots=[str(name), str(first)])
+
+    def _strangers(self, world: WorldView, node: NodeView, place: Place) -> None:
+        strangers = observed(world, node).strangers.get(place, frozenset())
+        unknown = sorted(name for name in strangers if name.actor not in world.history.outsiders)
+        if unknown:
+            alike = [str(world.model.operation(name)) for dot in unknown for name in world.model.named(dot.dot)]
+            raise self.fail(
+                node,
+                place,
+                f"{unknown[0]} with clock {unknown[0].clock} stands here and nobody was seen to write it"
+                + (f"; under that dot was written: {'; '.join(alike)}" if alike else ""),
+                strangers=[str(name) for name in unknown],
+                written=alike,
+            )
+
+    def _content(self, world: WorldView, node: NodeView, place: Place, held: Held, name: Name) -> None:
+        operation = world.model.operation(name)
+        if operation.place != place:
+            what = f"{name} stands here and was written to {'/'.join(operation.place)}: {operation}"
+            raise self.fail(node, place, what, operation=str(operation))
+        flags = BIRTH * operation.birth | DECISION * operation.decision
+        if held.flags[name] != flags:
+            what = f"{name} carries the flags {held.flags[name]}, written with {flags}: {operation}"
+            raise self.fail(node, place, what, operation=str(operation), flags=held.flags[name])
+        if held.existence.get(name, operation.alive) != operation.alive:
+            what = f"{name} says {'alive' if held.existence[name] else 'dead'} here and was another: {operation}"
+            raise self.fail(node, place, what, operation=str(operation))
+        for field, cell in held.cells.items():
+            value, written = cell.get(name), operation.writes.get(field)
+            equivocal = value is not None and value.tag == EQUIVOCAL and name.actor in world.history.copies
+            if value is not None and value != written and not equivocal:
+                what = f"{name} shows {field}={value}, it wrote {written if written is not None else 'nothing there'}"
+                raise self.fail(node, place, what, operation=str(operation), field=field, value=str(value))

@@ -1,0 +1,283 @@
+"""Watches a node's file, transaction by transaction, and enters what happened into history and model.
+
+Knows the file (through `image`) and what was submitted to the engine; believes nothing that the engine says of itself.
+Invariants: an operation is entered in the transaction that wrote it, before any other node can have it; what a failed
+transaction seemed to have written is forgotten.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from holdfast.clocks import Actor, Dot
+from holdfast.engine.conflicts import Deciding
+from holdfast.engine.edits import Delete, Put, Update
+from holdfast.engine.storage.bulk import BulkPut
+from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
+from holdfast.engine.transaction import Committing
+
+from .history import History, Intent, Kind, Known, Observed, Renewed, Reopened, RolledBack, Synced
+from .image import REGISTER, Held, Image, LogRow, Place, Value, look, texts_of
+from .model import Model
+from .scribe import Scribe
+
+
+def intents_of(job: object) -> tuple[Intent, ...]:
+    """The writes that a job of the engine's writer asks for; none if it is no write of an application."""
+    match job:
+        case SingleWrite() | SinglePut() | Deciding():
+            return (_intent(job.write),)
+        case Committing():
+            return tuple(map(_intent, job.writes))
+        case BulkPut():
+            pairs = zip(job.keys, job.docs, strict=True)
+            return tuple(_put((job.collection, key), doc) for key, doc in pairs)
+        case _:
+            return ()
+
+
+def merges(job: object) -> bool:
+    """Whether a job may do more than write: it is to be looked at by itself (`Recorder.observe_between`)."""
+    return not isinstance(job, SingleWrite | SinglePut)
+
+
+def _put(place: Place, doc: str) -> Intent:
+    fields = {name: Value(REGISTER, text) for name, text in texts_of(doc).items()}
+    return Intent(place=place, kind=Kind.PUT, writes=fields)
+
+
+def _intent(write: Write) -> Intent:
+    edit = write.edit
+    kind = Kind.PUT if isinstance(edit, Put) else Kind.UPDATE if isinstance(edit, Update) else Kind.DELETE
+    fields = {} if isinstance(edit, Delete) else edit.fields
+    return Intent(
+        place=(write.collection, write.key),
+        kind=kind,
+        writes={name: Value(REGISTER, text) for name, text in fields.items()},
+        removed=edit.removed if isinstance(edit, Update) else frozenset(),
+        read=write.seen,
+        decision=write.decision,
+        alive=kind != Kind.DELETE,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    before: Mapping[Place, Held]
+    after: Image
+    rows: list[LogRow]
+
+
+@dataclass(slots=True)
+class Meeting:
+    """A session under way: what both sides had taken in when it began."""
+
+    node: Recorder
+    peer: Recorder
+    had: tuple[Known, Known]
+    vectors: tuple[dict[Actor, int], dict[Actor, int]]
+    peers_actor: Actor
+
+    def completed(self, at_ms: int, *, pulled: bool = True, pushed: bool = True) -> None:
+        """The session was completed: each side that took part in a direction now has what the other had."""
+        self.node.history.events.append(
+            Synced(
+                node=self.node.node,
+                peer=self.peer.node,
+                at_ms=at_ms,
+                peers_actor=self.peers_actor,
+                nodes_had=self.had[0],
+                peers_had=self.had[1],
+                nodes_vector=self.vectors[0],
+                peers_vector=self.vectors[1],
+                pulled=pulled,
+                pushed=pushed,
+            )
+        )
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Observes one node's file.
+
+    Args:
+        node: The node's name.
+        history, model: What it enters operations into; shared by all nodes.
+    """
+
+    node: str
+    history: History
+    model: Model
+    scribe: Scribe = field(init=False)
+    _looks: list[_Look] = field(default_factory=list)
+    _unsure: bool = True
+
+    def __post_init__(self) -> None:
+        self.scribe = Scribe(self.node, self.model)
+
+    @property
+    def observed(self) -> Observed:
+        """The node as it was last looked at."""
+        return self.history.observed.setdefault(self.node, Observed())
+
+    def submitted(self, intents: Sequence[Intent]) -> None:
+        """A job with these writes is handed to the engine, whose writer takes jobs in this order."""
+        if intents:
+            self.scribe.submitted.append(tuple(intents))
+
+    def acknowledged(self, dot: Dot) -> None:
+        """The caller has its receipt: the node owes this operation from now on."""
+        for name in self.model.named(dot)[-1:]:
+            bit, place = self.model.bits([name]), self.model.operation(name).place
+            self.history.acknowledged |= bit
+            self.observed.owed[place] = self.observed.owed.get(place, 0) | bit
+
+    def observe_before(self, connection: sqlite3.Connection) -> None:
+        """A writing connection is about to run a function."""
+        if self._unsure:
+            self._look(connection, everything=True)
+            self._settle()
+            self._unsure = False
+
+    def observe_between(self, connection: sqlite3.Connection) -> None:
+        """Inside a transaction of several jobs: before and after each that merges or names anew."""
+        self._look(connection)
+
+    def observe_after(self, connection: sqlite3.Connection, *, wall_ms: int) -> bool:
+        """The function has returned, and what it committed is durable; tells whether anything changed."""
+        observed = self.observed
+        observed.wall_ms = wall_ms
+        self._look(connection)
+        return self._settle()
+
+    def undone(self) -> None:
+        """The function failed: nothing of what it wrote stands, as far as one knows."""
+        self._looks.clear()
+        self._unsure = True
+
+    def reopened(
+        self, connection: sqlite3.Connection, *, wall_ms: int, clean: bool = False, rolled_back: str = ""
+    ) -> None:
+        """The node's process ended and came back; `rolled_back` says why its file may be an older state."""
+        self._looks.clear()
+        self.scribe.submitted.clear()
+        self.history.events.append(Reopened(node=self.node, clean=clean))
+        if rolled_back:
+            self.history.observed[self.node] = Observed()
+            self.history.events.append(RolledBack(node=self.node, why=rolled_back))
+        self.observed.wall_ms = wall_ms
+        self._look(connection, everything=True)
+        self._settle()
+        self._unsure = False
+        if rolled_back:
+            self.history.count_losses(self.model)
+
+    def cloned(self, connection: sqlite3.Connection, *, wall_ms: int) -> None:
+        """This node's file is a copy of another's, which lives on: they may use the same dots until one is told."""
+        self.observed.wall_ms = wall_ms
+        self._look(connection, everything=True)
+        self._settle()
+        self._unsure = False
+        self.history.copies.add(self.observed.image.actor)
+
+    def meets(self, peer: Recorder) -> Meeting:
+        """A session with a peer begins."""
+        ours, theirs = self.observed, peer.observed
+        return Meeting(
+            self,
+            peer,
+            (dict(ours.known), dict(theirs.known)),
+            (dict(ours.image.vector), dict(theirs.image.vector)),
+            theirs.image.actor,
+        )
+
+    def _look(self, connection: sqlite3.Connection, *, everything: bool = False) -> None:
+        image = self.observed.image
+        before = dict(image.records)
+        rows = look(connection, image, everything=everything)
+        if not image.feed:
+            return  # a file that is being made
+        self._looks.append(_Look(before, replace(image, records=dict(image.records)), rows))
+
+    def _settle(self) -> bool:
+        """What was looked at is committed: enter it; tells whether anything changed."""
+        observed, history = self.observed, self.history
+        observed.wrote, observed.came, observed.discarded = [], [], []
+        changed: set[Place] = set()
+        for seen in self._looks:
+            changed |= seen.after.changed
+            observed.wrote += self.scribe.tell(seen.before, seen.after, seen.rows)
+            self._renew(seen)
+            observed.came += [
+                (place, name)
+                for place in sorted(seen.after.changed & seen.after.records.keys())
+                for name in sorted(seen.after.records[place].names - _names(seen.before, place))
+                if name.actor != seen.after.actor
+            ]
+        self._looks.clear()
+        self._note_transactions()
+        image = observed.image
+        image.changed = frozenset(changed)
+        observed.clock_before, observed.clock = observed.clock, image.clock
+        for place in sorted(changed):
+            self._take_stock(place)
+        if image.feed:
+            history.actors[self.node] = image.actor
+        return bool(changed) or observed.clock_before != observed.clock
+
+    def _renew(self, seen: _Look) -> None:
+        """The node goes on under a new identity, and may have given operations new names."""
+        old = self.history.actors.get(self.node, seen.after.actor)
+        if old == seen.after.actor:
+            return
+        self.history.actors[self.node] = seen.after.actor
+        self.history.events.append(Renewed(node=self.node, old=old, new=seen.after.actor))
+        rows = [row for row in seen.rows if row.kind == Kind.REISSUE and not self.model.named(row.dot)]
+        known = seen.after.vector.get(old, 0)
+        renamed = self.scribe.rename(seen.before, seen.after, rows, old)
+        given = {operation.renames for operation in renamed}
+        owed = self.observed.owed
+        for place, bits in owed.items():
+            shown = _names(seen.before, place)
+            for operation in self.model.members(bits):
+                name = operation.name
+                # What stood here and was given no name is still owed; what something else had replaced went with it.
+                if name.actor == old and name.seq > known and (name in given or name not in shown):
+                    owed[place] &= ~self.model.bits([name])
+                    self.history.withdrawn |= self.model.bits([name])
+
+    def _note_transactions(self) -> None:
+        together: dict[int, int] = {}
+        for operation in self.observed.wrote:
+            together[operation.lsn] = together.get(operation.lsn, 0) | self.model.bits([operation.name])
+        several = [(self.node, bits) for bits in together.values() if bits.bit_count() > 1]
+        self.history.transactions += several
+
+    def _take_stock(self, place: Place) -> None:
+        """What the file stands for in one record, and what was discarded there."""
+        observed, model = self.observed, self.model
+        held = observed.image.records.get(place)
+        names = held.names if held else frozenset()
+        strangers = frozenset(name for name in names if name not in model)
+        observed.strangers.pop(place, None)
+        if strangers:
+            observed.strangers[place] = strangers
+        known = model.known(names - strangers)
+        observed.known[place] = known
+        observed.owed[place] = observed.owed.get(place, 0) | known
+        cells = held.cells if held else {}
+        rivals = frozenset(
+            (field, name) for field, cell in cells.items() if len(set(cell.values())) > 1 for name in cell
+        )
+        for field_name, name in sorted(observed.rivals.get(place, frozenset()) - rivals):
+            cell = cells.get(field_name, {})
+            value = model.operation(name).writes.get(field_name) if name in model else None
+            if name not in cell and value not in cell.values():
+                observed.discarded.append((place, field_name, name))
+        observed.rivals[place] = rivals
+
+
+def _names(records: Mapping[Place, Held], place: Place) -> frozenset[object]:
+    return frozenset(records[place].names) if place in records else frozenset()

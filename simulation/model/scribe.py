@@ -1,0 +1,181 @@
+"""Tells what log rows were: operations, with what their authors had seen, or new names of old ones.
+
+Knows no SQL. Invariants: what an operation wrote is what was submitted, and where that is unknown, what stands in the
+record afterwards; what its author had seen is what stood before, in the order of the transaction, unless it was decided
+on an earlier read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from holdfast.clocks import Actor
+
+from .history import Intent, Kind, Wrote
+from .image import Held, Image, LogRow, Name, Place, Value
+from .model import Model
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A record while the operations of one look are told apart: what stands in it, and who says that it is alive."""
+
+    visible: set[Name]
+    lives: dict[Name, bool]
+
+
+@dataclass(slots=True)
+class Scribe:
+    """Tells the operations of one node.
+
+    Args:
+        node: The node's name.
+        model: Where operations are looked up.
+
+    Attributes:
+        submitted: Jobs that were handed to the engine and have not been recognised, in order.
+    """
+
+    node: str
+    model: Model
+    submitted: deque[tuple[Intent, ...]] = field(default_factory=deque)
+
+    def tell(self, before: Mapping[Place, Held], after: Image, rows: Sequence[LogRow]) -> list[Wrote]:
+        """Enter the operations of one look into the model; gives those that are new, in order.
+
+        It may hold several jobs that share a commit, each with an lsn of its own, but none that merged before one
+        that wrote.
+        """
+        standing: dict[Place, _Standing] = {}
+        told = []
+        new = [row for row in rows if row.kind < Kind.MERGE and Name(*row.dot, row.clock) not in self.model]
+        for _, job in groupby(new, key=lambda row: row.lsn):
+            together = sorted(job, key=lambda row: row.dot.seq)
+            intents = self._intents(together, after)
+            for row in together:
+                place = after.places[row.record]
+                if place not in standing:
+                    standing[place] = self._standing(before.get(place))
+                operation = self._operation(row, place, standing[place], after.records[place], intents.get(row))
+                self.model.add(operation)
+                _stand(standing[place], operation)
+                told.append(operation)
+        return told
+
+    def _standing(self, before: Held | None) -> _Standing:
+        if before is None:
+            return _Standing(set(), {})
+        return _Standing({name for name in before.names if name in self.model}, dict(before.existence))
+
+    def _intents(self, rows: Sequence[LogRow], after: Image) -> dict[LogRow, Intent]:
+        """What was submitted for these rows, if anything was."""
+        shape = [(after.places[row.record], Kind(row.kind)) for row in rows]
+        alike = [job for job in self.submitted if [intent.logged for intent in job] == shape]
+        if not alike:
+            return {}
+        # A job before it may have asked for the like and was refused: the values that stand tell them apart.
+        job = next((job for job in alike if _fits(job, rows, after)), alike[0])
+        while self.submitted.popleft() is not job:
+            pass
+        return dict(zip(rows, job, strict=True))
+
+    def _operation(self, row: LogRow, place: Place, standing: _Standing, after: Held, intent: Intent | None) -> Wrote:
+        name = Name(*row.dot, row.clock)
+        found = {field: cell[name] for field, cell in after.cells.items() if name in cell}
+        if intent is not None:
+            alive, writes, removed = intent.alive, dict(intent.writes), intent.removed
+            # A value of a type that is no register can only be seen, not submitted.
+            writes |= {field: value for field, value in found.items() if value.tag}
+        else:
+            alive = row.kind != Kind.DELETE and after.existence.get(name, True)
+            writes = found
+            removed = self._vanished(standing, after, found) if alive and row.kind != Kind.PUT else frozenset()
+        put = intent.kind == Kind.PUT if intent is not None else row.kind == Kind.PUT
+        return Wrote(
+            node=self.node,
+            name=name,
+            place=place,
+            seen=self._seen(place, standing, after, intent, decided=row.kind == Kind.DECIDE),
+            writes=writes,
+            clears=None if put else removed,
+            alive=alive,
+            birth=not standing.lives,
+            reborn=not any(standing.lives.values()),
+            decision=row.kind == Kind.DECIDE,
+            lsn=row.lsn,
+        )
+
+    def _seen(
+        self, place: Place, standing: _Standing, after: Held, intent: Intent | None, *, decided: bool
+    ) -> frozenset[Name]:
+        if intent is not None and intent.read is not None:
+            known = self.model.known(standing.visible)
+            return frozenset(
+                operation.name for operation in self.model.members(known) if operation.name.dot in intent.read
+            )
+        if intent is None and decided:  # on an earlier read: what it left standing it had not seen
+            return frozenset(standing.visible - after.existence.keys())
+        return frozenset(standing.visible)
+
+    def _vanished(self, standing: _Standing, after: Held, found: Mapping[str, Value]) -> frozenset[str]:
+        """Fields that nobody saw being removed and that are gone."""
+        fields = {field for name in standing.visible for field in self.model.operation(name).writes}
+        expected = {field for field in fields if field not in found and field not in after.cells}
+        return frozenset(expected)
+
+    def rename(self, before: Mapping[Place, Held], after: Image, rows: Sequence[LogRow], old: Actor) -> list[Wrote]:
+        """Enter the new names that operations of identity `old` were given; gives them.
+
+        What an operation's author had seen under a name that the node no longer stands for, it has not seen: whoever
+        holds that name may bring it back.
+        """
+        known = after.vector.get(old, 0)
+        names: dict[Name, Name] = {}
+        for place in dict.fromkeys(after.places[row.record] for row in rows):
+            dots = sorted(row.dot for row in rows if after.places[row.record] == place)
+            gone = sorted(before[place].names - after.records[place].names) if place in before else []
+            gone = [name for name in gone if name.actor == old and name.seq > known]
+            # A name that was not given anew stays owed, and its checker speaks.
+            names |= {name: Name(*dot, name.clock) for name, dot in zip(gone, dots, strict=False)}
+        told = []
+        for name in sorted(names, key=lambda name: self.model.bits([name])):
+            operation = self.model.operation(name)
+            seen = self._unhidden(operation.seen, names, old, known)
+            renamed = replace(operation, node=self.node, name=names[name], seen=seen, lsn=0, renames=name)
+            self.model.add(renamed)
+            told.append(renamed)
+        return told
+
+    def _unhidden(self, seen: frozenset[Name], names: Mapping[Name, Name], old: Actor, known: int) -> frozenset[Name]:
+        found: set[Name] = set()
+        for name in seen:
+            if name in names:
+                found.add(names[name])
+            elif name.actor == old and name.seq > known:
+                found |= self._unhidden(self.model.operation(name).seen, names, old, known)
+            else:
+                found.add(name)
+        return frozenset(found)
+
+
+def _stand(standing: _Standing, operation: Wrote) -> None:
+    """The record after an operation."""
+    standing.visible.add(operation.name)
+    standing.lives = {name: alive for name, alive in standing.lives.items() if name not in operation.seen}
+    standing.lives[operation.name] = operation.alive
+
+
+def _fits(job: Sequence[Intent], rows: Sequence[LogRow], after: Image) -> bool:
+    """Whether what stands under the last dot of each record is what the job asked for."""
+    last = {intent.place: (intent, row) for intent, row in zip(job, rows, strict=True)}
+    for place, (intent, row) in last.items():
+        name = Name(*row.dot, row.clock)
+        cells = after.records[place].cells
+        if any(cell[name] != intent.writes.get(field) for field, cell in cells.items() if name in cell):
+            return False
+        if any(name not in cells.get(field, {}) for field in intent.writes):
+            return False
+    return True
