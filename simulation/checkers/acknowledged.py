@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..history import Known, Synced
-from ..image import Place
+from ..observed.history import Known, Synced
+from ..observed.image import Place
 from .view import Checker, NodeView, WorldView, judged, listed, names_of, observed
 
 _LEDGER = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..image import Held, Place
+from ..observed.image import Held, Place
 from .view import Checker, NodeView, WorldView, observed, vector_text
 
 

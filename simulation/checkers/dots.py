@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..image import BIRTH, DECISION, EQUIVOCAL, Held, Name, Place
+from ..observed.image import BIRTH, DECISION, EQUIVOCAL, Held, Name, Place
 from .view import Checker, NodeView, WorldView, changed, observed
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import msgpack
 
-from ..image import Name, Place
-from ..projection import Dispute
+from ..observed.image import Name, Place
+from ..observed.projection import Dispute
 from .view import Checker, NodeView, WorldView, changed, judged, observed
 
 _STANDING = "SELECT id, field, kind, state, siblings FROM conflict WHERE record = ? AND standing = 1 ORDER BY id"

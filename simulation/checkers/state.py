@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from ..image import Held, Name, Place, Value
-from ..model import Expected
+from ..observed.image import Held, Name, Place, Value
+from ..observed.model import Expected
 from .view import Checker, NodeView, WorldView, changed, judged, listed, names_of, observed
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from holdfast.engine.status import Status
 
-from ..history import Renewed, RolledBack, Synced
-from ..image import EQUIVOCAL, REGISTER, Image, vector_of
+from ..observed.history import Renewed, RolledBack, Synced
+from ..observed.image import EQUIVOCAL, REGISTER, Image, vector_of
 from .view import Checker, NodeView, WorldView, observed
 
 _PEERS = "SELECT p.actor, p.acked_feed, p.acked, c.vector FROM peer p LEFT JOIN context c ON c.id = p.vector"

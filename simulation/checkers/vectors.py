@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from holdfast.clocks import Actor
 
-from ..history import Synced
+from ..observed.history import Synced
 from .view import Checker, NodeView, WorldView, judged, listed, names_of, observed, vector_text
 
 

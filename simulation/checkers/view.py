@@ -16,9 +16,9 @@ from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
-from ..history import History, Observed, Wrote
-from ..image import Place
-from ..model import Model
+from ..observed.history import History, Observed, Wrote
+from ..observed.image import Place
+from ..observed.model import Model
 
 OPERATIONS_SHOWN = 12
 

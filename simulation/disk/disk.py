@@ -18,7 +18,7 @@ from typing import Final, Literal, Protocol, TypeVar
 from holdfast.engine.storage.connection import Connection, Durability
 from holdfast.engine.storage.faults import translated
 
-from .choices import Choices, between, chance
+from ..kernel.choices import Choices, between, chance
 from .conditions import HEALTHY, Condition, Failure
 from .drivers import Driver, PlainDriver
 from .images import CRASH_LEAVES, DATABASE, copy_files, put_in_place

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from holdfast.engine.storage.connection import Durability, connect_reader, connect_writer
 from holdfast.errors import UsageError
 
-from .choices import Choices
+from ..kernel.choices import Choices
 from .conditions import Failure
 
 DESCRIPTORS: Final = Path("/dev/fd")

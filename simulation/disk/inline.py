@@ -80,6 +80,30 @@ class InlineConnection:
             result: T = await self._accept(partial(function, self.raw, *args, **kwargs))
         return result
 
+    def hand(
+        self, function: Callable[[sqlite3.Connection], T], done: Callable[[T | None, BaseException | None], object]
+    ) -> None:
+        """Run `function(connection)` at one step, then call `done(result, error)`, and do not wait.
+
+        Raises:
+            EngineClosed: The connection is closed.
+        """
+        if self._dead:
+            return  # as in `run`
+        if not self._open:
+            raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
+        self._accept(partial(function, self.raw)).add_done_callback(partial(self._told, done))
+
+    def _told(self, done: Callable[[Any, BaseException | None], object], future: asyncio.Future[Any]) -> None:
+        error: BaseException | None = None
+        result = None
+        try:
+            with translated(self.path):
+                result = future.result()
+        except Exception as fault:  # noqa: BLE001 - it belongs to whom `done` tells
+            error = fault
+        done(result, error)
+
     async def close(self) -> None:
         """Wait for what was accepted, and close."""
         if self._open and not self._dead:

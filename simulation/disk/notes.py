@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from .choices import Choices
+from ..kernel.choices import Choices
 from .images import WITNESS
 
 KEPT_MAX: Final = 64

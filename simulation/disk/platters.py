@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .choices import Choices
+from ..kernel.choices import Choices
 from .conditions import Failure
 from .torn import Change, after_power_cut
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from holdfast.engine.storage.connection import Durability, prepare_reader, prepare_writer
 from holdfast.errors import MissingExtra
 
-from .choices import Choices
+from ..kernel.choices import Choices
 from .conditions import Failure
 from .platters import Platters
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from .choices import Choices
+from ..kernel.choices import Choices
 
 SECTOR: Final = 512
 

@@ -158,9 +158,7 @@ def _importing(original: Callable[..., Any], known: set[int], fence: Fence) -> C
     return load
 
 
-def _watch(
-    owner: type, method: str, title: str, remedy: str, known: set[int], fence: Fence, undo: ExitStack
-) -> None:
+def _watch(owner: type, method: str, title: str, remedy: str, known: set[int], fence: Fence, undo: ExitStack) -> None:
     """Refuse a method of Python's library when a program calls it, directly or through others."""
     original = getattr(owner, method)
     own = method in vars(owner)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .choices import Choices, between
+from ..kernel.choices import Choices, between
 
 Milliseconds = tuple[int, int]
 """From, to; both included."""

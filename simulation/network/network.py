@@ -17,8 +17,8 @@ from typing import Any, Literal, Protocol
 from holdfast.errors import Unreachable
 from holdfast.transport.links.link import Link
 
+from ..kernel.choices import Choices
 from .answering import Answer, Responder
-from .choices import Choices
 from .conditions import Quality, Way, magnitude
 from .connection import Connection, Request
 from .link import Deadlines, SimLink

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from .choices import Choices, between
+from ..kernel.choices import Choices, between
 from .network import Direction, Network
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from .choices import between, pick
+from ..kernel.choices import between, pick
 from .conditions import Way
 from .connection import Connection, Request
 from .stream import NOBODY, Clockwork

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from holdfast.errors import HoldfastError
 
-from .choices import Choices, between, chance
+from ..kernel.choices import Choices, between, chance
 from .conditions import Way
 
 NOBODY: Final = ""

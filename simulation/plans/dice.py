@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .choices import Choices, between, chance, pick
+from ..kernel.choices import Choices, between, chance, pick
 
 _Item = TypeVar("_Item")
 

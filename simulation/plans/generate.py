@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 from holdfast.engine.schema import Schema
 from holdfast.resolvers import Resolver
 
+from ..kernel.choices import SeededChoices
 from .actions import Sync, SyncEvery
 from .arguments import SPAN_MS_MAX, mistake
-from .choices import SeededChoices
 from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check

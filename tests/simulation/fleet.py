@@ -22,9 +22,9 @@ from holdfast.engine.collection import Remove
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, LinkError, UsageError, Violation
 from holdfast.simulation.checkers import all_checkers
-from holdfast.simulation.history import History
-from holdfast.simulation.model import Model
-from holdfast.simulation.recorder import Recorder, intents_of, merges
+from holdfast.simulation.observed.history import History
+from holdfast.simulation.observed.model import Model
+from holdfast.simulation.observed.recorder import Recorder, intents_of, merges
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.responder import respond
 from holdfast.transport.sync import sync
@@ -270,7 +270,7 @@ class Fleet:
         return self.rng.choice([other for other in self.nodes if other is not node])
 
     def values(self, names) -> dict[str, Any]:
-        return {name: self.rng.choice((1, 2, "p", [1], None, 1.5, "ü\"", self.rng.getrandbits(20))) for name in names}
+        return {name: self.rng.choice((1, 2, "p", [1], None, 1.5, 'ü"', self.rng.getrandbits(20))) for name in names}
 
     async def write(self, node: Node) -> None:
         """One job of an application; refusals are legal."""
@@ -332,7 +332,9 @@ class Fleet:
         if cut and self.rng.random() < 0.4:
             limits = self.rng.choice(((self.rng.randint(1, 4), None), (None, self.rng.randint(0, 4))))
         link = MemoryLink(
-            lambda chunks: respond(Replica(peer.engine), chunks, rights="rw"), url=f"memory://{peer.name}", cut_after=limits
+            lambda chunks: respond(Replica(peer.engine), chunks, rights="rw"),
+            url=f"memory://{peer.name}",
+            cut_after=limits,
         )
         self.told.append(f"{node.name} meets {peer.name} {limits}")
         meeting = node.recorder.meets(peer.recorder)
@@ -383,7 +385,9 @@ class Fleet:
                 await self.meet(node, self.nodes[0], cut=False)
             self.raise_violation()
         await self.judge()
-        STATS["conflicts"] += sum(len(self.model.expected(*item).conflicts) for item in self.history.everything().items())
+        STATS["conflicts"] += sum(
+            len(self.model.expected(*item).conflicts) for item in self.history.everything().items()
+        )
 
     async def judge(self) -> None:
         """The last checks."""
@@ -413,7 +417,9 @@ async def lived(seed: int, folder: Path) -> Fleet:
     except BaseException as fault:
         await fleet.close()
         lines = "\n  ".join(fleet.told)
-        what = f"fleet {seed}: {type(fault).__name__}: {fault}\n  {lines}\nagain: python -m tests.simulation.fleet {seed}"
+        what = (
+            f"fleet {seed}: {type(fault).__name__}: {fault}\n  {lines}\nagain: python -m tests.simulation.fleet {seed}"
+        )
         raise FleetError(what) from fault
     return fleet
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.loop import SimLoop
-from holdfast.simulation.trace import Trace
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.kernel.loop import SimLoop
+from holdfast.simulation.kernel.trace import Trace
 
 
 @contextmanager

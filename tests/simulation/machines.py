@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import Engine, Seams, SideFile
-from holdfast.simulation.disk import Disk
-from holdfast.simulation.mortal import Mortal
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.disk.mortal import Mortal
 
 from ..nodes import Wall
 

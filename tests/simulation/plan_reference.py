@@ -6,9 +6,9 @@ import json
 from dataclasses import MISSING, fields
 from typing import Any
 
-from holdfast.simulation.actions import ACTIONS, Record
-from holdfast.simulation.arguments import kinds_of
-from holdfast.simulation.plan import CollectionPlan, FieldPlan, Healing, NodePlan, Plan, Route
+from holdfast.simulation.plans.actions import ACTIONS, Record
+from holdfast.simulation.plans.arguments import kinds_of
+from holdfast.simulation.plans.plan import CollectionPlan, FieldPlan, Healing, NodePlan, Plan, Route
 
 PARTS: dict[str, type] = {
     "Plan": Plan,

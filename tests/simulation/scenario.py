@@ -1,6 +1,6 @@
 """Real engines in a world, as a program: prints what another process must print as well.
 
-    python -m tests.simulation.scenario SEED FOLDER
+python -m tests.simulation.scenario SEED FOLDER
 """
 
 from __future__ import annotations
@@ -17,10 +17,17 @@ from holdfast.engine.storage.connection import connect_reader, connect_writer
 from holdfast.engine.storage.faults import translated
 from holdfast.engine.witness import SideFile
 from holdfast.errors import EngineClosed
-from holdfast.simulation.choices import RecordingChoices, SeededChoices, TapedChoices, between, bytes_source, chance
-from holdfast.simulation.clock import drawn_clock
-from holdfast.simulation.loop import SimLoop
-from holdfast.simulation.trace import Trace
+from holdfast.simulation.kernel.choices import (
+    RecordingChoices,
+    SeededChoices,
+    TapedChoices,
+    between,
+    bytes_source,
+    chance,
+)
+from holdfast.simulation.kernel.clock import drawn_clock
+from holdfast.simulation.kernel.loop import SimLoop
+from holdfast.simulation.kernel.trace import Trace
 from tests.nodes import meet
 
 NAMES = ("hub", "a", "b", "c")
@@ -40,6 +47,16 @@ class Inline:
                 raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
             with translated(self.path):
                 return function(self.connection, *args, **kwargs)
+
+    def hand(self, function, done):
+        self.handed = asyncio.create_task(self._handed(function, done))
+
+    async def _handed(self, function, done):
+        try:
+            result, error = await self.run(function), None
+        except Exception as fault:
+            result, error = None, fault
+        done(result, error)
 
     async def close(self):
         async with self.lock:
@@ -101,7 +118,9 @@ class World:
             )
             if name != "hub" and "hub" in self.engines and chance(self.choices, "work", 400):
                 report = await meet(engine, self.engines["hub"])
-                self.trace.add(self.loop.now_us, name, "synced", f"{report.rounds}" if hasattr(report, "rounds") else "")
+                self.trace.add(
+                    self.loop.now_us, name, "synced", f"{report.rounds}" if hasattr(report, "rounds") else ""
+                )
             await asyncio.sleep(between(self.choices, "work", 1, 400) / 1000)
         await asyncio.wait(watchers)
 

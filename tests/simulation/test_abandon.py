@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from holdfast.errors import SimulationDeadlock
-from holdfast.simulation import graveyard
-from holdfast.simulation.life import current_node
+from holdfast.simulation.kernel import graveyard
+from holdfast.simulation.kernel.life import current_node
 
 from .loops import loop_of
 

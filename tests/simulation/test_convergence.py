@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from holdfast.errors import LinkError
-from holdfast.simulation.partitions import bridge, flap, heal_all, isolate, rejoin, split, swizzle
+from holdfast.simulation.network.partitions import bridge, flap, heal_all, isolate, rejoin, split, swizzle
 
 from ..nodes import assert_equal
 from .virtual import run

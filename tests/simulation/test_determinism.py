@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from holdfast.errors import TapeMismatch
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.trace import first_difference
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.kernel.trace import first_difference
 
 from ..sources import ROOT
 from .scenario import NAMES, play, recorded, replayed
@@ -46,7 +46,9 @@ def test_a_tape_replays_a_world_and_a_changed_one_is_refused(tmp_path):
     assert again.digest() == trace.digest()
     middle = len(tape) // 2
     with pytest.raises(TapeMismatch, match=f"choice {middle}"):
-        replayed(tmp_path / "changed", [*tape[:middle], tape[middle]._replace(n=tape[middle].n + 1), *tape[middle + 1 :]])
+        replayed(
+            tmp_path / "changed", [*tape[:middle], tape[middle]._replace(n=tape[middle].n + 1), *tape[middle + 1 :]]
+        )
 
 
 def test_the_trace_of_steps_names_what_ran(tmp_path):

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from holdfast.errors import DiskFull, EngineClosed, FileLocked, FileUnreadable, NotADatabase, StorageError, UsageError
-from holdfast.simulation.choices import RecordingChoices, SeededChoices
-from holdfast.simulation.conditions import HEALTHY, Condition
-from holdfast.simulation.disk import Disk
-from holdfast.simulation.drivers import descriptors_of
-from holdfast.simulation.power import PowerDriver
+from holdfast.simulation.disk.conditions import HEALTHY, Condition
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.disk.drivers import descriptors_of
+from holdfast.simulation.disk.power import PowerDriver
+from holdfast.simulation.kernel.choices import RecordingChoices, SeededChoices
 
 from ..nodes import opened
 from .machines import booted, files, keys, virtually

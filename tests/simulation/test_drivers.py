@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.simulation.drivers import PlainDriver
-from holdfast.simulation.power import PowerDriver
+from holdfast.simulation.disk.drivers import PlainDriver
+from holdfast.simulation.disk.power import PowerDriver
 
 DRIVERS = {"sqlite3": PlainDriver, "apsw": PowerDriver}
 

@@ -8,9 +8,9 @@ from contextlib import aclosing, suppress
 import pytest
 
 from holdfast.errors import DamagedFile, HubError, LinkCut, LinkError, MalformedFrame, Unreachable
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.conditions import Quality, Way, magnitude
-from holdfast.simulation.link import Deadlines
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.network.conditions import Quality, Way, magnitude
+from holdfast.simulation.network.link import Deadlines
 from holdfast.transport.hub.limits import Limits
 from holdfast.transport.links import http
 from holdfast.transport.links.link import Link

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from holdfast import InvalidPlan, LastWriterWins, MultiValue, Schema
 from holdfast.clocks import hybrid
 from holdfast.resolvers import Conflict, Take
-from holdfast.simulation import atlas, builder, plan
-from holdfast.simulation.actions import ACTIONS, Crash
-from holdfast.simulation.atlas import healing_routes, nodes_at_end
-from holdfast.simulation.builder import PlanBuilder
-from holdfast.simulation.parse import PLAN_DEPTH_MAX, parse_plan, read_plan
-from holdfast.simulation.plan import CollectionPlan, NodePlan, Plan
-from holdfast.simulation.schemas import collection_of, schema_of, schemas_of
-from holdfast.simulation.strategies import plans
+from holdfast.simulation.plans import atlas, builder, plan
+from holdfast.simulation.plans.actions import ACTIONS, Crash
+from holdfast.simulation.plans.atlas import healing_routes, nodes_at_end
+from holdfast.simulation.plans.builder import PlanBuilder
+from holdfast.simulation.plans.parse import PLAN_DEPTH_MAX, parse_plan, read_plan
+from holdfast.simulation.plans.plan import CollectionPlan, NodePlan, Plan
+from holdfast.simulation.plans.schemas import collection_of, schema_of, schemas_of
+from holdfast.simulation.plans.strategies import plans
 from tests.sources import ROOT
 
 from .plan_reference import PARTS, table
@@ -275,7 +275,7 @@ def test_the_limits_are_checked_before_anything_is_built(monkeypatch: pytest.Mon
     def built(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("holdfast.simulation.parse.read_arguments", built)
+    monkeypatch.setattr("holdfast.simulation.plans.parse.read_arguments", built)
     assert "bytes" in refused(" " * (plan.PLAN_BYTES_MAX + 1)).what
     assert "bytes" in refused("é" * (plan.PLAN_BYTES_MAX // 2 + 1)).what
     assert "nest" in refused("[" * 100_000).what

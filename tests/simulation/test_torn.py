@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.simulation.torn import SECTOR, Cut, Fate, Written, after_power_cut
+from holdfast.simulation.disk.torn import SECTOR, Cut, Fate, Written, after_power_cut
 
 
 class Scripted:

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from holdfast import Engine, Seams
 from holdfast.engine.replica import Replica
-from holdfast.engine.storage.connection import connect_reader, connect_writer
-from holdfast.engine.storage.faults import translated
-from holdfast.errors import EngineClosed
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.network import Network
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.network.network import Network
 from holdfast.transport.responder import respond
 from holdfast.transport.sync import sync
 
@@ -54,44 +52,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             task.cancel()
 
 
-class _Inline:
-    """A connection whose functions run on the loop, each a virtual millisecond after it was asked for."""
-
-    def __init__(self, connection, path):
-        self.path = str(path)
-        self._connection = connection
-        self._turn = asyncio.Lock()
-
-    async def run(self, function, *args, **kwargs):
-        async with self._turn:
-            await asyncio.sleep(0.001)
-            if self._connection is None:
-                raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
-            with translated(self.path):
-                return function(self._connection, *args, **kwargs)
-
-    async def close(self):
-        async with self._turn:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def interrupt_reading(self):
-        """Nothing runs while anybody could ask for that."""
-
-
-class InlineStorage:
-    """Opens connections that run on the loop."""
-
-    async def open_writer(self, path: Path, durability="full"):
-        with translated(str(path)):
-            return _Inline(connect_writer(path, durability), path)
-
-    async def open_reader(self, path: Path):
-        with translated(str(path)):
-            return _Inline(connect_reader(path), path)
-
-
 @dataclass
 class Lab:
     """Nodes on files in a folder, and the network between them."""
@@ -107,9 +67,9 @@ class Lab:
         """Open nodes, and let them answer."""
         for name in names:
             entropy = lambda size, name=name: bytes(self.choices.draw(f"ids:{name}", 256) for _ in range(size))
-            seams = Seams(time=self.wall, entropy=entropy, storage=InlineStorage())
-            path = self.folder / f"{name}.db"
-            self.engines[name] = await Engine.open(path, space=space, seams=seams, durability="normal")
+            disk = Disk(name, self.folder / name, self.choices)
+            seams = Seams(time=self.wall, entropy=entropy, storage=disk)
+            self.engines[name] = await Engine.open(disk.path, space=space, seams=seams, durability="normal")
             self.network.register(name, self._responder(name))
         return [self.engines[name] for name in names]
 

@@ -1,0 +1,1 @@
+"""Scenarios as data: plans, the actions they name, reading, building and drawing them."""
