@@ -102,14 +102,15 @@ class World:
         path = self.folder / f"{name}-{self.lives[name]}.db"
         witness = SideFile(path, bound=False)
         seams = self.seams(name)
-        self.engines[name] = await Engine.open(path, space="s", name=name, witness=witness, seams=seams)
+        options = {"space": "s", "name": name, "durability": "normal"}
+        self.engines[name] = await Engine.open(path, witness=witness, seams=seams, **options)
         return path
 
     async def life(self, name):
         """Write, watch and sync for ever."""
         await self.open(name)
         engine = self.engines[name]
-        watchers = [asyncio.create_task(self.watch(name, engine, number)) for number in range(4)]
+        watchers = [asyncio.create_task(self.watch(name, engine, number)) for number in range(3)]
         for number in range(10_000):
             key = f"k{between(self.choices, 'work', 0, 3)}"
             await asyncio.gather(
@@ -144,7 +145,7 @@ class World:
     async def run(self):
         for name in NAMES:
             self.loop.spawn(name, self.life(name))
-        for _ in range(4):
+        for _ in range(3):
             await asyncio.sleep(between(self.choices, "work", 300, 900) / 1000)
             victim = NAMES[1 + between(self.choices, "work", 0, 2)]
             await self.crash(victim)
