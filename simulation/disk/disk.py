@@ -135,7 +135,7 @@ class Disk:
     def crash_image(self, target: Path) -> None:
         """The process dies: the disk goes on in a new folder with what the old one held, and the old one is removed."""
         copy_files(self.folder, target, CRASH_LEAVES)
-        self._move(target)
+        self._move(target, same=True)
 
     def power_cut(self, target: Path) -> None:
         """The power fails: as `crash_image`, but what was not synced is lost, torn or kept.
@@ -144,7 +144,7 @@ class Disk:
             UsageError: The driver cannot lose power.
         """
         self.power_cut_image(target)
-        self._move(target)
+        self._move(target, same=False)
 
     def power_cut_image(self, target: Path) -> None:
         """Put into a new folder what a power cut would leave now; the node goes on."""
@@ -171,7 +171,7 @@ class Disk:
     def restore(self, backup: Path, target: Path) -> None:
         """A dead or closed node gets a backup's files in place of its own; a witness that the backup lacks stays."""
         put_in_place(backup, self.folder, target)
-        self._move(target)
+        self._move(target, same=False)
 
     # For the connections
 
@@ -254,8 +254,8 @@ class Disk:
         self._connections.append(connection)
         return connection
 
-    def _move(self, target: Path) -> None:
-        """Give up everything in the old folder, and stand in `target`."""
+    def _move(self, target: Path, *, same: bool) -> None:
+        """Give up everything in the old folder, and stand in `target`, with the `same` files or others."""
         self.driver.give_up()
         self.release_lock()
         for connection in self._connections:
@@ -263,7 +263,10 @@ class Disk:
         for tenant in self._tenants:
             tenant.give_up()
         self._connections, self._tenants = [], []
-        self.driver.renew()
+        self.driver.go_on(self.path if same else None, target / DATABASE)
         shutil.rmtree(self.folder)
         self.folder = target
-        self._notes = WitnessNotes(target)
+        if same:
+            self._notes.go_on(target)
+        else:
+            self._notes = WitnessNotes(target)

@@ -54,8 +54,13 @@ class Driver(Protocol):
         """The node is dead: what its connections still do to their files counts no more."""
         ...
 
-    def renew(self) -> None:
-        """The machine starts anew, with power."""
+    def go_on(self, source: Path | None, target: Path) -> None:
+        """The node's database is `target` from here on.
+
+        Args:
+            source: What it was a copy of, if the machine never stopped; None: all that is in it is certain.
+            target: The database.
+        """
         ...
 
 
@@ -102,7 +107,7 @@ class PlainDriver:
     def give_up(self) -> None:
         """Nothing counts anyway."""
 
-    def renew(self) -> None:
+    def go_on(self, source: Path | None, target: Path) -> None:
         """Nothing is kept."""
 
 

@@ -32,6 +32,10 @@ class WitnessNotes:
             if len(self._states) > KEPT_MAX:
                 del self._states[1]
 
+    def go_on(self, folder: Path) -> None:
+        """The file stands in another folder, as it was."""
+        self._path = folder / WITNESS
+
     def power_cut(self, target: Path, choices: Choices, stream: str) -> None:
         """Write one of the states into a folder: the last as often as all others together."""
         self.look()

@@ -77,6 +77,11 @@ class Platters:
                 file.gone = None
                 file.changes = []
 
+    def take_over(self, other: Platters, source: Path, target: Path) -> None:
+        """`target` is a copy of the file `source` of `other`, made by nobody: what was uncertain there is so here."""
+        if str(source) in other._files:
+            self._files[str(target)] = other._files[str(source)]
+
     def image(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """Write what the file `source` is after a power cut to `target`, if it is there at all."""
         file = self._files.get(str(source), PlatterFile())

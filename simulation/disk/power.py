@@ -90,16 +90,19 @@ class PowerDriver:
     def power_cut(self, source: Path, target: Path, choices: Choices, stream: str) -> None:
         """Write what is left of a database and its logs after a power cut beside `target`; changes nothing here."""
         for suffix in ("", *LOGS):
-            place = source.with_name(source.name + suffix)
-            self.platters.image(place, target.with_name(target.name + suffix), choices, stream)
+            self.platters.image(_beside(source, suffix), _beside(target, suffix), choices, stream)
 
     def give_up(self) -> None:
-        """From here on nothing counts: the connections are closed without further notes, and the machine is new."""
+        """From here on nothing counts that the connections do while they are closed."""
         self.platters.abandoned = True
 
-    def renew(self) -> None:
-        """Begin with another disk, on which everything is certain."""
-        self.platters = self._vfs.platters = Platters()
+    def go_on(self, source: Path | None, target: Path) -> None:
+        """Begin anew with the database `target`; what was not synced in its `source` is not certain in it either."""
+        old, self.platters = self.platters, Platters()
+        self._vfs.platters = self.platters
+        if source is not None:
+            for suffix in ("", *LOGS):
+                self.platters.take_over(old, _beside(source, suffix), _beside(target, suffix))
 
     def _connect(self, path: Path, flags: int) -> sqlite3.Connection:
         import apsw
@@ -110,3 +113,7 @@ class PowerDriver:
             connection: PowerConnection = PowerConnection(apsw.Connection(str(path), flags, self._vfs.name))
         # The adapter has the part of sqlite3.Connection that the engine uses; the suite for both drivers proves it.
         return cast("sqlite3.Connection", connection)
+
+
+def _beside(database: Path, suffix: str) -> Path:
+    return database.with_name(database.name + suffix)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,8 @@ DRIVERS = {"sqlite3": lambda: None, "apsw": PowerDriver}
 
 
 @pytest.fixture(params=sorted(DRIVERS))
-def disk(request, tmp_path):
-    return Disk("a", tmp_path / "a0", SeededChoices(7), DRIVERS[request.param]())
+def disk(request, ram):
+    return Disk("a", ram / "a0", SeededChoices(7), DRIVERS[request.param]())
 
 
 def now() -> float:
@@ -42,9 +43,7 @@ def test_functions_of_a_connection_run_whole_and_in_order_whoever_waits_longest(
 
     ran, started = virtually(main())
     assert [n for n, _ in ran] == list(range(20))
-    waits = [
-        later - before for before, later in zip([started, *(at for _, at in ran)], (at for _, at in ran), strict=False)
-    ]
+    waits = [later - before for before, later in pairwise([started, *(at for _, at in ran)])]
     low, high = (bound / 1e6 for bound in HEALTHY.latency_us)
     assert all(low - 1e-9 <= wait <= high + 1e-9 for wait in waits)
     assert len(set(waits)) > 10
@@ -115,13 +114,12 @@ def test_a_disk_may_be_slow_and_stall(disk):
 def test_observers_stand_around_each_function_and_see_the_connection(disk):
     seen = []
 
+    def tables(connection):
+        return connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+
     async def main():
-        disk.before_write(
-            lambda c: seen.append(("before", c.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]))
-        )
-        disk.after_write(
-            lambda c: seen.append(("after", c.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]))
-        )
+        disk.before_write(lambda c: seen.append(("before", tables(c))))
+        disk.after_write(lambda c: seen.append(("after", tables(c))))
         disk.after_step(lambda: seen.append("step"))
         connection = await disk.open_writer(disk.path)
         await connection.run(lambda c: c.execute("CREATE TABLE t (a)").fetchall())
@@ -170,8 +168,7 @@ def test_a_full_disk_refuses_writes_in_statements_and_in_commits_and_loses_nothi
                 try:
                     await node["t"].put(f"k{n}", fields)
                     stored.append(f"k{n}")
-                except StorageError as error:
-                    assert isinstance(error, DiskFull | FileUnreadable)
+                except (DiskFull, FileUnreadable) as error:
                     codes.add(error.__cause__.sqlite_errorcode)
                     refused += 1
                 assert (await node["t"].get("first")).fields == {"v": 1}
@@ -252,7 +249,7 @@ def test_a_lock_of_another_program_is_named_and_passes_and_reads_go_on(disk):
     virtually(main())
 
 
-def test_a_crash_leaves_what_was_committed_and_is_no_shutdown(disk, tmp_path):
+def test_a_crash_leaves_what_was_committed_and_is_no_shutdown(disk, ram):
     async def main():
         node = await booted(disk)
         for n in range(30):
@@ -260,8 +257,8 @@ def test_a_crash_leaves_what_was_committed_and_is_no_shutdown(disk, tmp_path):
         actor = await node.actor()
         log = disk.path.with_name("node.db-wal").stat().st_size
         assert log > 30 * 4_096
-        disk.crash_image(tmp_path / "a1")
-        assert not (tmp_path / "a0").exists()
+        disk.crash_image(ram / "a1")
+        assert not (ram / "a0").exists()
         assert files(disk.folder) == ["node.db", "node.db-wal", "node.db-witness"]
         assert disk.path.with_name("node.db-wal").stat().st_size == log
         async with booted(disk, 1) as again:
@@ -272,13 +269,13 @@ def test_a_crash_leaves_what_was_committed_and_is_no_shutdown(disk, tmp_path):
     virtually(main())
 
 
-def test_whoever_waits_when_the_node_dies_is_never_answered(disk, tmp_path):
+def test_whoever_waits_when_the_node_dies_is_never_answered(disk, ram):
     async def main():
         node = await booted(disk)
         await node["t"].put("k", {})
         waiting = asyncio.ensure_future(node["t"].put("late", {}))
         await asyncio.sleep(0)
-        disk.crash_image(tmp_path / "a1")
+        disk.crash_image(ram / "a1")
         await asyncio.sleep(60)
         assert not waiting.done()
         waiting.cancel()
@@ -288,22 +285,22 @@ def test_whoever_waits_when_the_node_dies_is_never_answered(disk, tmp_path):
     virtually(main())
 
 
-def test_hundreds_of_crashes_leak_no_descriptor(disk, tmp_path):
+def test_hundreds_of_crashes_leak_no_descriptor(disk, ram):
     def held():
-        return len(os.listdir("/dev/fd"))
+        return len([*Path("/dev/fd").iterdir()])
 
     async def main():
         counts, stored = [], 0
         for life in range(200):
             # The task stays pending, as `loop.abandon` leaves it; some die while they open.
-            opening = asyncio.ensure_future(booted(disk, life)._start())
+            opening = asyncio.ensure_future(booted(disk, life, durability="normal")._start())
             if life % 7 == 3:
                 await asyncio.sleep(0.0005 * (life % 11))
             else:
                 node = await opening
                 await node["t"].put(f"k{life:03}", {})
                 stored += 1
-            disk.crash_image(tmp_path / f"a{life + 1}")
+            disk.crash_image(ram / f"a{life + 1}")
             opening.cancel()
             counts.append(held())
         async with booted(disk, 999) as node:
@@ -312,18 +309,18 @@ def test_hundreds_of_crashes_leak_no_descriptor(disk, tmp_path):
 
     counts = virtually(main())
     assert counts[-1] == counts[0]
-    assert files(tmp_path) == ["a200"]
+    assert files(ram) == ["a200"]
 
 
-def test_a_backup_of_a_file_in_use_is_a_consistent_copy_that_begins_anew(disk, tmp_path):
+def test_a_backup_of_a_file_in_use_is_a_consistent_copy_that_begins_anew(disk, ram):
     async def main():
         async with booted(disk) as node:
             await node["t"].put("old", {})
-            disk.backup(tmp_path / "backup")
+            disk.backup(ram / "backup")
             await node["t"].put("new", {})
             actor = await node.actor()
-        assert files(tmp_path / "backup") == ["node.db"]
-        disk.restore(tmp_path / "backup", tmp_path / "a1")
+        assert files(ram / "backup") == ["node.db"]
+        disk.restore(ram / "backup", ram / "a1")
         async with booted(disk, 1) as node:
             assert await keys(node) == ["old"]
             assert "rolled back" in node.renewed
@@ -333,15 +330,15 @@ def test_a_backup_of_a_file_in_use_is_a_consistent_copy_that_begins_anew(disk, t
     virtually(main())
 
 
-def test_a_copied_folder_opens_as_if_it_were_the_one(disk, tmp_path):
+def test_a_copied_folder_opens_as_if_it_were_the_one(disk, ram):
     async def main():
         node = await booted(disk)
         await node["t"].put("k", {})
         with pytest.raises(AssertionError, match="no copy"):
-            disk.copy_all(tmp_path / "early")
+            disk.copy_all(ram / "early")
         await node.close()
-        disk.copy_all(tmp_path / "b0")
-        clone = Disk("b", tmp_path / "b0", SeededChoices(8))
+        disk.copy_all(ram / "b0")
+        clone = Disk("b", ram / "b0", SeededChoices(8))
         async with booted(disk, 1) as first, booted(clone, 2) as second:
             assert await first.actor() == await second.actor()
             assert first.renewed is second.renewed is None
@@ -349,13 +346,13 @@ def test_a_copied_folder_opens_as_if_it_were_the_one(disk, tmp_path):
     virtually(main())
 
 
-def test_a_disk_without_the_power_driver_says_what_it_needs(tmp_path):
-    disk = Disk("a", tmp_path / "a0", SeededChoices(7))
+def test_a_disk_without_the_power_driver_says_what_it_needs(ram):
+    disk = Disk("a", ram / "a0", SeededChoices(7))
     with pytest.raises(UsageError, match="PowerDriver"):
-        disk.power_cut(tmp_path / "a1")
+        disk.power_cut(ram / "a1")
 
 
-def test_the_same_choices_give_the_same_draws_outcomes_and_bytes(tmp_path):
+def test_the_same_choices_give_the_same_draws_outcomes_and_bytes(ram):
     def world(folder):
         choices = RecordingChoices(SeededChoices(11))
         disk = Disk("a", folder, choices)
@@ -378,14 +375,14 @@ def test_the_same_choices_give_the_same_draws_outcomes_and_bytes(tmp_path):
         virtually(main())
         return choices.tape, told, [(disk.folder / name).read_bytes() for name in files(disk.folder)]
 
-    first, second = world(tmp_path / "one"), world(tmp_path / "two")
+    first, second = world(ram / "one"), world(ram / "two")
     assert first[1] == second[1]
     assert first[0] == second[0]
     assert first[2][0] == second[2][0]
     assert {DiskFull, FileUnreadable} <= {each for each in first[1] if isinstance(each, type)}
 
 
-def test_production_opens_what_a_simulated_disk_wrote(disk, tmp_path):
+def test_production_opens_what_a_simulated_disk_wrote(disk, ram):
     async def main():
         async with booted(disk) as node:
             await node["t"].put("k", {"n": 1})
@@ -399,8 +396,8 @@ def test_production_opens_what_a_simulated_disk_wrote(disk, tmp_path):
     asyncio.run(production())
 
 
-def test_descriptors_are_found_by_what_they_refer_to(tmp_path):
-    file = tmp_path / "f"
+def test_descriptors_are_found_by_what_they_refer_to(ram):
+    file = ram / "f"
     file.touch()
     assert descriptors_of([file]) == []
     with file.open() as one, file.open() as two:
