@@ -29,6 +29,7 @@ from .arguments import (
     Text,
     Value,
     Word,
+    below,
     kinds_of,
     mistake,
     read_arguments,
@@ -149,9 +150,12 @@ class _Writes:
     """The kind of a write inside a transaction."""
 
     def read(self, value: object, path: str) -> Put | Update | Delete:
+        for name in read_object(value, path):
+            if name not in ("action", "args"):
+                raise mistake("a write has no such member", below(path, f"{name:.40}"), "It has action and args.")
         action = read_action(value, path)
         if not isinstance(action, Put | Update | Delete):
-            raise mistake(f"a transaction has no {action.name!r}", path, 'Use "put", "update" or "delete".')
+            raise mistake(f"a transaction has no {action.name!r}", f"{path}.action", 'Use "put", "update" or "delete".')
         return action
 
     def write(self, value: Action) -> object:

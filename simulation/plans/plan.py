@@ -149,7 +149,9 @@ class _Events:
         given = read_object(value, path)
         for name in given:
             if name not in ("at_ms", "node", "action", "args"):
-                raise mistake("an event has no such member", below(path, name), "It has at_ms, node, action, args.")
+                raise mistake(
+                    "an event has no such member", below(path, f"{name:.40}"), "It has at_ms, node, action, args."
+                )
         if "at_ms" not in given:
             raise mistake("an event says when it happens", f"{path}.at_ms", "Write it: milliseconds since the start.")
         at_ms = Integer(0, SPAN_MS_MAX, "ms").read(given["at_ms"], f"{path}.at_ms")
