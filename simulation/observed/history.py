@@ -136,7 +136,6 @@ class Observed:
         wrote: Operations that the last look found and that were written here, in their order.
         wall_ms: The node's wall clock at that look; wall_before_ms: at the one before.
         clock: The saved hybrid clock; clock_before: at the look before, None if that was another state of the file.
-        rivals: Siblings of fields in conflict, by record.
         discarded: Siblings of conflicts that the last look no longer found, and whose values are gone.
     """
 
@@ -149,7 +148,6 @@ class Observed:
     wall_ms: int = 0
     clock: int | None = None
     clock_before: int | None = None
-    rivals: dict[Place, frozenset[tuple[str, Name]]] = field(default_factory=dict)
     discarded: list[tuple[Place, str, Name]] = field(default_factory=list)
 
 

@@ -167,7 +167,7 @@ def look(connection: sqlite3.Connection, image: Image, *, everything: bool = Fal
     since = -1 if everything else max((held.lsn for held in image.records.values()), default=-1)
     image.actor, image.label, image.seq, image.shared, image.lsn, image.clock, image.digest, image.feed = row
     actors = _actors(connection)
-    before = image.records if not everything else {}
+    before = image.records if everything else {}
     if everything:
         image.records, image.places = {}, {}
     image.changed = frozenset(_take(image, row, actors) for row in connection.execute(_RECORDS, (since,)).fetchall())

@@ -210,6 +210,7 @@ class Recorder:
             changed |= seen.after.changed
             observed.wrote += self.scribe.tell(seen.before, seen.after, seen.rows)
             self._renew(seen)
+            self._note_discarded(seen)
             observed.came += [
                 (place, name)
                 for place in sorted(seen.after.changed & seen.after.records.keys())
@@ -267,16 +268,15 @@ class Recorder:
         known = model.known(names - strangers)
         observed.known[place] = known
         observed.owed[place] = observed.owed.get(place, 0) | known
-        cells = held.cells if held else {}
-        rivals = frozenset(
-            (field, name) for field, cell in cells.items() if len(set(cell.values())) > 1 for name in cell
-        )
-        for field_name, name in sorted(observed.rivals.get(place, frozenset()) - rivals):
-            cell = cells.get(field_name, {})
-            value = model.operation(name).writes.get(field_name) if name in model else None
-            if name not in cell and value not in cell.values():
-                observed.discarded.append((place, field_name, name))
-        observed.rivals[place] = rivals
+
+    def _note_discarded(self, seen: _Look) -> None:
+        """Siblings of conflicts that stood before a job, and whose values its end no longer shows."""
+        for place in sorted(seen.after.changed & seen.before.keys()):
+            after = seen.after.records[place].cells if place in seen.after.records else {}
+            for field_name, cell in sorted(seen.before[place].cells.items()):
+                now = after.get(field_name, {})
+                gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())
+                self.observed.discarded += [(place, field_name, name) for name in gone if len(set(cell.values())) > 1]
 
 
 def _names(records: Mapping[Place, Held], place: Place) -> frozenset[object]:

@@ -16,9 +16,9 @@ from typing import Any
 from holdfast import Engine, SideFile
 from holdfast.clocks import Dot
 from holdfast.errors import StorageError
-from holdfast.simulation.choices import SeededChoices, between, chance
-from holdfast.simulation.disk import Disk
-from holdfast.simulation.power import PowerDriver
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.disk.power import PowerDriver
+from holdfast.simulation.kernel.choices import SeededChoices, between, chance
 
 from ..nodes import opened
 from .machines import booted, virtually

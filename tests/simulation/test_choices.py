@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import TapeMismatch
-from holdfast.simulation.choices import (
+from holdfast.simulation.kernel.choices import (
     Draw,
     RecordingChoices,
     SeededChoices,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.clocks import DRIFT_MS_MAX, HybridClock
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.clock import MAX_MS, START_MS, NodeClock, drawn_clock
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.kernel.clock import MAX_MS, START_MS, NodeClock, drawn_clock
 
 from .loops import FirstInLine
 

@@ -16,19 +16,19 @@ from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 
 from holdfast import InvalidPlan, LastWriterWins, MissingExtra, Schema
-from holdfast.simulation.actions import ACTIONS, Backup, Clone, Crash, Cut, LinkAction, PowerCut, RestoreBackup
-from holdfast.simulation.generate import plan_of
-from holdfast.simulation.parse import check, parse_plan
-from holdfast.simulation.plan import CollectionPlan, FieldPlan, Plan
-from holdfast.simulation.strategies import plans
-from holdfast.simulation.swarm import FAULTS, NETWORK_FAULTS, ON_REQUEST, WORK
-from holdfast.simulation.weather import LEVELS
+from holdfast.simulation.plans.actions import ACTIONS, Backup, Clone, Crash, Cut, LinkAction, PowerCut, RestoreBackup
+from holdfast.simulation.plans.generate import plan_of
+from holdfast.simulation.plans.parse import check, parse_plan
+from holdfast.simulation.plans.plan import CollectionPlan, FieldPlan, Plan
+from holdfast.simulation.plans.strategies import plans
+from holdfast.simulation.plans.swarm import FAULTS, NETWORK_FAULTS, ON_REQUEST, WORK
+from holdfast.simulation.plans.weather import LEVELS
 
 SEEDS = range(80)
 FINDING = settings(max_examples=400, database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
 PRINT_DIGEST = """
 from hashlib import blake2b
-from holdfast.simulation.generate import plan_of
+from holdfast.simulation.plans.generate import plan_of
 text = "".join(plan_of(seed, nodes=2 + seed, partitions="heavy").to_json() for seed in range(6))
 print(blake2b(text.encode(), digest_size=16).hexdigest())
 """
