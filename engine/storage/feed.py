@@ -39,14 +39,9 @@ JOIN record r ON r.collection = c.id AND r.key = j.value ->> 1
 """
 
 _PENDING: Final = (
-<<<<<<< HEAD
-    "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0)"
-    " FROM (" + _BEHIND + ") WHERE node IS NOT NULL"
-=======
     "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM ("  # noqa: S608 - constants only
     + _BEHIND
     + ") WHERE node IS NOT NULL"
->>>>>>> a4c6fcf0c33beda7a4e2da65a7a6b75663081ce7
 )
 _SEVERAL: Final = "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND node IS NULL"
 """Records whose frontier is several dots, which SQL cannot compare with a vector."""

@@ -20,15 +20,9 @@ from holdfast.engine.collection import Remove
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, LinkError, UsageError, Violation
 from holdfast.simulation.checkers import all_checkers
-<<<<<<< HEAD
-from holdfast.simulation.observed.history import History
-from holdfast.simulation.observed.model import Model
-from holdfast.simulation.observed.recorder import Recorder, intents_of, merges
-=======
 from holdfast.simulation.observed.history import History
 from holdfast.simulation.observed.model import Model
 from holdfast.simulation.observed.recorder import Recorder
->>>>>>> a4c6fcf0c33beda7a4e2da65a7a6b75663081ce7
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.responder import respond
 from holdfast.transport.sync import sync
