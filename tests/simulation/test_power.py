@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.errors import MissingExtra
+from holdfast.errors import FileUnreadable, MissingExtra
 from holdfast.simulation import power
 from holdfast.simulation.choices import RecordingChoices, SeededChoices
 from holdfast.simulation.disk import Disk
@@ -168,3 +168,20 @@ def test_without_apsw_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "apsw", None)
     with pytest.raises(MissingExtra, match=r"holdfast\[power\]"):
         PowerDriver()
+
+
+def test_a_file_system_that_refuses_again_and_again_is_reported_once(ram, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    for operations in range(60):
+        disk = Disk("a", ram / f"{operations}", SeededChoices(1), PowerDriver())
+        disk.driver.platters.cut_after(operations)
+
+        async def main(disk):
+            async with booted(disk) as node:
+                for n in range(30):
+                    await node["t"].put(f"k{n}", {})
+
+        with pytest.raises(FileUnreadable):
+            virtually(main(disk))
+    assert complaints == []
