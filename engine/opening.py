@@ -79,6 +79,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     format_of(connection, path)
     # Only now: a file of another program, or of a newer format, must stay as it is.
     connection.execute("PRAGMA journal_mode = WAL")
+    _make_certain(connection)
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     if fresh:
@@ -99,6 +100,18 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
         actor, seq = tx.actor, tx.seq
     witness.note(actor, seq)
     return store, reason
+
+
+def _make_certain(connection: sqlite3.Connection) -> None:
+    """Sync what a process left that died in a commit: SQLite shows it, and a power cut could still take it back.
+
+    Readers and peers would have seen operations whose numbers would then be given again.
+    """
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:  # then only the copying failed, behind the sync
+            raise
 
 
 def _check_space(connection: sqlite3.Connection, opening: Opening) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -52,10 +52,6 @@ class CrashVfs(apsw.VFS):
             self.platters.unlinked(filename, content)
         if syncdir:
             self.platters.folder_synced()
-
-    def excepthook(self, *what: Any) -> bool:  # noqa: ANN401 - type, value and trace of an exception
-        """As that of a file."""
-        return _foreseen(what[1]) or super().excepthook(*what)
 
 
 class CrashFile(apsw.VFSFile):
@@ -109,10 +105,6 @@ class CrashFile(apsw.VFSFile):
             self._syncs_folder = False
             self._platters.folder_synced()
 
-    def excepthook(self, *what: Any) -> bool:  # noqa: ANN401 - type, value and trace of an exception
-        """Called with an error that SQLite goes on without: what the platters refuse has no other reader."""
-        return _foreseen(what[1]) or super().excepthook(*what)
-
     def _check(self, failure: Failure, code: int) -> None:
         platters = self._platters
         if not platters.abandoned and (platters.failure is failure or not platters.powered):
@@ -121,10 +113,6 @@ class CrashFile(apsw.VFSFile):
     def _count(self, code: int) -> None:
         if self._platters.count():
             raise _failed(apsw.IOError, code)
-
-
-def _foreseen(error: BaseException | None) -> bool:
-    return isinstance(error, apsw.IOError | apsw.FullError | apsw.CantOpenError)
 
 
 def _failed(kind: Callable[[str], apsw.Error], code: int) -> apsw.Error:

@@ -65,7 +65,11 @@ class Driver(Protocol):
 
 
 class PlainDriver:
-    """Python's sqlite3. It can lose the process at any moment, but never power."""
+    """Python's sqlite3. It can lose the process between two functions, but never power.
+
+    A log that is full cannot be read either, as far as it is not in SQLite's memory: no descriptor refuses writing
+    for want of space and allows reading.
+    """
 
     powered = True
 

@@ -81,9 +81,12 @@ class PowerDriver:
     @contextmanager
     def failing(self, _path: Path, failure: Failure | None) -> Iterator[None]:
         """Inside the block, what `failure` names fails."""
+        from .power_connection import only_the_first
+
         self.platters.failure = failure
         try:
-            yield
+            with only_the_first():
+                yield
         finally:
             self.platters.failure = None
 

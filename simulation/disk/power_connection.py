@@ -7,6 +7,7 @@ autocommit (`isolation_level=None`); tests/simulation/test_drivers.py runs one s
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -49,6 +50,25 @@ def as_sqlite3() -> Iterator[None]:
         translation.sqlite_errorcode = code
         translation.sqlite_errorname = str(apsw.mapping_extended_result_codes.get(code, error.__class__.__name__))
         raise translation from error
+
+
+@contextmanager
+def only_the_first() -> Iterator[None]:
+    """Where a file system refuses several times, SQLite gives up at one and apsw raises it; it complains of the others.
+
+    For one thread: inside the block, those complaints are dropped.
+    """
+    outer = sys.unraisablehook
+
+    def complain(what: sys.UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, apsw.Error):
+            outer(what)
+
+    sys.unraisablehook = complain
+    try:
+        yield
+    finally:
+        sys.unraisablehook = outer
 
 
 class PowerCursor:
@@ -168,7 +188,7 @@ class PowerConnection:
         SQLite closes whatever happens to the checkpoint on the way, and says nothing of it; apsw tells of what the
         file system refused.
         """
-        with suppress(apsw.IOError, apsw.FullError):
+        with suppress(sqlite3.OperationalError), only_the_first(), as_sqlite3():
             self._raw.close()
 
 

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import selectors
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from holdfast import Engine, Seams, SideFile
-from holdfast.simulation.disk.disk import Disk
-from holdfast.simulation.disk.mortal import Mortal
+from holdfast.simulation.choices import SeededChoices
+from holdfast.simulation.disk import Disk
+from holdfast.simulation.loop import SimLoop
+from holdfast.simulation.mortal import Mortal
+from holdfast.simulation.trace import Trace
 
 from ..nodes import Wall
 
 
-class Patient(selectors.DefaultSelector):
-    """Waits by moving the clock of its loop."""
-
-    now = 0.0
-
-    def select(self, timeout=None):
-        assert timeout is not None, "nothing is left to happen"
-        self.now += timeout
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """The standard loop on virtual time."""
-
-    def __init__(self) -> None:
-        self.patient = Patient()
-        super().__init__(self.patient)
-
-    def time(self) -> float:
-        return self.patient.now
-
-
-def virtually(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end on virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(coroutine)
+def virtually(coroutine: Coroutine[Any, Any, Any], seed: int = 0) -> Any:
+    """Run to the end on virtual time, on the loop of worlds; what still runs then is abandoned."""
+    loop = SimLoop(SeededChoices(seed), Trace())
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
 
 
 class MortalEngine(Mortal, Engine):

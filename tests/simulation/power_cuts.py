@@ -99,7 +99,7 @@ class Campaign:
         choices = SeededChoices(self.seed)
         disk, truth = Disk("a", self.folder / "0", choices, PowerDriver()), Truth()
         for life in range(LIVES):
-            virtually(self._live(disk, truth, choices, life))
+            virtually(self._live(disk, truth, choices, life), self.seed)
             self.counts["lives"] += 1
             if chance(choices, WORK, 300):
                 self.counts["process crashes"] += 1

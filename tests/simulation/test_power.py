@@ -10,15 +10,15 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.errors import MissingExtra
-from holdfast.simulation.disk import power
-from holdfast.simulation.disk.disk import Disk
-from holdfast.simulation.disk.platters import Platters
-from holdfast.simulation.disk.power import PowerDriver
-from holdfast.simulation.disk.torn import Fate, Written
-from holdfast.simulation.kernel.choices import RecordingChoices, SeededChoices
+from holdfast.errors import FileUnreadable, MissingExtra
+from holdfast.simulation import power
+from holdfast.simulation.choices import RecordingChoices, SeededChoices
+from holdfast.simulation.disk import Disk
+from holdfast.simulation.platters import Platters
+from holdfast.simulation.power import PowerDriver
+from holdfast.simulation.torn import Fate, Written
 
-from .machines import booted, files, virtually
+from .machines import booted, files, keys, virtually
 from .power_cuts import IMAGES, Campaign
 from .test_torn import Scripted
 
@@ -168,3 +168,59 @@ def test_without_apsw_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "apsw", None)
     with pytest.raises(MissingExtra, match=r"holdfast\[power\]"):
         PowerDriver()
+
+
+def test_a_file_system_that_refuses_again_and_again_is_reported_once(ram, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    for operations in range(60):
+        disk = Disk("a", ram / f"{operations}", SeededChoices(1), PowerDriver())
+        disk.driver.platters.cut_after(operations)
+
+        async def main(disk):
+            async with booted(disk) as node:
+                for n in range(30):
+                    await node["t"].put(f"k{n}", {})
+
+        with pytest.raises(FileUnreadable):
+            virtually(main(disk))
+    assert complaints == []
+
+
+class Lossy:
+    """Of what is not certain nothing is left."""
+
+    def draw(self, stream, n):
+        return Fate.LOST if n == len(Fate) else 0
+
+
+def test_what_a_reader_saw_after_a_crash_of_the_process_survives_a_power_cut(ram):
+    """A process that dies between a commit's writes and its sync leaves what SQLite shows and nothing made certain."""
+    cases = Counter()
+
+    async def dies_in_a_commit(disk, operations):
+        node = await booted(disk)
+        await node["t"].put("old", {})
+        disk.driver.platters.cut_after(operations)
+        try:
+            await node["t"].put("new", {})
+        except FileUnreadable:
+            return False
+        return True
+
+    async def seen(disk, life):
+        node = await booted(disk, life)
+        found, actor = await keys(node), await node.actor()
+        return found, actor, (await node["t"].put("next", {})).dot if life == 2 else None
+
+    for operations in range(16):
+        disk = Disk("a", ram / f"{operations}-0", Lossy(), PowerDriver())
+        acknowledged = virtually(dies_in_a_commit(disk, operations))
+        disk.crash_image(ram / f"{operations}-1")
+        shown, actor, _ = virtually(seen(disk, 1))
+        disk.power_cut(ram / f"{operations}-2")
+        left, _, dot = virtually(seen(disk, 2))
+        assert left == shown
+        assert dot.actor != actor or dot.seq == len(shown) + 1
+        cases[acknowledged, "new" in shown] += 1
+    assert set(cases) == {(True, True), (False, False), (False, True)}
