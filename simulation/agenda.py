@@ -15,7 +15,7 @@ from .plan import Event
 
 
 @dataclass(slots=True)
-class Schedule:
+class Agenda:
     """What has been planned so far.
 
     Args:
