@@ -1,6 +1,6 @@
 """Real engines in a world, as a program: prints what another process must print as well.
 
-    python -m tests.simulation.scenario SEED FOLDER
+python -m tests.simulation.scenario SEED FOLDER
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class World:
             )
             if name != "hub" and "hub" in self.engines and chance(self.choices, "work", 400):
                 report = await meet(engine, self.engines["hub"])
-                self.trace.add(self.loop.now_us, name, "synced", f"{report.rounds}" if hasattr(report, "rounds") else "")
+                self.trace.add(
+                    self.loop.now_us, name, "synced", f"{report.rounds}" if hasattr(report, "rounds") else ""
+                )
             await asyncio.sleep(between(self.choices, "work", 1, 400) / 1000)
         await asyncio.wait(watchers)
 

@@ -22,7 +22,7 @@ from .loops import loop_of
 def seen(monkeypatch):
     """What ran, and what Python complained about in places where nobody can catch it."""
     notes = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda raised: notes.append(raised))
+    monkeypatch.setattr(sys, "unraisablehook", notes.append)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield notes

@@ -48,7 +48,9 @@ def test_a_tape_replays_a_world_and_a_changed_one_is_refused(seventh, tmp_path):
     assert again.digest() == trace.digest()
     middle = len(tape) // 2
     with pytest.raises(TapeMismatch, match=f"choice {middle}"):
-        replayed(tmp_path / "changed", [*tape[:middle], tape[middle]._replace(n=tape[middle].n + 1), *tape[middle + 1 :]])
+        replayed(
+            tmp_path / "changed", [*tape[:middle], tape[middle]._replace(n=tape[middle].n + 1), *tape[middle + 1 :]]
+        )
 
 
 def test_the_trace_of_steps_names_what_ran(tmp_path):
