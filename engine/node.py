@@ -87,7 +87,7 @@ class Node:
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
         self._witness: Witness | None = None
-        self._watchers: set[asyncio.Event] = set()
+        self._watchers: dict[asyncio.Event, None] = {}  # a set would wake them in the order of their addresses
         self._open = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -174,7 +174,7 @@ class Node:
         """
         position = (await self.readers.run(reading.head) if since is None else since, 2**62)
         news = asyncio.Event()
-        self._watchers.add(news)
+        self._watchers[news] = None
         try:
             while self._open:
                 news.clear()
@@ -184,7 +184,7 @@ class Node:
                 if not found:
                     await self._next_commit(news)
         finally:
-            self._watchers.discard(news)
+            del self._watchers[news]
 
     async def conflicts(
         self, state: str | None = "open", *, collection: str | None = None, limit: int | None = None
