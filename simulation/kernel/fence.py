@@ -21,7 +21,7 @@ from typing import Any
 
 from holdfast.errors import ProgramFault
 
-from .blame import is_internal, module_of, outside, place_of
+from .blame import is_internal, module_of, place_of
 from .forbidden import ACTIONS, CLASSES, FUNCTIONS, GuardedModule, stand_in
 
 Names = dict[str, Any]
@@ -32,21 +32,30 @@ class Fence:
     """What was refused.
 
     Attributes:
+        known: The identities of the global names that belong to programs.
         faults: Each fault, also those that somebody caught: an engine treats what a resolver raises as the resolver's.
     """
 
+    known: frozenset[int]
     faults: list[ProgramFault] = field(default_factory=list)
 
     def report(self, call: str, remedy: str, frame: FrameType | None, taken: str) -> ProgramFault:
         """Note a fault and give it, to be raised."""
-        blamed = outside(frame)
-        fault = ProgramFault(
-            f"a simulated program called {call}",
-            subject=place_of(blamed) if blamed else taken or "a simulated program",
-            remedy=remedy,
-        )
+        blamed = self.program_of(frame)
+        place = place_of(blamed) if blamed else taken or "a simulated program"
+        fault = ProgramFault(f"a simulated program called {call}", subject=place, remedy=remedy)
         self.faults.append(fault)
         return fault
+
+    def program_of(self, frame: FrameType | None) -> FrameType | None:
+        """The program's frame on whose behalf this one runs; None if the engine stands between, or no program."""
+        while frame is not None:
+            if id(frame.f_globals) in self.known:
+                return frame
+            if module_of(frame).partition(".")[0] == "holdfast":
+                return None
+            frame = frame.f_back
+        return None
 
 
 @contextmanager
@@ -57,17 +66,16 @@ def fenced(programs: Iterable[object]) -> Iterator[Fence]:
         programs: Functions, methods, resolvers (objects or classes) and modules. With each come the modules of the
             same package, or of the same folder if it has no package.
     """
-    fence = Fence()
     spaces = _namespaces(programs)
+    fence = Fence(frozenset(id(names) for names in spaces))
     with ExitStack() as undo:
         for names in spaces:
             undo.callback(_put_back, names, _replace(names, fence))
-        known = {id(names) for names in spaces}
         undo.callback(setattr, builtins, "__import__", builtins.__import__)
-        builtins.__import__ = _importing(builtins.__import__, known, fence)
+        builtins.__import__ = _importing(builtins.__import__, fence)
         for (module, owner, method), remedy in ACTIONS.items():
             if module in sys.modules:
-                _watch(getattr(sys.modules[module], owner), method, f"{module}.{owner}", remedy, known, fence, undo)
+                _watch(getattr(sys.modules[module], owner), method, f"{module}.{owner}", remedy, fence, undo)
         yield fence
 
 
@@ -148,38 +156,28 @@ def _guarded_module(module: ModuleType, fence: Fence) -> ModuleType:
     return module
 
 
-def _importing(original: Callable[..., Any], known: set[int], fence: Fence) -> Callable[..., Any]:
+def _importing(original: Callable[..., Any], fence: Fence) -> Callable[..., Any]:
     """Python's import, which gives guarded modules to imports inside the functions of programs."""
 
-    def load(name: str, globals: Names | None = None, *rest: Any) -> Any:  # noqa: A002, ANN401 - Python's own names
-        module = original(name, globals, *rest)
-        return _guarded_module(module, fence) if id(globals) in known else module
+    def load(*args: Any, **named: Any) -> Any:  # noqa: ANN401
+        module = original(*args, **named)
+        importer = sys._getframe(1).f_globals  # noqa: SLF001 - an argument may leave it out
+        return _guarded_module(module, fence) if id(importer) in fence.known else module
 
     return load
 
 
-def _watch(owner: type, method: str, title: str, remedy: str, known: set[int], fence: Fence, undo: ExitStack) -> None:
+def _watch(owner: type, method: str, title: str, remedy: str, fence: Fence, undo: ExitStack) -> None:
     """Refuse a method of Python's library when a program calls it, directly or through others."""
     original = getattr(owner, method)
     own = method in vars(owner)
 
     @functools.wraps(original)
     def act(*args: Any, **named: Any) -> Any:  # noqa: ANN401
-        frame = _on_behalf(sys._getframe(1), known)  # noqa: SLF001
+        frame = fence.program_of(sys._getframe(1))  # noqa: SLF001
         if frame is not None:
             raise fence.report(f"{title}.{method}()".replace(".__init__", ""), remedy, frame, "")
         return original(*args, **named)
 
     setattr(owner, method, act)
     undo.callback(setattr, owner, method, original) if own else undo.callback(delattr, owner, method)
-
-
-def _on_behalf(frame: FrameType | None, known: set[int]) -> FrameType | None:
-    """The program's frame that led here, unless the engine stands between."""
-    while frame is not None:
-        if id(frame.f_globals) in known:
-            return frame
-        if module_of(frame).partition(".")[0] == "holdfast":
-            return None
-        frame = frame.f_back
-    return None

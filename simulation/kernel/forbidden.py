@@ -86,7 +86,7 @@ CLASSES: Final[Mapping[tuple[str, str], tuple[Mapping[str, Rule], Rule | None]]]
 
 ACTIONS: Final[Mapping[tuple[str, str, str], str]] = {
     ("threading", "Thread", "start"): "Use asyncio.to_thread, which runs in line.",
-    ("threading", "Condition", "wait"): "Wait with asyncio: in one thread nobody else can end this.",
+    ("threading", "Event", "wait"): "Wait with asyncio: in one thread nobody else can end this.",
     ("subprocess", "Popen", "__init__"): _PROCESS,
     ("multiprocessing.process", "BaseProcess", "start"): _PROCESS,
     ("socket", "socket", "__init__"): "Nodes meet over the links of the simulation only.",

@@ -14,12 +14,12 @@ from holdfast.resolvers import Resolver
 
 from ..kernel.choices import SeededChoices
 from .actions import Sync, SyncEvery
+from .agenda import Agenda
 from .arguments import SPAN_MS_MAX, mistake
 from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
 from .plan import KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
-from .schedule import Schedule
 from .schemas import collection_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
@@ -80,20 +80,20 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     hubs = tuple(node.name for node in fleet if node.role == "hub")
     edges = tuple(node.name for node in fleet if node.role == "edge")
     collections = _collections(Dice(choices, "plan:schema"), schema)
-    schedule = Schedule(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
+    agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
     mishaps = [kind for kind in swarm.faults if kind in NODE_FAULTS and (kind != "clone" or len(hubs) == 1)]
-    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=tuple(mishaps)).fill(schedule)
+    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=tuple(mishaps)).fill(agenda)
     Weather(
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
-    ).fill(schedule)
-    _syncs(Dice(choices, "plan:sync"), schedule, hubs, edges, clones)
+    ).fill(agenda)
+    _syncs(Dice(choices, "plan:sync"), agenda, hubs, edges, clones)
     worker = Worker(Dice(choices, "plan:work"), swarm.work, collections or (CollectionPlan(name="things"),), keys)
-    worker.fill(schedule, (*hubs, *edges), OPERATIONS_PER_NODE * nodes if operations is None else operations)
+    worker.fill(agenda, (*hubs, *edges), OPERATIONS_PER_NODE * nodes if operations is None else operations)
     for at_ms, clone in clones:
         for _ in range(5):
-            schedule.add(dice.between(at_ms, length_ms), clone, worker.action(clone))
+            agenda.add(dice.between(at_ms, length_ms), clone, worker.action(clone))
     plan = Plan(
         seed=seed,
         note=swarm.describe(),
@@ -101,8 +101,8 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         nodes=fleet,
         collections=collections,
         keys=keys,
-        faults_at_once_max=schedule.budget,
-        events=schedule.events,
+        faults_at_once_max=agenda.budget,
+        events=agenda.events,
         heal=Healing(deadline_minutes=120),
     )
     check(plan, resolvers={**_resolvers(schema), **(resolvers or {})})
@@ -175,7 +175,7 @@ def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolv
 
 def _syncs(
     dice: Dice,
-    schedule: Schedule,
+    agenda: Agenda,
     hubs: tuple[str, ...],
     edges: tuple[str, ...],
     clones: tuple[tuple[int, str], ...],
@@ -184,10 +184,10 @@ def _syncs(
     callers = [(0, hub, hubs[0]) for hub in hubs[1:]]
     callers += [(0, edge, hub) for edge in edges for hub in (dice.some(hubs, 600) or hubs[:1])]
     callers += [(at_ms, clone, dice.pick(hubs)) for at_ms, clone in clones]
-    shortest_ms = max(5_000, schedule.length_ms * len(callers) // SYNCS_MAX)
+    shortest_ms = max(5_000, agenda.length_ms * len(callers) // SYNCS_MAX)
     for at_ms, node, peer in callers:
-        every_ms = dice.span(shortest_ms, max(shortest_ms, schedule.length_ms // 6))
-        start_ms = min(schedule.length_ms, at_ms + dice.between(0, 1_000))
-        schedule.add(start_ms, node, SyncEvery(peer=peer, every_ms=every_ms, jitter_ms=every_ms // 4))
+        every_ms = dice.span(shortest_ms, max(shortest_ms, agenda.length_ms // 6))
+        start_ms = min(agenda.length_ms, at_ms + dice.between(0, 1_000))
+        agenda.add(start_ms, node, SyncEvery(peer=peer, every_ms=every_ms, jitter_ms=every_ms // 4))
     for _ in range(len(edges) * 2):
-        schedule.add(dice.between(0, schedule.length_ms), dice.pick(edges), Sync(peer=dice.pick(hubs)))
+        agenda.add(dice.between(0, agenda.length_ms), dice.pick(edges), Sync(peer=dice.pick(hubs)))

@@ -1,6 +1,6 @@
 """What happens to the nodes of a generated plan: crashes, pauses, bad disks, wrong clocks, restores and clones.
 
-Knows the schedule, so that no node is hit while it is down. Invariant: what is planned here is within the atlas, and
+Knows the agenda, so that no node is hit while it is down. Invariant: what is planned here is within the atlas, and
 every fault ends by itself.
 """
 
@@ -32,8 +32,8 @@ from .actions import (
     StallDisk,
     WriteErrors,
 )
+from .agenda import Agenda
 from .dice import Dice
-from .schedule import Schedule
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -63,31 +63,31 @@ class Mishaps:
         """All names."""
         return (*self.hubs, *self.edges)
 
-    def fill(self, schedule: Schedule) -> tuple[tuple[int, str], ...]:
+    def fill(self, agenda: Agenda) -> tuple[tuple[int, str], ...]:
         """Plan the faults of every kind that is on; gives the clones that were made, with their times."""
         clones: list[tuple[int, str]] = []
         for kind in self.kinds:
             for _ in range(self.dice.between(1, 2 + len(self.nodes) // 4)):
                 match kind:
                     case "all_at_once":
-                        self._all_at_once(schedule)
+                        self._all_at_once(agenda)
                     case "backup":
-                        self._backup(schedule)
+                        self._backup(agenda)
                     case "clone" if len(clones) < CLONES_MAX:
-                        clones.append(self._clone(schedule, len(clones) + 1))
+                        clones.append(self._clone(agenda, len(clones) + 1))
                     case "clone":
                         pass
                     case "clock":
-                        schedule.add(self._moment(schedule), self.dice.pick(self.nodes), self._clock(schedule))
+                        agenda.add(self._moment(agenda), self.dice.pick(self.nodes), self._clock(agenda))
                     case _:
-                        self._one(schedule, kind)
+                        self._one(agenda, kind)
         return tuple(clones)
 
-    def _one(self, schedule: Schedule, kind: str) -> None:
+    def _one(self, agenda: Agenda, kind: str) -> None:
         """A fault of one node that takes its time; left out if the node has another one then."""
         node = self.dice.pick(self.hubs if kind == "hub_restart" else self.nodes)
-        for_ms = self._duration(schedule)
-        schedule.disturb(self._moment(schedule), for_ms, [(node, self._fault(kind, for_ms))])
+        for_ms = self._duration(agenda)
+        agenda.disturb(self._moment(agenda), for_ms, [(node, self._fault(kind, for_ms))])
 
     def _fault(self, kind: str, for_ms: int) -> AnyAction:
         faults: dict[str, Callable[[], AnyAction]] = {
@@ -115,40 +115,40 @@ class Mishaps:
         least_ms = self.dice.span(1, 500)
         return SlowDisk(latency_ms_min=least_ms, latency_ms_max=least_ms * 4, for_ms=for_ms)
 
-    def _all_at_once(self, schedule: Schedule) -> None:
+    def _all_at_once(self, agenda: Agenda) -> None:
         """Every node crashes at one moment, and each comes back in its time."""
-        crashes = [(node, Crash(down_ms=self._duration(schedule))) for node in self.nodes]
+        crashes = [(node, Crash(down_ms=self._duration(agenda))) for node in self.nodes]
         longest_ms = max(crash.down_ms or 0 for _, crash in crashes)
-        schedule.disturb(self._moment(schedule), longest_ms, crashes)
+        agenda.disturb(self._moment(agenda), longest_ms, crashes)
 
-    def _backup(self, schedule: Schedule) -> None:
+    def _backup(self, agenda: Agenda) -> None:
         """A backup, and perhaps its return; the last node is never restored, as one disk must stay whole."""
         node = self.dice.pick(self.nodes)
-        name = f"{node}-{schedule.count}"
-        at_ms = self._moment(schedule)
-        schedule.add(at_ms, node, Backup(backup=name))
-        later_ms = self.dice.between(at_ms, schedule.length_ms)
+        name = f"{node}-{agenda.count}"
+        at_ms = self._moment(agenda)
+        agenda.add(at_ms, node, Backup(backup=name))
+        later_ms = self.dice.between(at_ms, agenda.length_ms)
         if node != self.nodes[-1] and self.dice.chance(700):
-            schedule.disturb(later_ms, 0, [(node, RestoreBackup(backup=name))])
+            agenda.disturb(later_ms, 0, [(node, RestoreBackup(backup=name))])
 
-    def _clone(self, schedule: Schedule, number: int) -> tuple[int, str]:
-        name, at_ms = f"copy-{number}", self._moment(schedule)
-        schedule.add(at_ms, self.dice.pick(self.edges), Clone(as_node=name))
+    def _clone(self, agenda: Agenda, number: int) -> tuple[int, str]:
+        name, at_ms = f"copy-{number}", self._moment(agenda)
+        agenda.add(at_ms, self.dice.pick(self.edges), Clone(as_node=name))
         return at_ms, name
 
-    def _clock(self, schedule: Schedule) -> AnyAction:
+    def _clock(self, agenda: Agenda) -> AnyAction:
         match self.dice.between(0, 3):
             case 0:
                 return ClockSkew(offset_ms=self.dice.pick(_SKEWS_MS))
             case 1:
                 return ClockJump(by_ms=self.dice.pick(_JUMPS_MS))
             case 2:
-                return ClockFreeze(for_ms=self._duration(schedule))
+                return ClockFreeze(for_ms=self._duration(agenda))
             case _:
                 return ClockGranularity(step_ms=self.dice.pick((10, 100, 1_000, 15_625)))
 
-    def _moment(self, schedule: Schedule) -> int:
-        return self.dice.between(0, schedule.length_ms)
+    def _moment(self, agenda: Agenda) -> int:
+        return self.dice.between(0, agenda.length_ms)
 
-    def _duration(self, schedule: Schedule) -> int:
-        return self.dice.span(100, max(100, schedule.length_ms // 5))
+    def _duration(self, agenda: Agenda) -> int:
+        return self.dice.span(100, max(100, agenda.length_ms // 5))

@@ -1,63 +1,99 @@
-"""Events while a plan is being made: who is disturbed when, and everything in its order.
+"""What runs next: the callbacks that are ready, the timers, and virtual time.
 
-Knows intervals, not worlds. Invariant: a node is disturbed by one fault at a time, never more nodes than the budget at
-once, and `events` are sorted by time.
+Virtual time is a whole number of microseconds. Each step costs one, so that code that spins lets time pass; when
+nothing is ready, time jumps to the next timer. Knows nothing of tasks. Invariants: the only decision is which of the
+ready callbacks runs (a draw from "sched", 0 is the one that has waited longest); time never goes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+import heapq
 
-from .actions import AnyAction
-from .plan import Event
+from .choices import Choices
+from .life import Life, SimHandle
+
+_SWEEP_MIN = 1_000
+"""Cancelled timers that are not worth a sweep."""
 
 
-@dataclass(slots=True)
 class Schedule:
-    """What has been planned so far.
+    """Callbacks to come.
 
-    Args:
-        length_ms: Of the plan.
-        budget: How many nodes may be disturbed at once.
+    Attributes:
+        now_us: Virtual microseconds since the world began.
+        idle_at: The number of steps that had run when nothing was ready last.
+        steps: How many have run.
     """
 
-    length_ms: int
-    budget: int
-    _events: list[Event] = field(default_factory=list)
-    _disturbed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    def __init__(self, choices: Choices) -> None:
+        self.now_us = 0
+        self.steps = 0
+        self.idle_at = 0
+        self._choices = choices
+        self._ready: list[SimHandle] = []
+        self._timers: list[tuple[int, int, SimHandle]] = []
+        self._cancelled = 0
 
-    def add(self, at_ms: int, node: str | None, action: AnyAction) -> None:
-        """Plan an event that disturbs nobody."""
-        assert 0 <= at_ms <= self.length_ms, at_ms
-        self._events.append(Event(at_ms=at_ms, node=node, action=action))
+    def soon(self, handle: SimHandle) -> None:
+        """Put a callback into the line."""
+        self._ready.append(handle)
 
-    def disturb(self, at_ms: int, for_ms: int, actions: Iterable[tuple[str, AnyAction]]) -> bool:
-        """Plan faults of some nodes at one time, all or none; False if one has a fault then, or the budget is spent."""
-        wanted = list(actions)
-        span = (at_ms, at_ms + for_ms)
-        if at_ms > self.length_ms or not self._fits([node for node, _ in wanted], span):
-            return False
-        for node, action in wanted:
-            self._disturbed.setdefault(node, []).append(span)
-            self.add(at_ms, node, action)
-        return True
+    def at(self, handle: SimHandle, when_us: int) -> None:
+        """Put a callback into the line at a moment to come."""
+        handle.when_us, handle.is_timer = when_us, True
+        heapq.heappush(self._timers, (when_us, handle.number, handle))
 
-    def quiet(self, node: str, start_ms: int, end_ms: int) -> bool:
-        """Whether no fault of the node touches this time."""
-        return not any(start <= end_ms and start_ms <= end for start, end in self._disturbed.get(node, ()))
+    def timer_cancelled(self) -> None:
+        """A timer was cancelled; most are, so they are swept out now and then."""
+        self._cancelled += 1
+        if self._cancelled > _SWEEP_MIN and self._cancelled * 2 > len(self._timers):
+            self._keep([timer for timer in self._timers if not timer[2].cancelled()])
 
-    @property
-    def count(self) -> int:
-        """How many events are planned."""
-        return len(self._events)
+    def take(self) -> SimHandle | None:
+        """Take out what runs next, or None if nothing is left to happen; it may have been cancelled."""
+        ready = self._ready
+        if not ready or (self._timers and self._timers[0][0] <= self.now_us):
+            self._advance()
+        count = len(ready)
+        if count > 1:
+            handle = ready.pop(self._choices.draw("sched", count))
+        elif count:
+            handle = ready.pop()
+        else:
+            return None
+        self.now_us += 1
+        self.steps += 1
+        return handle
 
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """All that is planned, by time; what is due at once in the order in which it was planned."""
-        return tuple(sorted(self._events, key=attrgetter("at_ms")))
+    def drop(self, life: Life | None) -> list[SimHandle]:
+        """Take out all that belongs to a life."""
+        everything = [*self._ready, *(timer[2] for timer in self._timers)]
+        self._ready[:] = [handle for handle in self._ready if handle.life is not life]
+        self._keep([timer for timer in self._timers if timer[2].life is not life])
+        dropped = [handle for handle in everything if handle.life is life]
+        for handle in dropped:
+            handle.is_timer = False
+        return dropped
 
-    def _fits(self, nodes: Sequence[str], span: tuple[int, int]) -> bool:
-        others = sum(not self.quiet(node, *span) for node in self._disturbed if node not in nodes)
-        return len(nodes) + others <= self.budget and all(self.quiet(node, *span) for node in nodes)
+    def _keep(self, timers: list[tuple[int, int, SimHandle]]) -> None:
+        heapq.heapify(timers)
+        self._timers = timers
+        self._cancelled = sum(timer[2].cancelled() for timer in timers)
+
+    def _advance(self) -> None:
+        """Make ready what is due; if nothing is ready, it is the next timer's time."""
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+            self._cancelled -= 1
+        if not self._ready:
+            self.idle_at = self.steps
+            if timers:
+                self.now_us = max(self.now_us, timers[0][0])
+        while timers and timers[0][0] <= self.now_us:
+            handle = heapq.heappop(timers)[2]
+            handle.is_timer = False
+            if handle.cancelled():
+                self._cancelled -= 1
+            else:
+                self._ready.append(handle)

@@ -30,9 +30,9 @@ from .actions import (
     Sync,
     Update,
 )
+from .agenda import Agenda
 from .parse import check
 from .plan import CollectionPlan, FieldPlan, NodePlan, Plan, Values
-from .schedule import Schedule
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -126,19 +126,19 @@ def _plan(moves: list[_Move], collection: CollectionPlan | None, resolvers: Mapp
     """The plan of these moves; a fault of a node that has another one at that time is left out."""
     last = max((int(name.removeprefix("edge-")) for _, name, _ in moves if name != "hub"), default=1)
     edges = [f"edge-{number}" for number in range(1, last + 1)]
-    schedule = Schedule(_LENGTH_MS, len(edges) + 1)
+    agenda = Agenda(_LENGTH_MS, len(edges) + 1)
     for at_ms, node, action in moves:
         if isinstance(action, _DISTURBING):
-            schedule.disturb(at_ms, _duration(action), [(node, action)])
+            agenda.disturb(at_ms, _duration(action), [(node, action)])
         else:
-            schedule.add(at_ms, None if isinstance(action, LinkAction) else node, action)
+            agenda.add(at_ms, None if isinstance(action, LinkAction) else node, action)
     plan = Plan(
         seed=0,
         length_ms=_LENGTH_MS,
         nodes=(NodePlan(name="hub", role="hub"), *(NodePlan(name=edge) for edge in edges)),
         collections=(collection,) if collection else (),
         keys=len(_KEYS),
-        events=schedule.events,
+        events=agenda.events,
     )
     check(plan, resolvers=resolvers)
     return plan

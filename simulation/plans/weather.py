@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from .actions import Cut, Direction, Flap, Quality
+from .agenda import Agenda
 from .dice import Dice
-from .schedule import Schedule
 
 Partitions: TypeAlias = Literal["none", "light", "medium", "heavy"]
 
@@ -49,23 +49,23 @@ class Weather:
     kinds: tuple[str, ...]
     level: _Level
 
-    def fill(self, schedule: Schedule) -> None:
+    def fill(self, agenda: Agenda) -> None:
         """Plan the conditions."""
         if not self.kinds or not self.level.per_node:
             return
         for _ in range(self.dice.between(1, self.level.per_node * len(self.edges))):
-            longest_ms = schedule.length_ms * self.level.longest_per_mille // 1_000
+            longest_ms = agenda.length_ms * self.level.longest_per_mille // 1_000
             for_ms = self.dice.span(100, longest_ms)
-            at_ms = self.dice.between(0, schedule.length_ms)
-            schedule.add(at_ms, None, self._condition(self.dice.pick(self.kinds), for_ms))
+            at_ms = self.dice.between(0, agenda.length_ms)
+            agenda.add(at_ms, None, self._condition(self.dice.pick(self.kinds), for_ms))
         if "cut" in self.kinds:
             for edge in self.dice.some(self.edges, self.level.offline_per_mille):
-                self._long_offline(schedule, edge)
+                self._long_offline(agenda, edge)
 
-    def _long_offline(self, schedule: Schedule, edge: str) -> None:
-        at_ms = self.dice.between(0, schedule.length_ms // 4)
-        for_ms = self.dice.between(schedule.length_ms // 2, schedule.length_ms)
-        schedule.add(at_ms, None, Cut(group=(edge,), for_ms=max(1, for_ms)))
+    def _long_offline(self, agenda: Agenda, edge: str) -> None:
+        at_ms = self.dice.between(0, agenda.length_ms // 4)
+        for_ms = self.dice.between(agenda.length_ms // 2, agenda.length_ms)
+        agenda.add(at_ms, None, Cut(group=(edge,), for_ms=max(1, for_ms)))
 
     def _condition(self, kind: str, for_ms: int) -> Cut | Flap | Quality:
         group, peers = self._sides()

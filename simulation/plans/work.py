@@ -24,9 +24,9 @@ from .actions import (
     Transact,
     Update,
 )
+from .agenda import Agenda
 from .dice import Dice
 from .plan import CollectionPlan, FieldPlan
-from .schedule import Schedule
 
 BURST_MS_MAX: Final = 3_000
 _WEIGHTS: Final = {
@@ -65,15 +65,15 @@ class Worker:
     keys: int
     _count: int = field(default=0)
 
-    def fill(self, schedule: Schedule, nodes: tuple[str, ...], operations: int) -> None:
+    def fill(self, agenda: Agenda, nodes: tuple[str, ...], operations: int) -> None:
         """Plan so many operations: some here and there, the others in bursts at one record."""
         while operations > 0:
-            at_ms = self.dice.between(0, schedule.length_ms)
+            at_ms = self.dice.between(0, agenda.length_ms)
             if self.dice.chance(300):
-                operations -= self._burst(schedule, nodes, at_ms)
+                operations -= self._burst(agenda, nodes, at_ms)
             else:
                 node = self.dice.pick(nodes)
-                schedule.add(at_ms, node, self.action(node))
+                agenda.add(at_ms, node, self.action(node))
                 operations -= 1
 
     def action(self, node: str) -> AnyAction:
@@ -81,14 +81,14 @@ class Worker:
         weighted = [kind for kind in self.kinds for _ in range(_WEIGHTS[kind])]
         return self._action(self.dice.pick(weighted), node, self.dice.pick(self.collections), self._key())
 
-    def _burst(self, schedule: Schedule, nodes: tuple[str, ...], at_ms: int) -> int:
+    def _burst(self, agenda: Agenda, nodes: tuple[str, ...], at_ms: int) -> int:
         """Several nodes at one record within seconds."""
         writers = self.dice.some(nodes, 600) or nodes
         collection, key = self.dice.pick(self.collections), self._key()
         kinds = [kind for kind in ("put", "update", "delete", "compare_and_set") if kind in self.kinds]
         for node in writers:
-            moment_ms = min(schedule.length_ms, at_ms + self.dice.between(0, BURST_MS_MAX))
-            schedule.add(moment_ms, node, self._action(self.dice.pick(kinds), node, collection, key))
+            moment_ms = min(agenda.length_ms, at_ms + self.dice.between(0, BURST_MS_MAX))
+            agenda.add(moment_ms, node, self._action(self.dice.pick(kinds), node, collection, key))
         return len(writers)
 
     def _action(self, kind: str, node: str, collection: CollectionPlan, key: str) -> AnyAction:  # noqa: PLR0911 - one line for each kind

@@ -91,11 +91,12 @@ class World:
     def __init__(self, folder, choices, trace):
         self.folder, self.choices, self.trace = folder, choices, trace
         self.loop = SimLoop(choices, trace)
-        self.engines, self.graveyard, self.lives = {}, [], dict.fromkeys(NAMES, 0)
+        self.engines, self.storages, self.lives = {}, [], dict.fromkeys(NAMES, 0)
 
     def seams(self, name):
         clock = drawn_clock(self.choices, name, lambda: self.loop.now_us)
         storage = InlineStorage(self.choices, name)
+        self.storages.append(storage)
         return Seams(time=clock, entropy=bytes_source(self.choices, f"ids:{name}"), storage=storage)
 
     async def open(self, name):
@@ -131,9 +132,8 @@ class World:
 
     async def crash(self, name):
         """Copy the files as they lie, and go on with the copy."""
-        engine = self.engines.pop(name)
+        del self.engines[name]
         self.loop.abandon(name)
-        self.graveyard.append(engine)
         old = self.folder / f"{name}-{self.lives[name]}.db"
         self.lives[name] += 1
         for suffix in ("", "-wal", "-witness"):
@@ -141,6 +141,13 @@ class World:
             if image.exists():
                 shutil.copy(image, self.folder / f"{name}-{self.lives[name]}.db{suffix}")
         self.trace.add(self.loop.now_us, name, "crashed")
+
+    def close(self):
+        """Close what crashes left open: the files that it belongs to were given up."""
+        for connection in [one for storage in self.storages for one in storage.opened]:
+            if connection.connection is not None:
+                connection.connection.close()
+        self.loop.close()
 
     async def run(self):
         for name in NAMES:
@@ -185,7 +192,7 @@ def play(folder, choices, *, steps=False):
     try:
         world.loop.run_until_complete(world.run())
     finally:
-        world.loop.close()
+        world.close()
     assert not world.loop.complaints, world.loop.complaints
     return trace
 

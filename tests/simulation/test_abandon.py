@@ -22,7 +22,7 @@ from .loops import loop_of
 def seen(monkeypatch):
     """What ran, and what Python complained about in places where nobody can catch it."""
     notes = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda raised: notes.append(raised))
+    monkeypatch.setattr(sys, "unraisablehook", notes.append)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield notes
@@ -174,6 +174,23 @@ def test_without_the_mark_the_dead_would_clean_up(monkeypatch):
             notes.clear()
         gc.collect()
     assert {"finally", "__exit__", "generator inside a generator", "async context manager"} <= set(notes)
+
+
+def test_where_objects_cannot_be_marked_the_dead_are_kept(seen, monkeypatch):
+    monkeypatch.setattr(graveyard, "_can_mark", lambda: False)
+    monkeypatch.setattr(graveyard, "_unburied", kept := [])
+    resource = Resource(seen)
+    freed = weakref.ref(resource)
+    with loop_of() as loop:
+        loop.run_until_complete(crash_at(loop, 40, seen, resource))
+    del resource
+    gc.collect()
+    assert freed() is not None
+    again = graveyard.Graveyard()
+    again.keep(kept.pop())
+    monkeypatch.undo()
+    again.bury()
+    assert freed() is None
 
 
 def test_the_end_of_the_world_frees_what_the_dead_held(seen):
