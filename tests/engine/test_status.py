@@ -174,3 +174,16 @@ async def test_status_reads_the_same_beside_a_writer(tmp_path, pair):
         theirs, ours = await reader.status(), await a.status()
         assert (theirs.lsn, theirs.digest, theirs.actor) == (ours.lsn, ours.digest, ours.actor)
         assert (reader.label, reader.space, reader.read_only) == ("north", "s", True)
+
+
+async def test_a_record_of_several_writers_that_the_peer_holds_does_not_wait_for_it(pair):
+    a, hub = pair
+    for node in pair:
+        await node["t"].put("k", {"v": node.label})
+    await heal(hub, a)
+    for node in pair:
+        (peer,) = (await node.status()).peers
+        assert peer.pending == 0
+    await a["t"].update("k", {"w": 1})
+    (peer,) = (await a.status()).peers
+    assert peer.pending == 1

@@ -17,7 +17,7 @@ from holdfast.engine.packing import unpack
 from holdfast.engine.storage.write import Write, write_all
 from holdfast.engine.transaction import Committing
 from holdfast.errors import UsageError
-from holdfast.simulation.history import Renewed, Reopened, RolledBack
+from holdfast.simulation.history import Renewed, Reopened, RolledBack, Synced
 from holdfast.simulation.image import Image, Value, look, texts_of, vector_of
 from holdfast.simulation.recorder import Recorder
 from tests.engine.habits import write_typed
@@ -221,7 +221,7 @@ async def test_crash_and_restart_owe_everything_and_a_restore_owes_what_it_holds
     assert fleet.history.lost == fleet.model.bits(fleet.model.named(lost.dot))
     await a.open()
     kinds = [type(event) for event in fleet.history.events]
-    assert kinds == [Reopened, Reopened, RolledBack, Renewed]
+    assert kinds == [Synced, Reopened, Reopened, RolledBack, Renewed]
     fleet.raise_violation()
 
 
@@ -329,7 +329,7 @@ def test_a_file_without_tables_is_a_file_that_is_being_made():
 async def test_values_of_a_later_version_are_seen_as_such(fleet):
     a = fleet.nodes[0]
     await a.engine["tasks"].put("x", {"a": 1})
-    await a.engine.write(lambda tx: _typed(tx))
+    await a.engine.write(_typed)
     operation = told(fleet)[-1]
     assert operation.writes == {"b": Value(7, b"\x01")}
     await a.engine["tasks"].put("x", {"c": 1})
