@@ -375,13 +375,10 @@ class SimulationFault(HoldfastError):
 
 
 class Violation(SimulationFault):
-    """Raised when a simulated engine broke an invariant.
-
-    `invariant` names it, `evidence` holds what stood there and what was expected, as JSON values.
-    """
+    """Raised when a simulated engine broke an invariant."""
 
     code = "violation"
-    invariant: str = ""
+    invariant: str = ""  # and what stood there, as JSON values:
     evidence: Mapping[str, Any] = MappingProxyType({})
 
 
