@@ -100,13 +100,11 @@ class Checker:
         """The violation to raise: `what` says what is there and what was expected."""
         name = node if isinstance(node, str) else node.name
         subject = f"{name}: {'/'.join(place)}" if place else name
-        return Violation(
-            what,
-            subject=subject,
-            remedy=f"This breaks {self.name}: replay the seed and look at the steps before.",
-            invariant=self.name,
-            evidence={"node": name, "place": list(place) if place else None, **evidence},
-        )
+        remedy = f"This breaks {self.name}: replay the seed and look at the steps before."
+        violation = Violation(what, subject=subject, remedy=remedy)
+        violation.invariant = self.name
+        violation.evidence = {"node": name, "place": list(place) if place else None, **evidence}
+        return violation
 
 
 def observed(world: WorldView, node: NodeView) -> Observed:
@@ -141,11 +139,6 @@ def judged(world: WorldView, place: Place) -> bool:
         for seen in world.history.observed.values()
         for name in seen.strangers.get(place, ())
     )
-
-
-def owed_by(world: WorldView, place: Place) -> int:
-    """What any node has of a record."""
-    return world.model.of_place.get(place, 0)
 
 
 def vector_text(vector: Mapping[Actor, int]) -> dict[str, int]:

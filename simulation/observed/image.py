@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -315,8 +315,3 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if data[at - 1] < 0x80:  # noqa: PLR2004 - the bit that says more
             return number, at
-
-
-def dots(names: Iterable[Name]) -> frozenset[Dot]:
-    """The dots of operations."""
-    return frozenset(name.dot for name in names)

@@ -7,8 +7,11 @@ whatever the order in which it came together. Sets of operations are the bits of
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import or_
 
 from holdfast.clocks import Actor, Dot
 from holdfast.resolvers import Policy
@@ -58,7 +61,7 @@ class Model:
     _numbers: dict[Name, int] = field(default_factory=dict)
     _named: dict[Dot, list[Name]] = field(default_factory=dict)
     _pasts: list[int] = field(default_factory=list)
-    _sequence: dict[Actor, list[tuple[int, int]]] = field(default_factory=dict)
+    _sequence: dict[Actor, tuple[list[int], list[int]]] = field(default_factory=dict)
     _expected: dict[tuple[Place, int], Expected] = field(default_factory=dict)
 
     def add(self, operation: Wrote) -> int:
@@ -67,7 +70,7 @@ class Model:
         number, bit = len(self.operations), 1 << len(self.operations)
         self._numbers[operation.name] = number
         self._named.setdefault(operation.name.dot, []).append(operation.name)
-        self._sequence.setdefault(operation.name.actor, []).append((operation.name.seq, bit))
+        self._count(operation.name, bit)
         self._pasts.append(bit | self.known(operation.seen))
         self.operations.append(operation)
         self.of_place[operation.place] = self.of_place.get(operation.place, 0) | bit
@@ -111,10 +114,23 @@ class Model:
         """The operations that a map of highest numbers claims; dots that copies have used twice claim none."""
         found = 0
         for actor, highest in seqs.items():
-            for seq, bit in self._sequence.get(actor, ()):
-                if seq <= highest and len(self._named[Dot(actor, seq)]) == 1:
-                    found |= bit
+            numbers, sets = self._sequence.get(actor, ([], []))
+            if at := bisect_right(numbers, highest):
+                found |= sets[at - 1]
         return found
+
+    def _count(self, name: Name, bit: int) -> None:
+        """Enter an operation among those of its identity: for each number, the set of those up to it."""
+        numbers, sets = self._sequence.setdefault(name.actor, ([], []))
+        if not numbers or name.seq > numbers[-1]:
+            numbers.append(name.seq)
+            sets.append((sets[-1] if sets else 0) | bit)
+            return
+        # Copies have used one dot twice, or a restored file was read late.
+        once = {dot.seq: self.bits(names) for dot, names in self._named.items() if dot.actor == name.actor}
+        once = {seq: bits if bits.bit_count() == 1 else 0 for seq, bits in once.items()}
+        numbers[:] = sorted(once)
+        sets[:] = accumulate((once[seq] for seq in numbers), or_)
 
     def superseders(self, place: Place, field_name: str | None, name: Name, known: int) -> list[Wrote]:
         """The operations of a set that had seen this one and replace what it wrote (None: the existence)."""

@@ -63,6 +63,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -374,28 +375,11 @@ class SimulationFault(HoldfastError):
 
 
 class Violation(SimulationFault):
-    """Raised when a simulated engine broke an invariant.
-
-    Attributes:
-        invariant: Which, as its checker names it.
-        evidence: What stood there and what was expected, as JSON values for the failure's artefact.
-    """
+    """Raised when a simulated engine broke an invariant."""
 
     code = "violation"
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        subject: str,
-        remedy: str,
-        typed: str = "",
-        invariant: str = "",
-        evidence: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(what, subject=subject, remedy=remedy, typed=typed)
-        self.invariant = invariant
-        self.evidence = dict(evidence or {})
+    invariant: str = ""  # and what stood there, as JSON values:
+    evidence: Mapping[str, Any] = MappingProxyType({})
 
 
 class ProgramFault(SimulationFault):

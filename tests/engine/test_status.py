@@ -9,9 +9,8 @@ import pytest_asyncio
 
 from holdfast import Manual, Remove, Schema, Take
 from holdfast.clocks import Dot
-from holdfast.engine.status import read_log
 
-from ..nodes import NOW_MS, Wall, assert_equal, heal, meet, one_conflict, opened, raw
+from ..nodes import NOW_MS, Wall, assert_equal, heal, meet, one_conflict, opened
 
 MANUAL = Schema(name="t", fields={"v": Manual()})
 
@@ -177,18 +176,14 @@ async def test_status_reads_the_same_beside_a_writer(tmp_path, pair):
         assert (reader.label, reader.space, reader.read_only) == ("north", "s", True)
 
 
-async def test_the_log_of_one_record_is_found_by_its_index(tmp_path):
-    async with opened(tmp_path / "n.db") as node:
-        for number in range(3):
-            await node["t"].put("k", {"n": number})
-            await node["u"].put("k", {"n": number})
-            await node["t"].put(f"other{number}", {})
-        assert [e.lsn for e in await node.log(collection="t", key="k")] == [7, 4, 1]
-        assert [e.lsn for e in await node.log(key="k")] == [8, 7, 5, 4, 2, 1]
-    steps: list[str] = []
-    with raw(tmp_path / "n.db") as connection:
-        connection.set_trace_callback(steps.append)
-        read_log(connection, "t", "k", 5)
-        connection.set_trace_callback(None)
-        plan = [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {steps[0]}")]
-    assert any("USING INDEX log_record" in step for step in plan), plan
+async def test_a_record_of_several_writers_that_the_peer_holds_does_not_wait_for_it(pair):
+    a, hub = pair
+    for node in pair:
+        await node["t"].put("k", {"v": node.label})
+    await heal(hub, a)
+    for node in pair:
+        (peer,) = (await node.status()).peers
+        assert peer.pending == 0
+    await a["t"].update("k", {"w": 1})
+    (peer,) = (await a.status()).peers
+    assert peer.pending == 1

@@ -78,6 +78,8 @@ class Fleet:
             node = Node(self, name, path, wall, recorder, random.Random(f"{self.seed}:{name}"))
             self.nodes.append(node)
             await node.open()
+            if node is not self.nodes[0]:  # two that meet first elsewhere found two spaces, which never mix
+                await self.meet(node, self.nodes[0], cut=False)
 
     async def live(self, steps: int) -> None:
         """Chaos, then healing and the last checks."""
@@ -158,7 +160,7 @@ class Fleet:
         found = await node.engine.conflicts(self.rng.choice((None, "open", "settled")))
         if found:
             self.decisions.append((node, node.engine, self.rng.choice(found)))
-        live = [(n, c) for n, engine, c in self.decisions if n.engine is engine]
+        live = [(n, c) for n, engine, c in self.decisions if n.engine is engine][-6:]
         if live:
             at, conflict = self.rng.choice(live)
             self.told.append(f"{at.name} decides {conflict.conflict.collection}/{conflict.conflict.key}")
@@ -190,9 +192,11 @@ class Fleet:
 
     async def ask(self, node: Node) -> None:
         """Ask a node for its status and check it at once."""
-        node.status = await node.engine.status()
-        self.check(node)
-        node.status = None
+        before, said = node.commits, await node.engine.status()
+        if node.commits == before:  # else it speaks of a state that is gone
+            node.status = said
+            self.check(node)
+            node.status = None
 
     async def crash(self, node: Node) -> None:
         """The process ends in the middle: the file is copied as it stands, and opened again."""

@@ -197,7 +197,7 @@ def test_healthy_fleets_pass(group):
 def test_the_fleets_have_lived():
     """What the other tests rely on happens: cut sessions, restores, conflicts and decisions."""
     fleets.STATS.clear()
-    for seed in range(12):
+    for seed in range(20):
         run(seed)
     reached = ("jobs", "sessions", "cut", "restored", "conflicts", "decisions")
     assert {name for name in reached if fleets.STATS[name]} == {*reached}

@@ -72,6 +72,7 @@ class InlineConnection:
         if not self.writes:
             return function(self.connection, *args, **kwargs)
         recorder = self.node.recorder
+        self.node.commits += 1
         recorder.observe_before(self.connection)
         try:
             result = function(self.connection, *args, **kwargs)
@@ -131,6 +132,7 @@ class Node:
     entropy: random.Random
     engine: Any = None
     raw: sqlite3.Connection | None = None
+    commits: int = 0
     backup: Path | None = None
     status: Any = None
     verified: Any = None

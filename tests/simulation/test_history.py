@@ -1,0 +1,351 @@
+"""The recorder: what it enters of each kind of write, also in groups, after failures, restores and renewals."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import nullcontext
+from random import Random
+
+import pytest
+
+from holdfast import Take
+from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.engine.edits import Update
+from holdfast.engine.packing import unpack
+from holdfast.engine.storage.write import Write, write_all
+from holdfast.engine.transaction import Committing
+from holdfast.errors import UsageError
+from holdfast.simulation.history import Renewed, Reopened, RolledBack, Synced
+from holdfast.simulation.image import Image, Value, look, texts_of, vector_of
+from holdfast.simulation.recorder import Recorder
+from tests.engine.habits import write_typed
+from tests.engine.mutants import MUTANTS
+
+from .fleet import Fleet
+from .watched import Node, Wall
+
+DECIDED = Update({"a": '"decided"'})
+
+
+@pytest.fixture
+async def fleet(tmp_path):
+    """Two watched nodes of no history."""
+    fleet = Fleet(1, tmp_path)
+    await fleet.build("ab")
+    yield fleet
+    await fleet.close()
+
+
+def told(fleet, node="a"):
+    return [operation for operation in fleet.model.operations if operation.node == node]
+
+
+def values(operation):
+    return {field: value.body for field, value in operation.writes.items()}
+
+
+async def test_each_kind_of_write_is_entered_with_what_its_author_saw(fleet):
+    tasks = fleet.nodes[0].engine["tasks"]
+    receipts = [
+        await tasks.put("x", {"a": 1, "b": 2}),
+        await tasks.update("x", {"a": 3}),
+        await tasks.delete("x"),
+        await tasks.put("x", {"d": 4}),
+    ]
+    put, update, delete, again = told(fleet)
+    assert [operation.name.dot for operation in told(fleet)] == [receipt.dot for receipt in receipts]
+    assert [operation.name.clock for operation in told(fleet)] == [receipt.clock for receipt in receipts]
+    assert (values(put), put.clears, put.birth, put.seen) == ({"a": "1", "b": "2"}, None, True, frozenset())
+    assert (values(update), update.clears, update.birth) == ({"a": "3"}, frozenset(), False)
+    assert update.seen == {put.name}
+    assert (delete.alive, delete.seen) == (False, {put.name, update.name})
+    assert (again.reborn, again.clears, again.seen) == (True, None, {put.name, update.name, delete.name})
+    fleet.raise_violation()
+
+
+async def test_operations_of_one_transaction_see_those_before_them(fleet):
+    async with fleet.nodes[0].engine.transaction() as tx:
+        tx.put("tasks", "x", {"a": 1})
+        tx.update("tasks", "x", {"a": 2, "b": 2})
+        tx.put("tasks", "y", {})
+        tx.delete("tasks", "x")
+    first, second, other, last = told(fleet)
+    assert (values(first), values(second)) == ({"a": "1"}, {"a": "2", "b": "2"})
+    assert (second.seen, last.seen) == ({first.name}, {first.name, second.name})
+    assert not other.seen
+    assert len({operation.lsn for operation in told(fleet)}) == 1
+    assert fleet.history.transactions == [("a", fleet.model.bits(operation.name for operation in told(fleet)))]
+    fleet.raise_violation()
+
+
+async def test_without_announcements_the_same_is_read_from_the_file(tmp_path, monkeypatch):
+    """What was submitted makes the recorder stricter; without it, it reads the same from what stands."""
+
+    async def write(folder):
+        folder.mkdir()
+        fleet = Fleet(1, folder)
+        await fleet.build("a")
+        tasks = fleet.nodes[0].engine["tasks"]
+        await tasks.put("x", {"a": 1, "b": 2})
+        await tasks.put_many([("x", {"b": 1}), ("y", {"c": 1}), ("x", {"c": 3})])
+        await tasks.update("x", {"a": 3})
+        await tasks.delete("x")
+        await asyncio.gather(tasks.put("z", {"a": 1}), tasks.update("x", {"b": 1}, upsert=True), tasks.put("z", {}))
+        fleet.raise_violation()
+        await fleet.close()
+        return fleet
+
+    announced = await write(tmp_path / "one")
+    monkeypatch.setattr("tests.simulation.watched.intents_of", lambda job: ())
+    silent = await write(tmp_path / "two")
+    for ours, theirs in zip(told(announced), told(silent), strict=True):
+        assert (ours.name, ours.place, ours.seen) == (theirs.name, theirs.place, theirs.seen)
+        assert ours.clears == theirs.clears
+        assert (ours.alive, ours.birth, ours.reborn) == (theirs.alive, theirs.birth, theirs.reborn)
+        # Of what was written over in its own transaction only what was submitted is known.
+        assert ours.writes == theirs.writes or not theirs.writes
+
+
+async def test_a_merge_between_two_writes_of_one_commit_is_told_apart(fleet):
+    """The update is queued behind a peer's batch and shares its commit: its author had seen what came."""
+    a, b = fleet.nodes
+    await a.engine["tasks"].put("x", {"a": 1})
+    await b.engine["tasks"].put("x", {"a": 2, "b": 2})
+    seen = []
+
+    async def write():
+        for _ in range(60):
+            await asyncio.sleep(0)
+            seen.append(await b.engine["tasks"].update("x", {"b": len(seen)}))
+
+    await asyncio.gather(fleet.meet(b, a, cut=False), write())
+    await fleet.meet(b, a, cut=False)
+    fleet.raise_violation()
+    (foreign,) = told(fleet, "a")
+    assert any(foreign.name in operation.seen for operation in told(fleet, "b"))
+    await fleet.judge()
+
+
+async def test_a_decision_has_seen_what_its_read_had_shown(fleet):
+    a, b = fleet.nodes
+    for node in (a, b):
+        await node.engine["tasks"].put("x", {"b": node.name})
+    await fleet.meet(b, a, cut=False)
+    (conflict,) = await b.engine.conflicts()
+    await a.engine["tasks"].update("x", {"b": "late"})
+    await a.engine["tasks"].put("y", {})
+    await fleet.meet(b, a, cut=False)
+    with pytest.raises(UsageError):  # it has ended: the late value stands alone
+        await conflict.resolve(Take(0))
+    fleet.raise_violation()
+
+
+async def _decide_beside_an_unseen_value(fleet):
+    """B decides on a read before a third value came that joined the conflict."""
+    a, b = fleet.nodes
+    for node in (a, b):
+        await node.engine["tasks"].put("x", {"b": node.name, "a": 0})
+    await fleet.meet(b, a, cut=False)
+    (conflict,) = await b.engine.conflicts()
+    await a.engine["tasks"].update("x", {"d": "unseen"})
+    before = {operation.name.dot for operation in told(fleet, "a")[:1] + told(fleet, "b")}
+    await fleet.meet(b, a, cut=False)
+    write = Write(collection="tasks", key="x", edit=DECIDED, seen=conflict.seen, upsert=True, decision=True)
+    await b.engine.write(Committing({}, [write]))
+    return before
+
+
+async def test_a_write_on_an_earlier_read_supersedes_what_was_read_and_nothing_else(fleet):
+    before = await _decide_beside_an_unseen_value(fleet)
+    fleet.raise_violation()
+    decision = told(fleet, "b")[-1]
+    assert decision.decision
+    assert {name.dot for name in decision.seen} == before
+    held = fleet.history.observed["b"].image.records["tasks", "x"]
+    assert held.existence.keys() == {decision.name, told(fleet, "a")[-1].name}
+    assert [value.body for value in held.cells["a"].values()] == ['"decided"']
+    assert [value.body for value in held.cells["d"].values()] == ['"unseen"']
+
+
+@pytest.mark.parametrize(
+    "mutant", ["a decision supersedes siblings that its author never saw", "a decision supersedes nothing"]
+)
+async def test_an_engine_that_supersedes_more_or_less_than_was_read_is_caught(fleet, monkeypatch, mutant):
+    MUTANTS[mutant].plant(monkeypatch)
+    await _decide_beside_an_unseen_value(fleet)
+    assert fleet.violation is not None
+    assert fleet.violation.invariant.split()[0] in ("I1", "I3", "I5")
+
+
+async def test_what_a_failed_transaction_seemed_to_write_is_forgotten(fleet):
+    engine = fleet.nodes[0].engine
+    await engine["tasks"].put("x", {"a": 1})
+
+    def fails(tx):
+        write_all(tx, [Write(collection="tasks", key="x", edit=DECIDED)])
+        raise UsageError("it fails in the end", subject="x", remedy="None.")
+
+    with pytest.raises(UsageError):
+        await engine.write(fails)
+    await engine["tasks"].update("x", {"b": 2})
+    first, second = told(fleet)
+    assert (second.seen, second.name.seq) == ({first.name}, 2)
+    fleet.raise_violation()
+
+
+async def test_a_refused_job_does_not_lend_its_values_to_the_next(fleet):
+    tasks = fleet.nodes[0].engine["tasks"]
+    outcomes = await asyncio.gather(
+        tasks.put("x", {"a": "refused"}, if_version="no such"), tasks.put("x", {"a": "done"}), return_exceptions=True
+    )
+    assert [isinstance(outcome, UsageError) for outcome in outcomes] == [True, False]
+    assert [values(operation) for operation in told(fleet)] == [{"a": '"done"'}]
+    fleet.raise_violation()
+
+
+async def test_crash_and_restart_owe_everything_and_a_restore_owes_what_it_holds(fleet):
+    a = fleet.nodes[0]
+    kept = await a.engine["tasks"].put("x", {"a": 1})
+    a.save(fleet.folder / "backup")
+    a.backup = fleet.folder / "backup"
+    lost = await a.engine["tasks"].put("x", {"a": 2})
+    await fleet.crash(a)
+    both = fleet.model.bits(name for receipt in (kept, lost) for name in fleet.model.named(receipt.dot))
+    assert fleet.history.observed["a"].owed == {("tasks", "x"): both}
+    await a.close()
+    a.put_back(a.backup, ("", "-wal"))
+    a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+    assert fleet.history.observed["a"].owed == {("tasks", "x"): fleet.model.bits(fleet.model.named(kept.dot))}
+    assert fleet.history.lost == fleet.model.bits(fleet.model.named(lost.dot))
+    await a.open()
+    kinds = [type(event) for event in fleet.history.events]
+    assert kinds == [Synced, Reopened, Reopened, RolledBack, Renewed]
+    fleet.raise_violation()
+
+
+async def test_a_write_that_stood_elsewhere_comes_back_to_a_restored_node(fleet):
+    a, b = fleet.nodes
+    await a.engine["tasks"].put("x", {"a": 1})
+    a.backup = fleet.folder / "backup"
+    a.save(a.backup)
+    await a.engine["tasks"].put("x", {"a": 2})
+    await fleet.meet(b, a, cut=False)
+    await a.close()
+    a.put_back(a.backup, ("", "-wal"))
+    a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+    await a.open()
+    assert not fleet.history.lost
+    await fleet.meet(a, b, cut=False)
+    await fleet.judge()
+    fleet.raise_violation()
+    assert fleet.history.observed["a"].image.records["tasks", "x"].doc == '{"a":2}'
+
+
+async def test_new_names_of_a_copy_keep_what_they_named(fleet, tmp_path):
+    """Both copies of a file write under one identity; the hub tells one, whose operations get new names."""
+    hub, a = fleet.nodes
+    await a.engine["tasks"].put("x", {"a": 0})
+    await fleet.meet(a, hub, cut=False)
+    await a.close()
+    copy = _copy_of(fleet, a)
+    for node in (a, copy):
+        await node.open()
+        assert node.engine.renewed is None
+    copy.recorder.cloned(copy.connection, wall_ms=copy.wall.ms)
+    for node in (a, copy):
+        node.wall.ms += 1_000 if node is a else 2_000
+        await node.engine["tasks"].put("x", {"a": node.name})
+        await node.engine["tasks"].put(f"of {node.name}", {})
+    fleet.raise_violation()
+    for _ in range(3):
+        for node in (a, copy):
+            await fleet.meet(node, hub, cut=False)
+    fleet.raise_violation()
+    (renewed,) = [event for event in fleet.history.events if isinstance(event, Renewed)]
+    renames = [operation for operation in fleet.model.operations if operation.renames]
+    assert {operation.node for operation in renames} == {renewed.node}
+    assert {operation.renames.actor for operation in renames} == {renewed.old}
+    assert {operation.name.actor for operation in renames} == {renewed.new}
+    assert fleet.history.withdrawn == fleet.model.bits(operation.renames for operation in renames)
+    await fleet.judge()
+
+
+def _copy_of(fleet: Fleet, node: Node) -> Node:
+    path = fleet.folder / "copy.db"
+    for suffix in ("", "-witness"):
+        shutil.copy(f"{node.path}{suffix}", f"{path}{suffix}")
+    recorder = Recorder("copy", fleet.history, fleet.model)
+    copy = Node(fleet, "copy", path, Wall(node.wall.ms), recorder, Random("copy"))
+    fleet.nodes.append(copy)
+    return copy
+
+
+async def test_the_harness_reads_cells_as_the_engine_packs_them(fleet):
+    """Two parsers, written apart, over what random fleets left in their files."""
+    for _ in range(40):
+        await fleet.step()
+    fleet.raise_violation()
+    actors = dict(fleet.nodes[0].connection.execute("SELECT id, actor FROM actor"))
+    rows = fleet.nodes[0].connection.execute(
+        "SELECT c.name, r.key, r.doc, r.cells FROM record r JOIN collection c ON c.id = r.collection"
+        " WHERE r.cells IS NOT NULL"
+    )
+    compared = 0
+    for collection, key, doc, cells in rows:
+        record = unpack(texts_of(doc), cells, actors)
+        held = fleet.history.observed["a"].image.records[collection, key]
+        assert {name.dot: alive for name, alive in held.existence.items()} == {
+            dot: life.alive for dot, life in record.existence.items()
+        }
+        assert {f: {n.dot: v.body for n, v in cell.items()} for f, cell in held.cells.items()} == {
+            f: {dot: sibling.value for dot, sibling in cell.items()} for f, cell in record.cells.items()
+        }
+        compared += 1
+    assert compared
+
+
+def test_a_document_is_cut_into_the_texts_that_stand_in_it():
+    assert texts_of('{"a":1.0,"b\\"":{"x":[1,"}"]},"c":null}') == {"a": "1.0", 'b"': '{"x":[1,"}"]}', "c": "null"}
+    assert texts_of("{}") == {}
+    for broken in ("[]", '{"a":1', '{"a":1}x', "{1}"):
+        with pytest.raises(ValueError, match=r"document|Expecting"):
+            texts_of(broken)
+
+
+def test_vectors_are_read_as_they_are_written():
+    entries = {Actor(f"{n:016x}{n * 7:016x}"): n**5 + 1 for n in range(20)}
+    assert vector_of(VersionVector(entries).encode()) == entries
+    assert vector_of(EMPTY.encode()) == {}
+
+
+def test_a_file_without_tables_is_a_file_that_is_being_made():
+    image = Image()
+    assert look(sqlite3.connect(":memory:"), image) == []
+    assert not image.feed
+
+
+async def test_values_of_a_later_version_are_seen_as_such(fleet):
+    a = fleet.nodes[0]
+    await a.engine["tasks"].put("x", {"a": 1})
+    await a.engine.write(_typed)
+    operation = told(fleet)[-1]
+    assert operation.writes == {"b": Value(7, b"\x01")}
+    await a.engine["tasks"].put("x", {"c": 1})
+    held = fleet.history.observed["a"].image.records["tasks", "x"]
+    assert held.cells.keys() == {"b", "c"}
+    fleet.raise_violation()
+    assert (await a.engine.status()).quarantined == 1
+    await fleet.ask(a)
+    fleet.raise_violation()
+
+
+def _typed(tx):
+    class Open:
+        """The store of a transaction that is open already."""
+
+        def transaction(self):
+            return nullcontext(tx)
+
+    return write_typed(Open(), ("tasks", "x"), "b", b"\x01")
