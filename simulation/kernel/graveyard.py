@@ -20,6 +20,7 @@ import sysconfig
 import types
 from collections.abc import AsyncGenerator
 from functools import cache
+from itertools import count
 from typing import Any, Final
 
 _WORD: Final = ctypes.sizeof(ctypes.c_size_t)
@@ -28,6 +29,19 @@ _FINALIZED: Final = 1
 
 _unburied: list[list[object]] = []
 """The dead of worlds that have ended on an interpreter whose objects cannot be marked."""
+
+
+COLLECT_WORLDS: Final = 16
+"""Worlds after which everything is collected: what was frozen does not count towards Python's own collections."""
+
+_worlds = count(1)
+
+
+def freeze() -> None:
+    """Take what is there now out of the collections to come, which are about the world that begins."""
+    if next(_worlds) % COLLECT_WORLDS == 0:
+        gc.collect()
+    gc.freeze()
 
 
 class Graveyard:

@@ -22,7 +22,7 @@ from .agens import AsyncGenerators
 from .blame import program_fault
 from .choices import Choices, between
 from .complaints import Complaints
-from .graveyard import Graveyard
+from .graveyard import Graveyard, freeze
 from .life import Awaited, Life, SimFuture, SimHandle, SimTask, current_life, current_node
 from .refusals import Refusals
 from .schedule import Schedule
@@ -68,7 +68,7 @@ class SimLoop(Complaints, Refusals):
         self._tasks: WeakValueDictionary[int, SimTask[Any]] = WeakValueDictionary()
         self._generators = AsyncGenerators(self._end_generator)
         self._graveyard = Graveyard()
-        gc.freeze()  # what was there before the world is no business of its collections
+        freeze()
 
     # ------------------------------------------------------------------------------------------------- nodes
 

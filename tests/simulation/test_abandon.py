@@ -204,6 +204,17 @@ def test_the_end_of_the_world_frees_what_the_dead_held(seen):
     assert freed() is None
 
 
+def test_worlds_that_were_dropped_do_not_pile_up():
+    worlds = []
+    for _ in range(2 * graveyard.COLLECT_WORLDS):
+        with loop_of() as loop:
+            loop.itself = loop
+            loop.run_until_complete(asyncio.sleep(1))
+            worlds.append(weakref.ref(loop))
+        del loop
+    assert sum(world() is None for world in worlds) >= graveyard.COLLECT_WORLDS
+
+
 def test_what_still_runs_at_the_end_of_the_world_is_abandoned_too(seen):
     with loop_of() as loop:
         loop.spawn("a", many_ways(seen, Resource(seen)))
