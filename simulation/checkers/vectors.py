@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from holdfast.clocks import Actor
 
-from ..history import RolledBack, Synced
-from ..image import Place
+from ..observed.history import RolledBack, Synced
+from ..observed.image import Place
 from .view import Checker, NodeView, WorldView, judged, listed, names_of, observed, vector_text
 
 

@@ -35,6 +35,8 @@ _PAGES_MAX: Final = 1_073_741_823
 
 Lock = Literal["read", "write"]
 OnWrite = Callable[[sqlite3.Connection], None]
+OnWritten = Callable[[sqlite3.Connection, bool], None]
+"""Told SQLite's connection, and whether the function failed."""
 
 
 class Tenant(Protocol):
@@ -69,7 +71,7 @@ class Disk:
         self._tenants: list[Tenant] = []
         self._tool: sqlite3.Connection | None = None
         self._before: list[OnWrite] = []
-        self._after: list[OnWrite] = []
+        self._after: list[OnWritten] = []
         self._steps: list[Callable[[], None]] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._notes = WitnessNotes(folder)
@@ -85,7 +87,7 @@ class Disk:
         """Call back before each function on the writing connection, with SQLite's connection."""
         self._before.append(callback)
 
-    def after_write(self, callback: OnWrite) -> None:
+    def after_write(self, callback: OnWritten) -> None:
         """Call back after each function on the writing connection, also one that failed, while there is power."""
         self._after.append(callback)
 
@@ -196,18 +198,18 @@ class Disk:
             with self._failing(connection):
                 outcome = function()
         except Exception as error:
-            self._observed(connection)
+            self._observed(connection, failed=True)
             raise FailedFunction(error) from error
-        self._observed(connection)
+        self._observed(connection, failed=False)
         return outcome
 
-    def _observed(self, connection: InlineConnection) -> None:
+    def _observed(self, connection: InlineConnection, *, failed: bool) -> None:
         if not self.driver.powered:
             return
         if connection.writes:
             self._notes.look()
             for callback in self._after:
-                callback(connection.raw)
+                callback(connection.raw, failed)
         for step in self._steps:
             step()
 
@@ -254,8 +256,8 @@ class Disk:
         self._connections.append(connection)
         return connection
 
-    def _move(self, target: Path, *, same: bool) -> None:
-        """Give up everything in the old folder, and stand in `target`, with the `same` files or others."""
+    def give_up(self) -> None:
+        """Let go of everything that is open, without any of what a clean end does."""
         self.driver.give_up()
         self.release_lock()
         for connection in self._connections:
@@ -263,6 +265,10 @@ class Disk:
         for tenant in self._tenants:
             tenant.give_up()
         self._connections, self._tenants = [], []
+
+    def _move(self, target: Path, *, same: bool) -> None:
+        """Give up everything in the old folder, and stand in `target`, with the `same` files or others."""
+        self.give_up()
         self.driver.go_on(self.path if same else None, target / DATABASE)
         shutil.rmtree(self.folder)
         self.folder = target

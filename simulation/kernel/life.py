@@ -28,10 +28,13 @@ class Life:
     Attributes:
         node: The name of the node.
         alive: False from the crash on: nothing of this life runs any more.
+        held: The process is stopped: what is due waits in `waiting`.
     """
 
     node: str
     alive: bool = field(default=True, init=False)
+    held: bool = field(default=False, init=False)
+    waiting: list[SimHandle] = field(default_factory=list, init=False)
 
 
 current_life: Final[ContextVar[Life | None]] = ContextVar("holdfast.simulation.life", default=None)

@@ -90,6 +90,20 @@ class SimLoop(Complaints, Refusals):
         elif life is not None:
             self._end(life)
 
+    def hold(self, node: str) -> None:
+        """Stop a node's process as SIGSTOP does: what is due waits; time goes on."""
+        if node in self._lives:
+            self._lives[node].held = True
+
+    def release(self, node: str) -> None:
+        """Let a stopped process go on."""
+        life = self._lives.get(node)
+        if life is not None and life.held:
+            life.held = False
+            waiting, life.waiting = life.waiting, []
+            for handle in waiting:
+                self._schedule.soon(handle)
+
     def _end(self, life: Life | None) -> None:
         if life is not None:
             life.alive = False

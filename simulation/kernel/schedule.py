@@ -52,15 +52,19 @@ class Schedule:
     def take(self) -> SimHandle | None:
         """Take out what runs next, or None if nothing is left to happen; it may have been cancelled."""
         ready = self._ready
-        if not ready or (self._timers and self._timers[0][0] <= self.now_us):
-            self._advance()
-        count = len(ready)
-        if count > 1:
-            handle = ready.pop(self._choices.draw("sched", count))
-        elif count:
-            handle = ready.pop()
-        else:
-            return None
+        while True:
+            if not ready or (self._timers and self._timers[0][0] <= self.now_us):
+                self._advance()
+            count = len(ready)
+            if count > 1:
+                handle = ready.pop(self._choices.draw("sched", count))
+            elif count:
+                handle = ready.pop()
+            else:
+                return None
+            if handle.life is None or not handle.life.held:
+                break
+            handle.life.waiting.append(handle)
         self.now_us += 1
         self.steps += 1
         return handle
@@ -68,6 +72,9 @@ class Schedule:
     def drop(self, life: Life | None) -> list[SimHandle]:
         """Take out all that belongs to a life."""
         everything = [*self._ready, *(timer[2] for timer in self._timers)]
+        if life is not None:
+            everything += life.waiting
+            life.waiting.clear()
         self._ready[:] = [handle for handle in self._ready if handle.life is not life]
         self._keep([timer for timer in self._timers if timer[2].life is not life])
         dropped = [handle for handle in everything if handle.life is life]

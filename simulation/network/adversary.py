@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from holdfast.errors import HoldfastError
 from holdfast.transport.messages import Message
 
+from ..kernel.choices import Choices
 from .attacks import Attack
-from .choices import Choices
 from .forgery import Forge, Overheard, messages_of, pieces
 from .network import Network
 

@@ -118,7 +118,7 @@ class Answer:
         if self.begun or self.connection.callee.broken:
             self._abort()
         else:
-            self.connection.down.finish(_as_status(error, f"sim://{self.connection.callee.name}"))
+            self.connection.down.finish(_as_status(error, f"http://{self.connection.callee.name}"))
 
     def _abort(self) -> None:
         # Without the end that its encoding promises, nobody takes the answer for a whole one.

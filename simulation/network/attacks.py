@@ -22,7 +22,7 @@ from holdfast.engine.delta import Delta, FeedId
 from holdfast.transport.frame import FRAME_RAW_BYTES_MAX, FrameType, encode_frame
 from holdfast.transport.messages import NeedVector, NeedWhole, Refuse, VectorNote
 
-from .choices import between
+from ..kernel.choices import between
 from .forgery import FAR, STREAM, Forge, frames
 
 

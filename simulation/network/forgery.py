@@ -18,7 +18,7 @@ from holdfast.errors import HoldfastError
 from holdfast.transport.messages import Ack, Batch, Hello, Message, VectorNote
 from holdfast.transport.wire import Decoder, encode
 
-from .choices import Choices
+from ..kernel.choices import Choices
 
 STREAM: Final = "adversary"
 
@@ -30,8 +30,12 @@ def messages_of(data: bytes) -> list[Message]:
     """The messages at the start of some bytes, up to what cannot be read."""
     found: list[Message] = []
     with suppress(HoldfastError):  # an adversary takes what it can get
-        for message in Decoder().feed(data):
-            found.append(message)  # noqa: PERF402 - what came before an error counts
+        decoder = Decoder()
+        decoder.add(data)
+        while decoder.ahead() is not None:
+            message = decoder.step()
+            if message is not None:
+                found.append(message)
     return found
 
 

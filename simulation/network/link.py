@@ -69,7 +69,7 @@ class SimLink:
     """A link from the node `caller` to the node `callee` (see `Link`)."""
 
     def __init__(self, network: Exchanges, caller: str, callee: str, deadlines: Deadlines) -> None:
-        self.url = f"sim://{callee}"
+        self.url = f"http://{callee}"
         self.round_trips = 0
         self._network = network
         self._caller, self._callee = caller, callee

@@ -323,7 +323,7 @@ class Network:
     def _unreachable(self, caller: str, callee: str, what: str) -> Unreachable:
         self._tally(caller, callee).cuts["unreachable"] += 1
         self._note(caller, callee, "unreachable", what)
-        return Unreachable(what, subject=f"sim://{callee}", remedy="Local work goes on; sync again later.")
+        return Unreachable(what, subject=f"http://{callee}", remedy="Local work goes on; sync again later.")
 
     def _tally(self, caller: str, callee: str) -> Traffic:
         return self.traffic.setdefault((caller, callee), Traffic())

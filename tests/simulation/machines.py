@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import Engine, Seams, SideFile
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.disk import Disk
-from holdfast.simulation.loop import SimLoop
-from holdfast.simulation.mortal import Mortal
-from holdfast.simulation.trace import Trace
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.disk.mortal import Mortal
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.kernel.loop import SimLoop
+from holdfast.simulation.kernel.trace import Trace
 
 from ..nodes import Wall
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.simulation.adversary import Adversary
-from holdfast.simulation.attacks import ATTACKS, Outcome
+from holdfast.simulation.network.adversary import Adversary
+from holdfast.simulation.network.attacks import ATTACKS, Outcome
 from holdfast.transport.messages import Refuse
 
 from .virtual import run

@@ -19,7 +19,7 @@ import pytest
 
 from holdfast import Engine
 from holdfast.errors import ProgramFault
-from holdfast.simulation.fence import fenced
+from holdfast.simulation.kernel.fence import fenced
 
 from .loops import run
 

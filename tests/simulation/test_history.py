@@ -17,9 +17,9 @@ from holdfast.engine.packing import unpack
 from holdfast.engine.storage.write import Write, write_all
 from holdfast.engine.transaction import Committing
 from holdfast.errors import UsageError
-from holdfast.simulation.history import Renewed, Reopened, RolledBack, Synced
-from holdfast.simulation.image import Image, Value, look, texts_of, vector_of
-from holdfast.simulation.recorder import Recorder
+from holdfast.simulation.observed.history import Renewed, Reopened, RolledBack, Synced
+from holdfast.simulation.observed.image import Image, Value, look, texts_of, vector_of
+from holdfast.simulation.observed.recorder import Recorder
 from tests.engine.habits import write_typed
 from tests.engine.mutants import MUTANTS
 

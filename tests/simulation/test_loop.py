@@ -11,10 +11,10 @@ import pytest
 
 from holdfast.errors import ProgramFault, SimulationDeadlock, Violation
 from holdfast.simulation import loop as loops
-from holdfast.simulation.choices import RecordingChoices, SeededChoices
-from holdfast.simulation.life import current_node
-from holdfast.simulation.loop import SimLoop
-from holdfast.simulation.trace import Trace
+from holdfast.simulation.kernel.choices import RecordingChoices, SeededChoices
+from holdfast.simulation.kernel.life import current_node
+from holdfast.simulation.kernel.loop import SimLoop
+from holdfast.simulation.kernel.trace import Trace
 
 from .loops import FirstInLine, loop_of, run
 

@@ -54,7 +54,7 @@ def test_an_exchange_passes_whole_and_is_counted(tmp_path):
         lab.network.register("hub", echo)
         link: Link = lab.network.link("a", "hub")
         assert await collected(link.exchange(chunks(b"ab", b"c"))) == b"ABC"
-        assert (link.url, link.round_trips) == ("sim://hub", 1)
+        assert (link.url, link.round_trips) == ("http://hub", 1)
         assert link.bytes_sent > 3 < link.bytes_received
         traffic = lab.traffic("a", "hub")
         assert (traffic.exchanges, traffic.bytes_to, traffic.bytes_from, dict(traffic.cuts)) == (1, 3, 3, {})

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from holdfast.errors import LinkError
-from holdfast.simulation.choices import SeededChoices
-from holdfast.simulation.loop import SimLoop
-from holdfast.simulation.network import Network
-from holdfast.simulation.trace import Trace
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.kernel.loop import SimLoop
+from holdfast.simulation.kernel.trace import Trace
+from holdfast.simulation.network.network import Network
 
 from ..transport.hubs import chunks, collected
 

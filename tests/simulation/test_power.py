@@ -11,12 +11,12 @@ import apsw
 import pytest
 
 from holdfast.errors import FileUnreadable, MissingExtra
-from holdfast.simulation import power
-from holdfast.simulation.choices import RecordingChoices, SeededChoices
-from holdfast.simulation.disk import Disk
-from holdfast.simulation.platters import Platters
-from holdfast.simulation.power import PowerDriver
-from holdfast.simulation.torn import Fate, Written
+from holdfast.simulation.disk import power
+from holdfast.simulation.disk.disk import Disk
+from holdfast.simulation.disk.platters import Platters
+from holdfast.simulation.disk.power import PowerDriver
+from holdfast.simulation.disk.torn import Fate, Written
+from holdfast.simulation.kernel.choices import RecordingChoices, SeededChoices
 
 from .machines import booted, files, keys, virtually
 from .power_cuts import IMAGES, Campaign

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.simulation.trace import Row, Trace, clock_text, first_difference, render
+from holdfast.simulation.kernel.trace import Row, Trace, clock_text, first_difference, render
 
 ROWS = st.lists(st.tuples(st.integers(0, 2**50), st.text(max_size=5), st.text(max_size=5), st.text(max_size=9)))
 

@@ -1,0 +1,99 @@
+"""The engine of a simulated node: the real one, watched from outside, whose links go through the network of the world.
+
+Knows no plan. Invariants: it adds nothing to what the engine does; whoever awaits a write has its receipt in the step
+in which the history learns that it was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from holdfast import Engine, Hub, Seams
+from holdfast.engine.storage.store import Tx
+from holdfast.engine.storage.write import Receipt
+from holdfast.transport.links.link import Link
+from holdfast.transport.progress import OnProgress, SyncReport
+
+from ..disk.mortal import Mortal
+from ..observed.recorder import Meeting, Recorder, intents_of, merges
+
+T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What the engine needs of its world."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """Who watches the node's file."""
+        ...
+
+    def link(self, peer: str) -> Link:
+        """The way to a peer."""
+        ...
+
+    def meets(self, peer: str) -> Meeting | None:
+        """A session with a peer begins; None if nobody has ever run there."""
+        ...
+
+    def met(self, meeting: Meeting | None, report: SyncReport) -> None:
+        """A session ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimSeams(Seams):
+    """The seams of a simulated node.
+
+    Attributes:
+        around: The world, as the node sees it.
+    """
+
+    around: Surroundings
+
+
+class SimEngine(Mortal, Engine):
+    """An engine that lives in a world; programs of users get it as any other engine."""
+
+    @property
+    def _around(self) -> Surroundings:
+        assert isinstance(self.seams, SimSeams), "a simulated engine has simulated seams"
+        return self.seams.around
+
+    async def write(self, job: Callable[[Tx], T]) -> T:
+        """As the engine's, announced to the recorder."""
+        recorder = self._around.recorder
+        recorder.submitted(intents_of(job))
+        result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
+        for receipt in result if isinstance(result, list) else [result]:
+            if isinstance(receipt, Receipt):
+                recorder.acknowledged(receipt.dot)
+        return result
+
+    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+        """As the engine's, with the node of the world that the address names: ``http://hub``."""
+        around = self._around
+        meeting = around.meets(_peer(Hub(hub) if isinstance(hub, str) else hub))
+        report = await super().sync(hub, on_progress=on_progress)
+        around.met(meeting, report)
+        return report
+
+    def _link(self, hub: Hub) -> Link:
+        return self._around.link(_peer(hub))
+
+
+def _watched(job: Callable[[Tx], T], recorder: Recorder) -> Callable[[Tx], T]:
+    def watched(tx: Tx) -> T:
+        recorder.observe_between(tx.connection)
+        result = job(tx)
+        recorder.observe_between(tx.connection)
+        return result
+
+    return watched
+
+
+def _peer(hub: Hub) -> str:
+    return urlsplit(hub.url).hostname or ""

@@ -1,0 +1,134 @@
+"""After the chaos: faults end, nodes start, all sync until they agree; then all is judged, live, reopened and exported.
+
+Invariant: what is judged in the end is what the engines say of themselves and what their files hold, both again after
+every process was closed and started anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from holdfast.errors import HoldfastError, Violation
+
+from ..kernel.choices import between
+from ..plans.atlas import healing_routes
+from ..plans.plan import Route
+from .node import SimNode
+
+if TYPE_CHECKING:
+    from .engine import SimEngine
+    from .world import World
+
+LOOK_EVERY_S = 1.0
+
+
+async def heal(world: World) -> None:
+    """End all faults, and wait until all agree; raises Violation if they do not in time, or agree on what is wrong."""
+    for node in world.nodes:
+        world.ailments[node.name].heal()
+        world.fates.resume(node)
+        node.routines.clear()
+    world.ways.calm()
+    for node in world.nodes:
+        world.fates.restart(node)
+    began = world.loop.time()
+    deadline = began + world.plan.heal.deadline_minutes * 60
+    routes = healing_routes(world.plan)
+    for route in routes:
+        world.loop.spawn(route.node, _keep_syncing(world, route))
+    while not _agree(world):
+        if world.loop.time() > deadline:
+            raise _stuck(world)
+        await asyncio.sleep(LOOK_EVERY_S)
+    world.figures.converged_ms = round((world.loop.time() - began) * 1000)
+    await _judge(world)
+    await _reopen(world)
+    await _judge(world)
+
+
+async def _keep_syncing(world: World, route: Route) -> None:
+    node = world.by_name[route.node]
+    every_ms = world.plan.heal.every_ms
+    await asyncio.sleep(between(world.choices, f"work:{route.node}", 0, 1_000) / 1000)
+    while True:
+        if node.engine is not None:
+            try:
+                report = await node.engine.sync(f"http://{route.peer}")
+                world.figures.syncs["completed" if report.completed else "incomplete"] += 1
+            except HoldfastError as error:
+                world.figures.syncs[error.code] += 1
+        await asyncio.sleep(every_ms / 1000)
+
+
+def _agree(world: World) -> bool:
+    if any(node.engine is None for node in world.nodes):
+        return False
+    return len({_summary(node) for node in world.nodes}) == 1
+
+
+def _summary(node: SimNode) -> str:
+    """Vector and digest of a file, and whether something waits for a session."""
+    connection = node.connection
+    vector = dict(
+        connection.execute(
+            "SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor"
+            " UNION ALL SELECT a.actor, n.seq FROM node n JOIN actor a ON a.id = n.actor WHERE n.seq > 0"
+        )
+    )
+    (digest,) = connection.execute("SELECT digest FROM node").fetchone()
+    (waiting,) = connection.execute("SELECT count(*) FROM context WHERE settled = 0").fetchone()
+    return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waiting else ""])
+
+
+def _stuck(world: World) -> Violation:
+    minutes = world.plan.heal.deadline_minutes
+    fault = Violation(
+        f"{minutes} virtual minutes after healing the nodes do not agree: "
+        + "; ".join(f"{node.name}: {_summary(node) if node.engine else 'down'}" for node in world.nodes)[:2_000],
+        subject="the world",
+        remedy="Look at the syncs after healing: which one brings nothing, and why.",
+    )
+    fault.invariant = "I4 agreement"
+    return fault
+
+
+async def _judge(world: World) -> None:
+    for node in world.nodes:
+        assert node.engine is not None, "all are up"
+        await _ask(node, node.engine)
+    world.judge()
+    first = world.nodes[0]
+    assert first.engine is not None, "all are up"
+    conflicts = await first.engine.conflicts(None)
+    world.figures.conflicts = len(conflicts)
+    world.figures.conflicts_settled = sum(conflict.state != "open" for conflict in conflicts)
+    world.figures.records = len(first.exported or {})
+
+
+async def _ask(node: SimNode, engine: SimEngine) -> None:
+    """All that checkers want to know, newer than the last commit."""
+    node.verified = await engine.verify()
+    exported = {}
+    for (name,) in node.connection.execute("SELECT name FROM collection ORDER BY id").fetchall():
+        async for page in engine[name].pages("TRUE ORDER BY key"):
+            for document in page:
+                text = json.dumps(document.fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+                exported[name, document.key] = text
+    node.exported = exported
+    node.status = await engine.status()
+
+
+async def _reopen(world: World) -> None:
+    """Close every process in good order, and start it anew."""
+    for node in world.nodes:
+        world.network.register(node.name, None)
+        engine = node.engine
+        assert engine is not None, "all are up"
+        node.let_go()
+        world.loop.abandon(node.name)
+        await world.loop.spawn(node.name, engine.close())
+        node.recorder.reopened(node.connection, wall_ms=node.clock.now_ms(), clean=True)
+        node.let_go()
+        await world.start(node)

@@ -1,0 +1,89 @@
+"""What came of a world: figures, the first violation if there was one, and what is needed to see it again.
+
+Values only. Invariant: an outcome is a function of plan and choices, so two runs of one seed have equal outcomes but
+for the real time that they took.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from holdfast.errors import HoldfastError, Violation
+
+from ..kernel.trace import Trace
+from ..plans.plan import Plan
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was counted.
+
+    Attributes:
+        done: Kinds of work that were answered; refused: (kind, code of the error) that were refused.
+        offline: Reads and writes that were answered, and asked for, while the node reached no hub: by "read", "write".
+        offline_asked: The same, asked for.
+        syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
+        skipped: Events that met a node that was down.
+        conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
+        records, operations: Records in the end, operations over all nodes.
+        bytes: That arrived, over all ways.
+        virtual_ms: Virtual time that passed; converged_ms: from healing to agreement, None if that never came.
+        steps: Of the loop.
+        stall_ms_max: The longest that a read or a write waited, in virtual milliseconds.
+    """
+
+    done: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    offline: Counter[str] = field(default_factory=Counter)
+    offline_asked: Counter[str] = field(default_factory=Counter)
+    syncs: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    conflicts: int = 0
+    conflicts_settled: int = 0
+    records: int = 0
+    operations: int = 0
+    bytes: int = 0
+    virtual_ms: int = 0
+    converged_ms: int | None = None
+    steps: int = 0
+    stall_ms_max: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One world that was lived through.
+
+    Attributes:
+        seed: Of its choices.
+        plan: What was to happen.
+        fault: The first thing that went wrong; None if all held.
+        figures: What was counted.
+        trace: What happened; digest: of all of it, states of all nodes included.
+        reached: Rare states of the engine that it was in, and how often.
+    """
+
+    seed: int
+    plan: Plan
+    fault: HoldfastError | None
+    figures: Figures
+    trace: Trace
+    digest: str
+    reached: Counter[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all invariants held."""
+        return self.fault is None
+
+    @property
+    def invariant(self) -> str:
+        """Which invariant was broken, or the kind of the fault; "" if all held."""
+        if isinstance(self.fault, Violation):
+            return self.fault.invariant
+        return self.fault.code if self.fault is not None else ""

@@ -1,0 +1,197 @@
+"""What an application does on a node, as the plan says: writes, reads, decisions, syncs, programs.
+
+Uses the public API alone. Invariant: whatever the engine refuses with an error of the tree is legal and counted by
+cause; anything else that comes out of it is a violation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, assert_never
+
+from holdfast import Delete as DeleteDecision
+from holdfast import Remove, Take, Value
+from holdfast.engine.conflicts import OpenConflict
+from holdfast.engine.versions import NO_RECORD
+from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, Violation
+
+from ..kernel.choices import Choices, between
+from ..plans import actions as plan
+from .engine import SimEngine
+from .outcome import Figures
+
+READS: Final = (plan.Read, plan.Query, plan.CheckExport)
+ATTEMPTS_MAX: Final = 5
+
+Program = Callable[[SimEngine], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Worker:
+    """Does the work of one node.
+
+    Args:
+        name: Of the node.
+        choices: Decide what the plan leaves open.
+        figures: Where it is counted.
+        is_offline: Whether the node reaches no hub.
+        programs: The user's, by name.
+        fault: Told of what must not happen.
+    """
+
+    name: str
+    choices: Choices
+    figures: Figures
+    is_offline: Callable[[], bool]
+    programs: dict[str, Program]
+    fault: Callable[[HoldfastError], None]
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def do(self, engine: SimEngine, action: plan.Work) -> None:
+        """Do one thing, and count how it went."""
+        kind = "read" if isinstance(action, READS) else "sync" if isinstance(action, plan.Sync) else "write"
+        offline = self.is_offline()
+        began = asyncio.get_running_loop().time()
+        if offline:
+            self.figures.offline_asked[kind] += 1
+        try:
+            await self._do(engine, action)
+        except SimulationFault as fault:
+            self.fault(fault)
+        except HoldfastError as error:
+            self.figures.refused[f"{action.name}: {error.code}"] += 1
+            if kind == "sync":
+                self.figures.syncs[error.code] += 1
+            return
+        except Exception as error:  # noqa: BLE001 - the engine must raise nothing else
+            self.fault(self._escaped(action, error))
+        self.figures.done[action.name] += 1
+        if offline:
+            self.figures.offline[kind] += 1
+        waited = round((asyncio.get_running_loop().time() - began) * 1000)
+        if kind != "sync":
+            self.figures.stall_ms_max = max(self.figures.stall_ms_max, waited - getattr(action, "think_ms", 0))
+
+    def _escaped(self, action: plan.Work, error: Exception) -> Violation:
+        fault = Violation(
+            f"{action.name} raised {type(error).__name__}: {error}",
+            subject=self.name,
+            remedy="Nothing but the errors of the tree may come out of the engine.",
+        )
+        fault.invariant = "one error tree"
+        fault.__cause__ = error
+        return fault
+
+    async def _do(self, engine: SimEngine, action: plan.Work) -> None:  # noqa: C901, PLR0912 - one branch per action
+        match action:
+            case plan.Put():
+                await engine[action.collection].put(action.key, action.fields)
+            case plan.Update():
+                changes = {**action.fields, **{name: Remove() for name in action.remove}}
+                await engine[action.collection].update(action.key, changes, upsert=action.upsert)
+            case plan.Delete():
+                await engine[action.collection].delete(action.key)
+            case plan.CompareAndSet():
+                await self._compare_and_set(engine, action)
+            case plan.BulkPut():
+                keys = (f"{action.key_prefix}{number}" for number in range(action.records))
+                await engine[action.collection].put_many((key, action.fields) for key in keys)
+            case plan.Transact():
+                await self._transact(engine, action)
+            case plan.Decide():
+                await self._decide(engine, action)
+            case plan.Reopen():
+                decided = await engine.conflicts("decided")
+                if decided:
+                    await engine.reopen(decided[-1].conflict.id)
+            case plan.Read():
+                await engine[action.collection].get(action.key)
+            case plan.Query():
+                await engine[action.collection].query(action.condition or "TRUE", limit=action.limit)
+            case plan.CheckExport():
+                await self._read_all(engine)
+            case plan.Sync():
+                await self._sync(engine, action.peer)
+            case plan.SyncEvery():
+                await self._sync_every(engine, action)
+            case plan.RunProgram():
+                await self.programs[action.program](engine)
+            case _:
+                assert_never(action)
+
+    async def _compare_and_set(self, engine: SimEngine, action: plan.CompareAndSet) -> None:
+        found = await engine[action.collection].get(action.key)
+        await asyncio.sleep(action.think_ms / 1000)
+        await engine[action.collection].put(action.key, action.fields, if_version=found.version if found else NO_RECORD)
+
+    async def _transact(self, engine: SimEngine, action: plan.Transact) -> None:
+        for attempt in count(1):
+            try:
+                async with engine.transaction() as tx:
+                    for record in action.reads:
+                        await tx.get(record.collection, record.key)
+                    await asyncio.sleep(action.think_ms / 1000)
+                    for write in action.writes:
+                        _add(tx, write)
+            except TransactionConflict:
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            else:
+                return
+
+    async def _decide(self, engine: SimEngine, action: plan.Decide) -> None:
+        found = await engine.conflicts(action.state, limit=1)
+        if not found:
+            return
+        await asyncio.sleep(action.think_ms / 1000)
+        await found[0].resolve(_decision(action, found[0]))
+
+    async def _read_all(self, engine: SimEngine) -> None:
+        for collection in engine.schemas:
+            async for _page in engine[collection].pages("TRUE ORDER BY key"):
+                pass
+
+    async def _sync(self, engine: SimEngine, peer: str) -> None:
+        report = await engine.sync(f"http://{peer}")
+        self.figures.syncs["completed" if report.completed else "incomplete"] += 1
+
+    async def _sync_every(self, engine: SimEngine, action: plan.SyncEvery) -> None:
+        """Until it is cancelled, or the node dies; a sync that fails is tried again at the next turn."""
+        while True:
+            jitter = between(self.choices, f"work:{self.name}", 0, action.jitter_ms)
+            await asyncio.sleep((action.every_ms + jitter) / 1000)
+            await self.do(engine, plan.Sync(peer=action.peer))
+
+
+def _add(tx: Any, write: plan.Put | plan.Update | plan.Delete) -> None:  # noqa: ANN401 - a Transaction
+    match write:
+        case plan.Put():
+            tx.put(write.collection, write.key, write.fields)
+        case plan.Update():
+            tx.update(
+                write.collection,
+                write.key,
+                {**write.fields, **{name: Remove() for name in write.remove}},
+                upsert=write.upsert,
+            )
+        case plan.Delete():
+            tx.delete(write.collection, write.key)
+        case _:
+            assert_never(write)
+
+
+def _decision(action: plan.Decide, found: OpenConflict) -> Take | DeleteDecision | Value:
+    match action.decision:
+        case "first":
+            return Take(0)
+        case "last":
+            return Take(len(found.conflict.siblings) - 1)
+        case "delete":
+            return DeleteDecision()
+        case "value":
+            return Take(0) if found.conflict.field is None else Value(action.value)
+        case _:
+            assert_never(action.decision)
