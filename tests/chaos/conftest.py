@@ -12,8 +12,6 @@ import pytest
 
 from .results import Result, append, kept
 
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
-
 
 @cache
 def missing(what: str) -> str:
@@ -23,8 +21,6 @@ def missing(what: str) -> str:
             return strace_missing()
         case "needs_netns":
             return netns_missing()
-        case "needs_faketime":
-            return "" if Path(FAKETIME).exists() else "libfaketime is not there: apt install libfaketime"
         case _:
             return ""
 

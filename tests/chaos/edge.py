@@ -14,10 +14,12 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
-from holdfast import Engine, HoldfastError, Hub, Receipt
+from holdfast import Engine, HoldfastError, Hub, Receipt, Seams
 from holdfast.engine.documents import split
 from holdfast.engine.packing import unpack
 from holdfast.engine.storage import connection as storage_connection
@@ -37,6 +39,17 @@ def say(kind: str, **what: Any) -> None:
 
 class NotNowError(UsageError):
     """The causal past of this write could not be told apart while a sync runs."""
+
+
+class JumpingClock:
+    """The machine's wall clock, off by the milliseconds that stand in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000 + int(self.file.read_text(encoding="ascii") or 0)
 
 
 class Pulse:
@@ -179,7 +192,9 @@ async def main(path: str, space: str, url: str) -> None:
         importlib.import_module("holdfast.transport.links.http")
         say("holding")
         sys.stdin.buffer.raw.readline()
-    async with Engine.open(path, space=space) as engine, asyncio.TaskGroup() as tasks:
+    clock = os.environ.get("CHAOS_CLOCK")
+    seams = Seams(time=JumpingClock(Path(clock))) if clock else None
+    async with Engine.open(path, space=space, seams=seams) as engine, asyncio.TaskGroup() as tasks:
         pulse = Pulse()
         beating = tasks.create_task(pulse.beat())
         status = await engine.status()

@@ -72,16 +72,16 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(directory: Path, names: Iterable[str]) -> AsyncIterator[Fleet]:
-    """A fleet with these edges, all started."""
+async def fleet(directory: Path, names: Iterable[str], *, hub: Path | None = None) -> AsyncIterator[Fleet]:
+    """A fleet with these edges, all started; the hub's directory may be elsewhere."""
     await asyncio.to_thread(directory.mkdir, exist_ok=True)
     history = History(directory / "history.jsonl")
     async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(running_hub(directory / "hub"))
-        token, file = hub.add_space(SPACE)
-        found = Fleet(hub, file, history)
+        running = await stack.enter_async_context(running_hub(hub or directory / "hub"))
+        token, file = running.add_space(SPACE)
+        found = Fleet(running, file, history)
         for name in names:
-            found.proxies[name] = await stack.enter_async_context(Proxy.before(hub.address))
+            found.proxies[name] = await stack.enter_async_context(Proxy.before(running.address))
             found.edges[name] = Edge(name, directory / f"{name}.db", history, SPACE, token)
             stack.push_async_callback(found.edges[name].kill)
         await asyncio.gather(*(found.start(name) for name in found.edges))

@@ -1,4 +1,4 @@
-"""Kills at every system call that writes or sends: what was acknowledged is there, no number is used twice, sync goes on."""
+"""Kills at every system call that writes or sends: what was acknowledged is there, no number is used twice."""
 
 from __future__ import annotations
 
