@@ -47,7 +47,6 @@ class Connection:
     up: Weather
     down: Weather
     passed: dict[str, int] = field(default_factory=lambda: {"up": 0, "down": 0})
-    half_open: bool = False
 
     def reset(self) -> None:
         """Reset both ends: each sees RST."""
@@ -56,7 +55,7 @@ class Connection:
 
     def leave_half_open(self) -> None:
         """The server's end goes away; the client is never told, and what it sends is swallowed."""
-        self.half_open = self.up.hole = True
+        self.up.hole = True
         _reset(self.server)
 
 
@@ -145,10 +144,11 @@ class Proxy:
             asyncio.create_task(self._pass(connection, "down", far_reader, connection.client)),
         ]
         try:
-            # One way that ends is the end of the connection, except that a half-open one lives on for the client.
             _, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            if connection.half_open and left:
-                await asyncio.wait(left)
+            # One way that ends is the end of the connection, but through a hole the client does not hear of it either.
+            if connection.up.hole or connection.down.hole:
+                connection.up.hole = True
+                await asyncio.wait(left or ways)
         finally:
             for way in ways:
                 way.cancel()
