@@ -103,7 +103,7 @@ def table(results: Iterable[Result]) -> str:
     sums = added(results)
     for result in sums:
         figures = ", ".join(f"{_number(value)} {name}" for name, value in result.figures.items())
-        command = f'`make soak ARGS="-k {result.test}"`'
+        command = f'`pytest -m "" -k {result.test}`'
         cells = (result.row, ROWS[result.row], result.how, result.runs, result.violations, figures, command)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     missing = [f"{row} ({name})" for row, name in ROWS.items() if row not in {result.row for result in sums}]

@@ -24,6 +24,7 @@ async def honest_syncs(found, count):
     return cpu_s(found.hub.pid) - before, max(seconds)
 
 
+@pytest.mark.soak
 async def test_bombs_are_refused_and_cost_little(tmp_path, recorder):
     async with fleet(tmp_path / "fleet", ["n0"]) as found:
         await honest_syncs(found, 2)

@@ -119,6 +119,7 @@ async def test_a_long_reader_lets_the_log_grow_no_longer_than_it_reads(tmp_path,
     assert left <= 64 * 1024 * 1024
 
 
+@pytest.mark.soak
 async def test_of_many_processes_on_one_file_one_writes_it(tmp_path, recorder):
     async with fleet(tmp_path / "fleet", []) as found:
         path, token = tmp_path / "fleet" / "one.db", found.hub.registry.add_token(SPACE, "rw")[1]
@@ -193,6 +194,7 @@ class few_descriptors:  # noqa: N801 - a context manager that reads as one
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.before)
 
 
+@pytest.mark.soak
 async def test_an_edge_on_a_full_disk_keeps_what_it_acknowledged(tmp_path, recorder):
     with small_disk(tmp_path / "small") as small:
         async with fleet(tmp_path / "fleet", ["n0"]) as found:

@@ -22,7 +22,7 @@ def test_results_of_runs_that_were_interrupted_add_up(tmp_path):
 
 def test_the_table_names_rows_that_nothing_stands_for():
     text = table([Result(row=7, how="SIGKILL", test="test_storm", figures={"kills": 1234, "max s": 0.25})])
-    assert "| 7 | kill -9 at random during sync | SIGKILL | 1 | 0 | 1,234 kills, 0.25 max s | `make soak" in text
+    assert "| 7 | kill -9 at random during sync | SIGKILL | 1 | 0 | 1,234 kills, 0.25 max s | `pytest -m" in text
     assert text.endswith(".")
     assert all((f" {row} (" in text) == (row != 7) for row in ROWS)
 

@@ -20,6 +20,7 @@ def clocks_of(history, node):
     return [write["clock"] for event in events for write in event.what["writes"]]
 
 
+@pytest.mark.soak
 async def test_clocks_that_jump_by_years_refuse_and_lose_nothing(tmp_path, recorder):
     """By the engine's seam in the edge's process: under libfaketime a jump makes CPython's sleeps fail."""
     async with fleet(tmp_path / "fleet", ["n0", "n1", "n2"]) as found:
@@ -85,6 +86,7 @@ async def paused(tmp_path, recorder, pause_s):
     assert not verdict.findings, found.report(verdict)
 
 
+@pytest.mark.soak
 async def test_processes_that_are_paused_go_on(tmp_path, recorder):
     await paused(tmp_path, recorder, 0.3)
 
