@@ -110,7 +110,7 @@ class Expected:
     def fate(self, write: Write) -> str:
         """What must have become of a write."""
         if write.op == "delete":
-            return "deletes" if write in self.frontier else "superseded"
+            return "that delete" if write in self.frontier else "superseded"
         if write not in self.siblings:
             return "superseded"
         if not self.alive:

@@ -51,7 +51,7 @@ def findings(found, held):
 def test_a_run_that_is_right_has_no_findings(tmp_path):
     verdict = judge(history(tmp_path), files())
     assert verdict.findings == []
-    assert verdict.fates == {"superseded": 2, "deleted": 1, "in conflict": 2, "deletes": 1}
+    assert verdict.fates == {"superseded": 2, "deleted": 1, "in conflict": 2, "that delete": 1}
     assert judge(History.kept(tmp_path / "history.jsonl"), files()).findings == []
 
 
