@@ -83,7 +83,13 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     if fresh:
         label = opening.label or opening.path.stem
-        begin_file(connection, opening.seams, label=label, space_name=opening.space or "default")
+        begin_file(
+            connection,
+            opening.seams,
+            label=label,
+            space_name=opening.space or "default",
+            announce=lambda actor: witness.note(actor, 0),
+        )
     _check_space(connection, opening)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:

@@ -142,6 +142,9 @@ class Replica:
     async def issue_ticket(self, actor: Actor, shown: bytes) -> bytes:
         """A ticket that the peer is to show in the next session.
 
+        A session that shows the same ticket as another one is that one come late or again, or its file came back
+        without having heard the answer; it gets the same answer, or one of the two would pass for a copy.
+
         Args:
             actor: The peer.
             shown: The ticket that it has shown in this one. If it has shown another since, its process was ended and
@@ -152,8 +155,9 @@ class Replica:
             peer = find_peer(tx.connection, actor)
             if peer.issued != shown:
                 return b""
-            peer.pending = tx.store.seams.entropy(TICKET_BYTES)
-            save_peer(tx, peer)
+            if not peer.pending or shown.startswith(peer.pending):
+                peer.pending = tx.store.seams.entropy(TICKET_BYTES)
+                save_peer(tx, peer)
             return peer.pending
 
         return await self._node.write(issue)

@@ -6,9 +6,14 @@ here is logic; it joins `engine` and `transport`.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.engine.node import Node
+from holdfast.engine.schema import Schema
+from holdfast.engine.seams import Seams
 from holdfast.errors import NotReached, ReadOnlyToken
 
 if TYPE_CHECKING:
@@ -24,8 +29,12 @@ class Engine(Node):
     ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
     """
 
+    def __init__(self, path: Path, schemas: Sequence[Schema] | None, seams: Seams) -> None:
+        super().__init__(path, schemas, seams)
+        self._meetings: dict[str, asyncio.Lock] = {}
+
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
-        """Sync with a hub until both have all that the other has.
+        """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
 
         Args:
             hub: Where, and with which token; a bare URL means no token.
@@ -42,7 +51,9 @@ class Engine(Node):
 
         link = self._link(Address(hub) if isinstance(hub, str) else hub)
         try:
-            return await sync(Replica(self), link, on_progress)
+            # Two at once would show the hub each other's tickets too late, which is what a copy of the file does.
+            async with self._meetings.setdefault(link.url, asyncio.Lock()):
+                return await sync(Replica(self), link, on_progress)
         finally:
             await link.close()
 
