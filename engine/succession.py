@@ -40,7 +40,7 @@ def succeed(
     if changed is None or len(changed) != len(sent):
         return _succeed_any(split(doc), ours, sent, theirs, news)
     old = {}
-    for at in changed:
+    for at in reversed(changed):  # what came may look like a label: it stands behind all that is still looked for
         name = outline.names[at]
         text = sent.get(name)
         if text is None or not news[theirs.shape.entries[at]]:

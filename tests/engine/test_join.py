@@ -155,5 +155,15 @@ def test_a_plain_update_has_a_successor():
     assert succeed('{"a":1,"b":2}', STAMP.dot, compose(doc), cells, [True, False]) == ('{"a":1,"b":3}', '{"b":2}')
 
 
+def test_a_successor_may_hold_fields_that_are_named_like_its_own():
+    ours = edited(plain_record(STAMP, {"a": "1", "b": "2"}), Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
+    nested = '{"a":1,"b":2}'
+    theirs = edited(ours, Update({"a": nested, "b": nested}), Stamp(Dot(TWO, 1), Timestamp(9)))
+    theirs = edited(theirs, Update({"b": "5"}), Stamp(Dot(TWO, 2), Timestamp(9)))
+    doc, cells = lay_out(theirs, VersionVector({ONE: 2}))
+    successor = succeed('{"a":1,"b":3}', lay_out(ours)[1], compose(doc), cells, [True, True])
+    assert successor == (f'{{"a":{nested},"b":5}}', '{"a":1,"b":3}')
+
+
 def _is_flat(record: Record) -> bool:
     return bool(record.existence) and lay_out(record)[1].is_flat()
