@@ -62,6 +62,10 @@ class Shape:
     outline: Outline = field(compare=False)
 
 
+PackedStamp = tuple[Any, int, int, int]
+"""Actor (its number or name), seq, clock, flags."""
+
+
 class Packed(NamedTuple):
     """Packed cells as a list of stamps (actor, seq, clock, flags, actor, ...; actors by number or name) and a shape.
 
@@ -82,9 +86,10 @@ class Packed(NamedTuple):
         stamps[::4] = map(name, stamps[::4])
         return Packed(stamps, self.shape)
 
-    def dots(self) -> list[tuple[Any, int]]:
-        """The (actor, seq) of each stamp."""
-        return [*zip(self.stamps[::4], self.stamps[1::4], strict=True)]
+    def each(self) -> list[PackedStamp]:
+        """The stamps one by one."""
+        flat = self.stamps
+        return [*zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)]
 
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""

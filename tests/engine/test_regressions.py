@@ -220,3 +220,19 @@ def test_put_clears_a_field_whose_one_dot_has_two_values():
     record = Record({first.dot: Life(first, alive=True)}, {"v": {first.dot: twice}})
     after = edited(record, Put({"w": "3"}), second)
     assert after.cells == {"w": {second.dot: Sibling(second, REGISTER, "3")}}
+
+
+def test_one_dot_with_two_stamps_ends_the_same_in_every_order(pair: tuple[Member, Member]):
+    """Two copies of one identity wrote the same value at other times: who came second was once passed over."""
+    a, b = pair
+    c = new_member("C", Wall(NOW), 3)
+    write(a, "k", Put({"v": "1"}))
+    earlier = read(a, b)
+    later = replace(earlier, delta=replace(earlier.delta, clock=[earlier.delta.clock[0] + 1]))
+    for member, batches in ((b, (earlier, later)), (c, (later, earlier))):
+        for batch in batches:
+            apply(member, a, batch)
+    clocks = [member.connection.execute("SELECT clock, digest FROM record").fetchall() for member in (b, c)]
+    c.close()
+    assert clocks[0] == clocks[1]
+    assert clocks[0][0][0] == later.delta.clock[0]
