@@ -181,12 +181,12 @@ def check_document(doc: str) -> dict[str, str]:
 
 
 def canonical_text(text: str) -> str:
-    """The canonical JSON text of one value from a peer.
+    """The canonical JSON text of one field's value from a peer.
 
     Raises:
-        ValueError: It is no JSON, too deep, or holds a lone surrogate.
+        ValueError: It is no JSON, too deep for a document that holds it, or holds a lone surrogate.
     """
-    if nesting(text) > DEPTH_MAX:
+    if nesting(text) >= DEPTH_MAX:
         raise ValueError("nested too deep")
     canonical = encode(decode(text))
     canonical.encode()
