@@ -70,6 +70,19 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
+def check_remark(author: object, note: object, subject: str) -> None:
+    """Make sure that who wrote, and why, can stand in the log.
+
+    Raises:
+        InvalidValue: One of them is no text, or holds a lone surrogate.
+    """
+    for text in (author, note):
+        if type(text) is not str:
+            raise InvalidValue("author and note must be text", subject=subject, remedy="Pass text, or nothing.")
+        if not text.isascii():
+            _utf8(text, subject, InvalidValue)
+
+
 def encode_document(fields: object, subject: str) -> str:
     """Canonical JSON text of a record's fields.
 
