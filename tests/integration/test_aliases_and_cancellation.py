@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from holdfast import FileLocked, FileUnreadable, Unreachable
+from holdfast import FileLocked, FileUnreadable, LinkCut, Unreachable
 from holdfast.engine.replica import Replica
 from holdfast.engine.storage.apply import Applied
 from holdfast.transport.links.memory import MemoryLink
@@ -87,6 +87,35 @@ async def test_a_hub_that_was_long_unreachable_takes_nobody_for_a_copy(tmp_path)
         assert len(facts.peer.ticket) < 30
         report = await meet(a, hub)
         assert (report.completed, a.renewed, await a.actor()) == (True, None, actor)
+
+
+async def test_a_sync_behind_a_lost_acknowledgement_completes(tmp_path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await meet(a, hub)
+        await a["t"].put("k", {})
+        with pytest.raises(LinkCut):
+            await meet(a, hub, cut_after=(None, 0))
+        assert await hub["t"].count() == 1
+        report = await meet(a, hub)
+        assert (report.completed, report.blockers) == (True, ())
+
+
+async def test_a_hub_that_is_out_of_reach_makes_no_copy_for_another_that_is_met_meanwhile(tmp_path):
+    """What the first drew back, the second had seen: its next ticket looked like that of a copy."""
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await meet(a, hub)
+        await a["t"].put("k", {})
+
+        async def out_of_reach(_):
+            with pytest.raises(LinkCut):
+                await meet(a, hub, cut_after=(None, 0))
+            raise Unreachable("no connection", subject="hub", remedy="Try again later.")
+            yield b""
+
+        with pytest.raises(Unreachable):
+            await sync(Replica(a), MemoryLink(out_of_reach, url="memory://elsewhere"))
+        assert (await meet(a, hub)).completed
+        assert a.renewed is None
 
 
 class Stuck(Replica):
