@@ -13,7 +13,7 @@ from typing import Any, Final
 from holdfast.resolvers import JSON
 
 from .delta import BATCH_RECORDS_MAX
-from .documents import check_key, check_name, encode_document, encode_value, split
+from .documents import check_key, check_name, check_remark, encode_document, encode_value, split
 from .edits import Delete, Edit, Put, Update
 from .host import Host
 from .storage import reading
@@ -65,7 +65,9 @@ class Collection:
         Raises:
             InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
-        doc = encode_document(fields, f"{self.name}/{key}")
+        subject = f"{self.name}/{key}"
+        doc = encode_document(fields, subject)
+        check_remark(author, note, subject)
         return await self._node.write(
             SinglePut(self.name, check_key(key, self.name), doc, if_version, author=author, note=note)
         )
@@ -94,7 +96,7 @@ class Collection:
 
         Raises:
             NoSuchRecord: There is none.
-            VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
+            InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
         return await self._write(Delete(), key, if_version=if_version, author=author, note=note)
 
@@ -185,6 +187,7 @@ class Collection:
 
     async def _write(self, edit: Edit, key: str, **options: Any) -> Receipt:  # noqa: ANN401 - options of Write
         write = Write(collection=self.name, key=check_key(key, self.name), edit=edit, **options)
+        check_remark(write.author, write.note, f"{self.name}/{key}")
         return await self._node.write(SingleWrite(write))
 
     async def _put_part(self, keys: list[str], docs: list[str]) -> int:

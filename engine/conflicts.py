@@ -16,7 +16,7 @@ from holdfast.resolvers import Delete, Take, Value
 from holdfast.resolvers.values import Conflict, ConflictId, ConflictKind
 from holdfast.resolvers.values import Version as Sibling
 
-from .documents import decode_object, encode_value
+from .documents import check_remark, decode_object, encode_value
 from .edits import Delete as DeleteRecord
 from .edits import Edit, Update
 from .host import Host
@@ -68,9 +68,11 @@ class OpenConflict:
 
         Raises:
             InvalidDecision: The decision does not fit the conflict.
+            InvalidValue: Its value, author or note cannot be stored.
             NoSuchConflict: It ended meanwhile.
         """
         edit = edit_of(self.conflict, decision)
+        check_remark(author, note, f"{self.conflict.collection}/{self.conflict.key}")
         write = Write(
             collection=self.conflict.collection,
             key=self.conflict.key,

@@ -70,6 +70,19 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
+def check_remark(author: object, note: object, subject: str) -> None:
+    """Make sure that who wrote, and why, can stand in the log.
+
+    Raises:
+        InvalidValue: One of them is no text, or holds a lone surrogate.
+    """
+    for text in (author, note):
+        if type(text) is not str:
+            raise InvalidValue("author and note must be text", subject=subject, remedy="Pass text, or nothing.")
+        if not text.isascii():
+            _utf8(text, subject, InvalidValue)
+
+
 def encode_document(fields: object, subject: str) -> str:
     """Canonical JSON text of a record's fields.
 
@@ -181,12 +194,12 @@ def check_document(doc: str) -> dict[str, str]:
 
 
 def canonical_text(text: str) -> str:
-    """The canonical JSON text of one value from a peer.
+    """The canonical JSON text of one field's value from a peer.
 
     Raises:
-        ValueError: It is no JSON, too deep, or holds a lone surrogate.
+        ValueError: It is no JSON, too deep for a document that holds it, or holds a lone surrogate.
     """
-    if nesting(text) > DEPTH_MAX:
+    if nesting(text) >= DEPTH_MAX:
         raise ValueError("nested too deep")
     canonical = encode(decode(text))
     canonical.encode()

@@ -83,6 +83,7 @@ class Node:
         self.label = ""
         self.space = ""
         self.renewed: str | None = None
+        self.handshakes = 0
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None

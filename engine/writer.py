@@ -108,10 +108,20 @@ class Writer:
         for single, run in groupby(jobs, key=lambda job: isinstance(job, SingleWrite | SinglePut)):
             if single:
                 together = cast("list[SingleWrite | SinglePut]", [*run])
-                outcomes += [self._outcome(each) for each in write_each(tx, together)]
+                outcomes += self._together(tx, together)
             else:
                 outcomes += [self._part(tx, job) for job in run]
         return outcomes
+
+    def _together(self, tx: Tx, jobs: list[SingleWrite | SinglePut]) -> list[object]:
+        """Single writes at once; one by one if one of them cannot be written after all, so that it fails alone."""
+        try:
+            with tx.part():
+                return [self._outcome(each) for each in write_each(tx, jobs)]
+        except Exception:
+            if not tx.connection.in_transaction:
+                raise
+            return [self._part(tx, job) for job in jobs]
 
     def _outcome(self, each: object) -> object:
         if not isinstance(each, Exception):

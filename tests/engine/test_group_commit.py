@@ -7,6 +7,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
+from holdfast.engine.edits import Update
+from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.writer import GROUP_MAX
 from holdfast.errors import InvalidValue, NoSuchRecord
 
@@ -65,6 +67,30 @@ async def test_a_job_that_fails_fails_alone(node, commits):
     assert [receipt.lsn for receipt in receipts] == list(range(1, 21))
     report = await node.verify()
     assert (report.records, report.problems) == (20, ())
+
+
+async def test_a_single_write_that_cannot_be_stored_fails_alone(node, commits):
+    """Single writes are written together; one that the file refuses once took all others with it."""
+    place = {"collection": "t", "doc": "{}"}
+    jobs = [
+        SinglePut(**place, key="a"),
+        SinglePut(**place, key="b", author="\ud800"),
+        SingleWrite(Write(collection="t", key="a", edit=Update({"n": "1"}))),
+    ]
+    outcomes = await asyncio.gather(*(node.write(job) for job in jobs), return_exceptions=True)
+    assert [isinstance(outcome, UnicodeEncodeError) for outcome in outcomes] == [False, True, False]
+    assert (commits.count, [outcomes[0].dot.seq, outcomes[2].dot.seq]) == (1, [1, 2])
+    assert (await node["t"].get("a")).fields == {"n": 1}
+    assert (await node.verify()).ok
+
+
+@pytest.mark.parametrize("remark", ["\ud800", b"x", 5, None])
+async def test_what_cannot_stand_in_the_log_is_refused(node, remark):
+    with pytest.raises(InvalidValue):
+        await node["t"].put("k", {}, author=remark)
+    with pytest.raises(InvalidValue):
+        await node["t"].update("k", {}, upsert=True, note=remark)
+    assert await node.log() == []
 
 
 async def test_an_undone_job_leaves_no_name_behind(node):
