@@ -6,15 +6,29 @@ refused with a UsageError that names it and what to pass instead, and nothing ha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from holdfast.errors import InvalidValue, UsageError
 
-from .documents import INTEGER_MAX, check_key, check_name
+from .documents import INTEGER_MAX, check_key, check_name, kind, shown
 
 AUTHOR_BYTES_MAX: Final = 512
 NOTE_BYTES_MAX: Final = 16 * 1024
+
+
+def check_path(path: object, what: str = "path") -> Path:
+    """The path as an absolute one; raises UsageError if no file can have it."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{what} is {shown(path)}", subject=what, remedy="Pass text, or a path object.")
+    try:
+        found = Path(path).resolve()
+        found.exists()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # a link to itself, too long, NUL, bytes
+        raise UsageError(f"no file can have this {what}: {error}", subject=shown(path), remedy="Check it.") from error
+    return found
 
 
 def check_remarks(author: object, note: object, subject: str) -> None:
@@ -32,7 +46,7 @@ def check_remarks(author: object, note: object, subject: str) -> None:
 def _check_remark(text: object, what: str, bytes_max: int, subject: str) -> None:
     size = _size(text)
     if size is None:
-        raise InvalidValue(f"the {what} is not legal text: {_kind(text)}", subject=subject, remedy="Pass plain text.")
+        raise InvalidValue(f"the {what} is not legal text: {kind(text)}", subject=subject, remedy="Pass plain text.")
     if size > bytes_max:
         raise InvalidValue(
             f"the {what} may have {bytes_max} bytes of UTF-8; this one has {size}",
@@ -45,7 +59,7 @@ def check_version(version: object, subject: str) -> None:
     """Return if this may be the version of a record, or None; raises UsageError."""
     if version is not None and _size(version) is None:
         raise UsageError(
-            f"if_version is not a version but {_kind(version)}",
+            f"if_version is not a version but {kind(version)}",
             subject=subject,
             remedy="Pass the version of a document or receipt, or NO_RECORD.",
         )
@@ -54,7 +68,7 @@ def check_version(version: object, subject: str) -> None:
 def check_text(text: object, what: str) -> str:
     """The text, if it is legal UTF-8; raises UsageError."""
     if type(text) is not str or _size(text) is None:
-        raise UsageError(f"the {what} is not legal text: {_kind(text)}", subject=what, remedy="Pass plain text.")
+        raise UsageError(f"the {what} is not legal text: {kind(text)}", subject=what, remedy="Pass plain text.")
     return text
 
 
@@ -96,7 +110,7 @@ def check_place(collection: object, key: object) -> None:
 def check_callable(function: object, what: str) -> None:
     """Return if it can be called, or is None; raises UsageError."""
     if function is not None and not callable(function):
-        raise UsageError(f"{what} cannot be called: {_kind(function)}", subject=what, remedy="Pass a function.")
+        raise UsageError(f"{what} cannot be called: {kind(function)}", subject=what, remedy="Pass a function.")
 
 
 def check_port(value: object, what: str, methods: Sequence[str]) -> None:
@@ -104,7 +118,7 @@ def check_port(value: object, what: str, methods: Sequence[str]) -> None:
     missing = [name for name in methods if not callable(getattr(value, name, None))]
     if missing or isinstance(value, type):
         raise UsageError(
-            f"{what} is {_kind(value)}, which does not have {', '.join(missing or methods)} to call",
+            f"{what} is {kind(value)}, which does not have {', '.join(missing or methods)} to call",
             subject=what,
             remedy="Pass an object with these methods.",
         )
@@ -113,7 +127,7 @@ def check_port(value: object, what: str, methods: Sequence[str]) -> None:
 def check_rows(rows: object, subject: str) -> None:
     """Return if rows may come out of it; raises UsageError."""
     if not hasattr(rows, "__aiter__") and (not isinstance(rows, Iterable) or isinstance(rows, str | bytes | Mapping)):
-        raise UsageError(f"rows are {_kind(rows)}", subject=subject, remedy="Pass an iterable of pairs: (key, fields).")
+        raise UsageError(f"rows are {kind(rows)}", subject=subject, remedy="Pass an iterable of pairs: (key, fields).")
 
 
 def row_fault(row: object, number: int, collection: str) -> UsageError:
@@ -126,16 +140,8 @@ def row_fault(row: object, number: int, collection: str) -> UsageError:
 def check_keys(keys: object, collection: str) -> list[str]:
     """The keys as a list, each checked; raises InvalidKey, UsageError."""
     if not isinstance(keys, Iterable) or isinstance(keys, str | bytes):
-        raise UsageError(f"keys are {_kind(keys)}", subject=collection, remedy="Pass a list of keys.")
+        raise UsageError(f"keys are {kind(keys)}", subject=collection, remedy="Pass a list of keys.")
     return [check_key(key, collection) for key in keys]
-
-
-def shown(value: object) -> str:
-    """A foreign value for a message: its text cut, its type if it has none."""
-    try:
-        return f"{value!r:.60}" if isinstance(value, str | int | float | bytes | None) else _kind(value)
-    except ValueError:  # an integer with more digits than Python writes
-        return _kind(value)
 
 
 def _size(text: object) -> int | None:
@@ -146,7 +152,3 @@ def _size(text: object) -> int | None:
         return len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         return None
-
-
-def _kind(value: Any) -> str:  # noqa: ANN401 - any value
-    return "text with a lone surrogate" if type(value) is str else f"of type {type(value).__name__}"

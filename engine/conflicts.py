@@ -17,7 +17,7 @@ from holdfast.resolvers.values import Conflict, ConflictId, ConflictKind
 from holdfast.resolvers.values import Version as Sibling
 
 from .arguments import check_choice, check_limit, check_place, check_remarks, check_text
-from .documents import decode_object, encode_value
+from .documents import decode_object, encode_value, shown
 from .edits import Delete as DeleteRecord
 from .edits import Edit, Update
 from .host import Host
@@ -151,7 +151,7 @@ def edit_of(conflict: Conflict, decision: Decision) -> Edit:
         case Delete():
             return DeleteRecord() if conflict.field is None else Update(removed=frozenset({conflict.field}))
         case _:
-            raise InvalidDecision(f"{decision!r} is no decision", subject=subject, remedy="Take, Value or Delete.")
+            raise InvalidDecision(f"{shown(decision)} is no decision", subject=subject, remedy="Take, Value or Delete.")
 
 
 def _taking(conflict: Conflict, sibling: Sibling) -> Edit:
@@ -205,7 +205,7 @@ def _item(node: Host, row: Any, seen: frozenset[Dot]) -> OpenConflict:  # noqa: 
 def _unknown(conflict_id: str) -> NoSuchConflict:
     return NoSuchConflict(
         "no such conflict here",
-        subject=conflict_id,
+        subject=conflict_id or "conflict id",
         remedy="List the inbox to see what there is.",
         typed="See `holdfast conflicts FILE list --state all`.",
     )
