@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 
+from .arguments import check_choice
+from .documents import check_name
 from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
@@ -40,6 +42,15 @@ class Opening:
     schemas: Sequence[Schema] | None
     durability: Durability
     seams: Seams
+
+
+def check_opening(opening: Opening) -> None:
+    """Return if names and durability are legal; raises InvalidName, UsageError."""
+    if opening.space is not None:
+        check_name(opening.space, "space")
+    if opening.label != "":
+        check_name(opening.label, "node")
+    check_choice(opening.durability, get_args(Durability), "durability")
 
 
 async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, Store, str | None]:

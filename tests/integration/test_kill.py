@@ -24,6 +24,7 @@ def run_and_kill(seed: int, *files: Path) -> list[list]:
         [sys.executable, str(PROGRAM), str(files[0]), str(seed), *map(str, files[1:])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,  # what readline() read ahead, communicate() would not give
     ) as process:
         first = process.stdout.readline()
         assert first, process.stderr.read().decode()
