@@ -14,6 +14,8 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Final, final
 
+from holdfast.errors import MalformedVector
+
 from .dot import Dot
 from .encoding import decode_seqs, encode_seqs
 from .identity import Actor
@@ -154,6 +156,8 @@ class VersionVector:
         Raises:
             MalformedVector: `data` is not the canonical encoding of a vector of at most 100,000 entries.
         """
+        if not isinstance(data, bytes):
+            raise MalformedVector("this is not bytes", subject="vector", remedy="Pass what `encode` gave.")
         return cls._adopt(decode_seqs(data))
 
     def fingerprint(self) -> bytes:

@@ -12,9 +12,19 @@ from typing import Any, Final
 
 from holdfast.resolvers import JSON
 
+from .arguments import (
+    check_callable,
+    check_count,
+    check_keys,
+    check_limit,
+    check_remarks,
+    check_rows,
+    check_version,
+    row_fault,
+)
 from .delta import BATCH_RECORDS_MAX
 from .documents import check_key, check_name, encode_document, encode_value, split
-from .edits import Delete, Edit, Put, Update
+from .edits import Delete, Put, Update
 from .host import Host
 from .storage import reading
 from .storage.bulk import BulkPut
@@ -59,16 +69,18 @@ class Collection:
             key: 1 to 512 bytes of UTF-8.
             fields: A dict of JSON values, at most 512 KiB as text, nested at most 64 deep.
             if_version: Refuse unless the record has this version; `NO_RECORD` for "must not exist".
-            author: Who wrote, for the log.
-            note: Why, for the log.
+            author: Who wrote, for the log; at most 512 bytes of UTF-8.
+            note: Why, for the log; at most 16 KiB of UTF-8.
 
         Raises:
             InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
-        doc = encode_document(fields, f"{self.name}/{key}")
-        return await self._node.write(
-            SinglePut(self.name, check_key(key, self.name), doc, if_version, author=author, note=note)
-        )
+        check_key(key, self.name)
+        subject = f"{self.name}/{key}"
+        doc = encode_document(fields, subject)
+        check_version(if_version, subject)
+        check_remarks(author, note, subject)
+        return await self._node.write(SinglePut(self.name, key, doc, if_version, author=author, note=note))
 
     async def update(
         self,
@@ -86,17 +98,28 @@ class Collection:
             NoSuchRecord: There is none, and `upsert` is false.
             InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
-        edit = update_edit(self.name, key, fields)
-        return await self._write(edit, key, upsert=upsert, if_version=if_version, author=author, note=note)
+        check_key(key, self.name)
+        write = Write(
+            collection=self.name,
+            key=key,
+            edit=update_edit(self.name, key, fields),
+            upsert=upsert,
+            if_version=if_version,
+            author=author,
+            note=note,
+        )
+        return await self._write(write)
 
     async def delete(self, key: str, *, if_version: Version | None = None, author: str = "", note: str = "") -> Receipt:
         """Mark a record dead; a concurrent update elsewhere revives it whole, unless the schema says otherwise.
 
         Raises:
             NoSuchRecord: There is none.
-            VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
+            InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
-        return await self._write(Delete(), key, if_version=if_version, author=author, note=note)
+        check_key(key, self.name)
+        write = Write(collection=self.name, key=key, edit=Delete(), if_version=if_version, author=author, note=note)
+        return await self._write(write)
 
     async def put_many(self, rows: Rows, *, on_progress: Callable[[int], None] | None = None) -> BulkReport:
         """Put many records, in transactions of at most 10,000 records or 16 MiB.
@@ -106,16 +129,22 @@ class Collection:
             on_progress: Called with the number of records that are durable, after each transaction.
 
         Raises:
-            InvalidKey, InvalidValue: At a row that is refused; the transactions before it stay.
+            InvalidKey, InvalidValue, UsageError: At a row that is refused; the transactions before it stay.
         """
+        check_rows(rows, self.name)
+        check_callable(on_progress, "on_progress")
         keys: list[str] = []
         docs: list[str] = []
         size = done = lsn = 0
-        async for key, fields in _asynchronous(rows):
-            doc = encode_document(fields, f"{self.name}/{key}")
-            keys.append(check_key(key, self.name))
-            docs.append(doc)
-            size += len(doc) + len(key)
+        async for row in _asynchronous(rows):
+            try:
+                key, fields = row
+            except (TypeError, ValueError) as error:
+                raise row_fault(row, done + len(keys) + 1, self.name) from error
+            check_key(key, self.name)
+            docs.append(encode_document(fields, f"{self.name}/{key}"))
+            keys.append(key)
+            size += len(docs[-1]) + len(key)
             if len(keys) >= BATCH_RECORDS_MAX or size > TRANSACTION_BYTES_MAX // 4:
                 lsn = await self._put_part(keys, docs)
                 done += len(keys)
@@ -135,7 +164,7 @@ class Collection:
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Document]:
         """The records that exist among these keys."""
-        checked = [check_key(key, self.name) for key in keys]
+        checked = check_keys(keys, self.name)
         return await self._node.readers.run(reading.documents, self.name, checked)
 
     async def count(self) -> int:
@@ -154,6 +183,7 @@ class Collection:
         Raises:
             InvalidQuery: The condition is no SQL over this collection.
         """
+        check_limit(limit)
         found = []
         async for page in self.pages(condition, *params, size=min(limit or PAGE_RECORDS, PAGE_RECORDS)):
             found += page
@@ -169,6 +199,7 @@ class Collection:
         Which records match is decided once, at the start; each page shows them as they are when it is read, and a
         record that was deleted meanwhile is left out.
         """
+        check_count(size, "size", least=1)
         columns = self._node.columns(self.name)
         ids = await self._node.readers.run(select_ids, self.name, columns, condition, params)
         for at in range(0, len(ids), size):
@@ -183,8 +214,10 @@ class Collection:
         """Every change of this collection behind an lsn; see `Node.watch`."""
         return self._node.watch(since, collection=self.name)
 
-    async def _write(self, edit: Edit, key: str, **options: Any) -> Receipt:  # noqa: ANN401 - options of Write
-        write = Write(collection=self.name, key=check_key(key, self.name), edit=edit, **options)
+    async def _write(self, write: Write) -> Receipt:
+        subject = f"{write.collection}/{write.key}"
+        check_version(write.if_version, subject)
+        check_remarks(write.author, write.note, subject)
         return await self._node.write(SingleWrite(write))
 
     async def _put_part(self, keys: list[str], docs: list[str]) -> int:
@@ -200,8 +233,9 @@ def update_edit(collection: str, key: str, fields: Fields) -> Update:
     """The edit of an update, its values checked."""
     texts = {}
     removed = set()
-    encode_document(dict.fromkeys(fields), f"{collection}/{key}")  # field names as in a put
-    for name, value in dict(fields).items():
+    names = dict.fromkeys(fields) if type(fields) is dict else fields
+    encode_document(names, f"{collection}/{key}")  # field names as in a put
+    for name, value in fields.items():
         if isinstance(value, Remove):
             removed.add(name)
         else:

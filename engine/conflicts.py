@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from holdfast.clocks import Dot
 from holdfast.errors import InvalidDecision, NoSuchConflict
@@ -16,7 +16,8 @@ from holdfast.resolvers import Delete, Take, Value
 from holdfast.resolvers.values import Conflict, ConflictId, ConflictKind
 from holdfast.resolvers.values import Version as Sibling
 
-from .documents import decode_object, encode_value
+from .arguments import check_choice, check_limit, check_place, check_remarks, check_text
+from .documents import decode_object, encode_value, shown
 from .edits import Delete as DeleteRecord
 from .edits import Edit, Update
 from .host import Host
@@ -27,6 +28,7 @@ from .storage.store import Tx
 from .storage.write import Receipt, Write, write_all
 
 Decision = Take | Value | Delete
+STATES: Final = ("open", "settled", "decided", "overwritten")
 
 _SHOWN = f"SELECT x.id, x.field, x.kind, x.state, x.rule, x.error, x.siblings, x.note, c.name, r.key, {COLUMNS}"
 _FROM = "FROM conflict x JOIN record r ON r.id = x.record JOIN collection c ON c.id = r.collection"
@@ -68,8 +70,10 @@ class OpenConflict:
 
         Raises:
             InvalidDecision: The decision does not fit the conflict.
+            InvalidValue: Its value, author or note cannot be stored.
             NoSuchConflict: It ended meanwhile.
         """
+        check_remarks(author, note, f"{self.conflict.collection}/{self.conflict.key}")
         edit = edit_of(self.conflict, decision)
         write = Write(
             collection=self.conflict.collection,
@@ -88,12 +92,17 @@ async def find_conflicts(
     node: Host, state: str | None, collection: str | None, limit: int | None
 ) -> list[OpenConflict]:
     """Conflicts of this state and collection (None: any), oldest first."""
+    if state is not None:
+        check_choice(state, STATES, "state")
+    check_place(collection, None)
+    check_limit(limit)
     rows, seen = await node.readers.run(_read, _LIST, (state, collection, -1 if limit is None else limit))
     return [_item(node, row, dots) for row, dots in zip(rows, seen, strict=True)]
 
 
 async def find_conflict(node: Host, conflict_id: str) -> OpenConflict:
     """The conflict with this id; raises NoSuchConflict."""
+    check_text(conflict_id, "conflict id")
     rows, seen = await node.readers.run(_read, _ONE, (conflict_id,))
     if not rows:
         raise _unknown(conflict_id)
@@ -102,6 +111,7 @@ async def find_conflict(node: Host, conflict_id: str) -> OpenConflict:
 
 async def reopen_conflict(node: Host, conflict_id: str) -> OpenConflict:
     """Put a conflict back into this node's inbox; raises NoSuchConflict."""
+    check_text(conflict_id, "conflict id")
 
     def reopen(tx: Tx) -> None:
         done = tx.connection.execute("UPDATE conflict SET state = 'open', closed = NULL WHERE id = ?", (conflict_id,))
@@ -142,7 +152,7 @@ def edit_of(conflict: Conflict, decision: Decision) -> Edit:
         case Delete():
             return DeleteRecord() if conflict.field is None else Update(removed=frozenset({conflict.field}))
         case _:
-            raise InvalidDecision(f"{decision!r} is no decision", subject=subject, remedy="Take, Value or Delete.")
+            raise InvalidDecision(f"{shown(decision)} is no decision", subject=subject, remedy="Take, Value or Delete.")
 
 
 def _taking(conflict: Conflict, sibling: Sibling) -> Edit:
@@ -209,7 +219,7 @@ def _item(node: Host, row: Any, seen: frozenset[Dot]) -> OpenConflict:  # noqa: 
 def _unknown(conflict_id: str) -> NoSuchConflict:
     return NoSuchConflict(
         "no such conflict here",
-        subject=conflict_id,
+        subject=conflict_id or "conflict id",
         remedy="List the inbox to see what there is.",
         typed="See `holdfast conflicts FILE list --state all`.",
     )

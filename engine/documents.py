@@ -7,6 +7,7 @@ Knows nothing of causality or storage. Invariant: equal documents have equal tex
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite
@@ -35,6 +36,19 @@ _scan: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=ref
 _scan_text: Any = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
+def shown(value: object) -> str:
+    """A foreign value for a message: a short text of it where that is sure to exist, else its type."""
+    try:
+        return f"{value!r:.60}" if isinstance(value, str | int | float | bytes | os.PathLike | None) else kind(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return kind(value)
+
+
+def kind(value: object) -> str:
+    """What a value is that is not what it must be."""
+    return "text with a lone surrogate" if type(value) is str else f"of type {type(value).__name__}"
+
+
 def check_key(key: object, collection: str) -> str:
     """The key, if it is text of 1 to 512 bytes of UTF-8 without NUL.
 
@@ -44,11 +58,15 @@ def check_key(key: object, collection: str) -> str:
     if type(key) is str and 0 < len(key) <= KEY_BYTES_MAX and key.isascii() and "\0" not in key:
         return key
     if type(key) is not str or not key:
-        raise InvalidKey("a key must be non-empty text", subject=f"{collection}/{key!r}", remedy="Give it some text.")
-    size = len(_utf8(key, f"{collection}/{key!a}", InvalidKey))
-    if size > KEY_BYTES_MAX or "\0" in key:
         raise InvalidKey(
-            f"a key may have 1 to {KEY_BYTES_MAX} bytes of UTF-8 and no NUL; this one has {size} bytes",
+            "a key must be non-empty text", subject=f"{collection}/{shown(key)}", remedy="Give it some text."
+        )
+    size = len(_utf8(key, f"{collection}/{key!a}", InvalidKey))
+    if "\0" in key:
+        raise InvalidKey("a key may hold no NUL", subject=f"{collection}/{key[:40]!a}", remedy="Take the NUL out.")
+    if size > KEY_BYTES_MAX:
+        raise InvalidKey(
+            f"a key may have 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {size} bytes",
             subject=f"{collection}/{key[:40]!a}...",
             remedy="Shorten it, or hash the long part.",
         )
@@ -64,7 +82,7 @@ def check_name(name: object, what: str) -> str:
     if type(name) is not str or not 1 <= len(name) <= NAME_CHARS_MAX or not name.isprintable():
         raise InvalidName(
             f"the name of a {what} must have 1 to {NAME_CHARS_MAX} printable characters",
-            subject=f"{name!r:.60}",
+            subject=shown(name),
             remedy="Choose a shorter, plain name.",
         )
     return name
@@ -181,12 +199,12 @@ def check_document(doc: str) -> dict[str, str]:
 
 
 def canonical_text(text: str) -> str:
-    """The canonical JSON text of one value from a peer.
+    """The canonical JSON text of one field's value from a peer.
 
     Raises:
-        ValueError: It is no JSON, too deep, or holds a lone surrogate.
+        ValueError: It is no JSON, too deep for a document that holds it, or holds a lone surrogate.
     """
-    if nesting(text) > DEPTH_MAX:
+    if nesting(text) >= DEPTH_MAX:
         raise ValueError("nested too deep")
     canonical = encode(decode(text))
     canonical.encode()
@@ -247,7 +265,7 @@ def _check_container(value: dict[object, object] | list[object], subject: str, d
     if isinstance(value, dict):
         for name in value:
             if type(name) is not str:
-                raise InvalidValue("object keys must be text", subject=f"{subject} {name!r}", remedy="Use text.")
+                raise InvalidValue("object keys must be text", subject=f"{subject} {shown(name)}", remedy="Use text.")
     for item in value.values() if isinstance(value, dict) else value:
         _check(item, subject, depth + 1)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from holdfast.clocks import Dot, VersionVector
 from holdfast.resolvers.canonical import decode, encode
 
-from .cells import EQUIVOCAL, Cell, Life, Record, Sibling
+from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling
 
 
 class ValueLeftOutError(Exception):
@@ -100,9 +100,11 @@ def claims(sibling: Sibling) -> list[str]:
     if sibling.tag == EQUIVOCAL and isinstance(sibling.value, str):
         listed = decode(sibling.value)
         return [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+    if sibling.value is None:
+        return []
     if isinstance(sibling.value, bytes):
         return [encode(sibling.value.hex())]
-    return [] if sibling.value is None else [sibling.value]
+    return [sibling.value if sibling.tag == REGISTER else encode(sibling.value)]
 
 
 def discarded(before: Record, after: Record) -> list[tuple[str, Sibling]]:

@@ -14,15 +14,16 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
-from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine
+from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
 
+from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
-from .documents import check_name
+from .documents import shown
 from .lock import WriterLock
-from .opening import Opening, open_store
+from .opening import Opening, check_opening, open_store
 from .readers import Readers
-from .schema import Schema
+from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
 from .storage import reading
@@ -83,6 +84,7 @@ class Node:
         self.label = ""
         self.space = ""
         self.renewed: str | None = None
+        self.handshakes = 0
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
@@ -117,13 +119,24 @@ class Node:
             seams: Time and randomness.
 
         Raises:
+            UsageError: An argument is not what it must be; nothing was opened.
             FileLocked, NotADatabase, NewerFormat, DamagedFile, FileUnreadable, SpaceMismatch: The file is as it was.
         """
-        node = cls(Path(path).resolve(), schemas, seams or Seams())
+        found, declared = check_path(path), None if schemas is None else check_schemas(schemas)
+        if seams is not None and not isinstance(seams, Seams):
+            raise UsageError(
+                f"seams is {shown(seams)}", subject=str(found), remedy="Pass an object of Seams, or leave it out."
+            )
+        node = cls(found, declared, Seams() if seams is None else seams)
         opening = Opening(
-            path=node.path, space=space, label=name, schemas=schemas, durability=durability, seams=node.seams
+            path=found, space=space, label=name, schemas=declared, durability=durability, seams=node.seams
         )
-        return Opened(node, None if read_only else opening, witness or SideFile(node.path))
+        check_opening(opening)
+        if witness is None:
+            witness = SideFile(found)
+        else:
+            check_port(witness, "witness", ("recall", "note", "place", "close"))
+        return Opened(node, None if read_only else opening, witness)
 
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
@@ -134,8 +147,6 @@ class Node:
             if opening is None:
                 await self._open_readers()
             else:
-                if opening.space is not None:
-                    check_name(opening.space, "space")
                 await self._open_writer(opening, witness)
             self.label, self.space = await self.readers.run(_names)
             if self._keeps_schemas:
@@ -169,10 +180,24 @@ class Node:
         instead of each step, and misses nothing.
 
         Args:
-            since: Start behind this lsn; None: behind what is committed now.
+            since: Start behind this lsn (0: from the beginning); None: behind what is committed now. An lsn is one
+                of this feed: who keeps it over a restart keeps `actor()` beside it, and starts from 0 if that differs.
             collection: Only this one.
+
+        Raises:
+            UsageError: This file never gave out such an lsn: it was restored, or the lsn is that of another file.
         """
-        position = (await self.readers.run(reading.head) if since is None else since, 2**62)
+        check_place(collection, None)
+        if since is not None:
+            check_count(since, "since")
+        head = await self.readers.run(reading.head)
+        if since is not None and since > head:
+            raise UsageError(
+                f"the feed ends at lsn {head}, so {since} is of another file, or of this one before it was restored",
+                subject=str(self.path),
+                remedy="Read the records anew and watch from there, or watch from the beginning: 0.",
+            )
+        position = (head if since is None else since, 2**62)
         news = asyncio.Event()
         self._watchers[news] = None
         try:
@@ -210,10 +235,14 @@ class Node:
         self, *, collection: str | None = None, key: str | None = None, limit: int = 100
     ) -> list[LedgerEntry]:
         """What writes and merges discarded, newest first."""
+        check_place(collection, key)
+        check_count(limit, "limit")
         return await self.readers.run(read_ledger, collection, key, limit)
 
     async def log(self, *, collection: str | None = None, key: str | None = None, limit: int = 100) -> list[LogEntry]:
         """The operation log, newest first."""
+        check_place(collection, key)
+        check_count(limit, "limit")
         return await self.readers.run(read_log, collection, key, limit)
 
     async def status(self) -> Status:
@@ -222,6 +251,7 @@ class Node:
 
     async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
         """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
+        check_callable(on_progress, "on_progress")
         return await verify_file(self, on_progress)
 
     async def write(self, job: Callable[[Tx], T]) -> T:

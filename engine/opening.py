@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 
+from .arguments import check_choice
+from .documents import check_name
 from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
@@ -40,6 +42,15 @@ class Opening:
     schemas: Sequence[Schema] | None
     durability: Durability
     seams: Seams
+
+
+def check_opening(opening: Opening) -> None:
+    """Return if names and durability are legal; raises InvalidName, UsageError."""
+    if opening.space is not None:
+        check_name(opening.space, "space")
+    if opening.label != "":
+        check_name(opening.label, "node")
+    check_choice(opening.durability, get_args(Durability), "durability")
 
 
 async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, Store, str | None]:
@@ -84,7 +95,13 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     if fresh:
         label = opening.label or opening.path.stem
-        begin_file(connection, opening.seams, label=label, space_name=opening.space or "default")
+        begin_file(
+            connection,
+            opening.seams,
+            label=label,
+            space_name=opening.space or "default",
+            announce=lambda actor: witness.note(actor, 0),
+        )
     _check_space(connection, opening)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:

@@ -19,6 +19,8 @@ from typing import Any, Final, NamedTuple
 import msgpack
 
 from holdfast.clocks import Actor, Dot, VersionVector
+from holdfast.resolvers.canonical import decode as decode_json
+from holdfast.resolvers.canonical import encode as encode_json
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
 from .documents import canonical_text, split
@@ -62,6 +64,10 @@ class Shape:
     outline: Outline = field(compare=False)
 
 
+PackedStamp = tuple[Any, int, int, int]
+"""Actor (its number or name), seq, clock, flags."""
+
+
 class Packed(NamedTuple):
     """Packed cells as a list of stamps (actor, seq, clock, flags, actor, ...; actors by number or name) and a shape.
 
@@ -82,9 +88,10 @@ class Packed(NamedTuple):
         stamps[::4] = map(name, stamps[::4])
         return Packed(stamps, self.shape)
 
-    def dots(self) -> list[tuple[Any, int]]:
-        """The (actor, seq) of each stamp."""
-        return [*zip(self.stamps[::4], self.stamps[1::4], strict=True)]
+    def each(self) -> list[PackedStamp]:
+        """The stamps one by one."""
+        flat = self.stamps
+        return [*zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)]
 
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
@@ -312,13 +319,25 @@ def _cell(name: str, entry: object, stamps: list[Stamp], doc: Mapping[str, str])
         if not (whole and isinstance(value, str | bytes | None) and isinstance(base, bytes | None)):
             raise UnreadableCellsError("a sibling of the wrong shape")
         stamp = stamps[at]
-        text = _register_text(value) if tag in (REGISTER, EQUIVOCAL) and value is not None else value
-        cell[stamp.dot] = Sibling(stamp, tag, text, base)
+        read = _READ.get(tag) if value is not None else None
+        cell[stamp.dot] = Sibling(stamp, tag, read(value) if read else value, base)
     return cell
 
 
-def _register_text(value: str | bytes) -> str:
+def _register_text(value: object) -> str:
     """A register's value must be JSON that can be shown: what readers see is put together from such texts."""
     if not isinstance(value, str):
         raise UnreadableCellsError("a register without text")
     return canonical_text(value)
+
+
+def _claims_text(value: object) -> str:
+    """What several values under one dot rest as: each is read as if it stood alone."""
+    listed = decode_json(_register_text(value))
+    if not isinstance(listed, list) or not listed:
+        raise UnreadableCellsError("one dot with several values names none")
+    return encode_json(sorted({_register_text(text) for text in listed}))
+
+
+_READ: Final = {REGISTER: _register_text, EQUIVOCAL: _claims_text}
+"""Type tag -> the check of a value whose content this version knows."""

@@ -62,10 +62,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What `Replica.share` noted: how far operations counted as shared before, and the mark it drew."""
+    """What `Replica.share` noted.
+
+    Attributes:
+        before: How far operations counted as shared until then.
+        mark: The mark it drew.
+        handshakes: How many the node had begun until then.
+    """
 
     before: int
     mark: bytes
+    handshakes: int
 
 
 class Replica:
@@ -76,6 +83,7 @@ class Replica:
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
+        self._node.handshakes += 1
         schemas = tuple(self._node.schemas.values())
         facts = await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms())
         return replace(facts, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
@@ -142,6 +150,9 @@ class Replica:
     async def issue_ticket(self, actor: Actor, shown: bytes) -> bytes:
         """A ticket that the peer is to show in the next session.
 
+        A session that shows the same ticket as another one is that one come late or again, or its file came back
+        without having heard the answer; it gets the same answer, or one of the two would pass for a copy.
+
         Args:
             actor: The peer.
             shown: The ticket that it has shown in this one. If it has shown another since, its process was ended and
@@ -152,8 +163,9 @@ class Replica:
             peer = find_peer(tx.connection, actor)
             if peer.issued != shown:
                 return b""
-            peer.pending = tx.store.seams.entropy(TICKET_BYTES)
-            save_peer(tx, peer)
+            if not peer.pending or shown.startswith(peer.pending):
+                peer.pending = tx.store.seams.entropy(TICKET_BYTES)
+                save_peer(tx, peer)
             return peer.pending
 
         return await self._node.write(issue)
@@ -167,17 +179,23 @@ class Replica:
         before, seq = await self._node.readers.run(_shared)
         if before >= seq:
             return None
-        mark = self._node.seams.entropy(MARK_BYTES)
+        mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
         def note(tx: Tx) -> None:
             tx.shared = tx.seq
             mark_tickets(tx, mark)
 
         await self._node.write(note)
-        return Shared(before, mark)
+        return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
-        """Take back what `share` noted: no peer was reached, so nothing has left the node and nobody saw the mark."""
+        """Take back what `share` noted: the peer was not reached, so nothing has left the node and nobody saw the mark.
+
+        Unless another session has begun meanwhile: its peer may have seen the mark, and would take a ticket without
+        it for that of a copy.
+        """
+        if self._node.handshakes > shared.handshakes + 1:  # one is that of the session which reached nobody
+            return
 
         def take_back(tx: Tx) -> None:
             tx.shared = min(tx.shared, shared.before)

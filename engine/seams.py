@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from holdfast.clocks import Entropy, TimeSource
 
+from .arguments import check_count, check_port
 from .storage.connection import Storage, Threads
 
 
@@ -38,3 +39,10 @@ class Seams:
     entropy: Entropy = os.urandom
     storage: Storage = field(default_factory=Threads)
     drift_ms_max: int = 300_000
+
+    def __post_init__(self) -> None:
+        """Check; raises UsageError."""
+        check_port(self.time, "time", ("now_ms",))
+        check_port(self.storage, "storage", ("open_writer", "open_reader"))
+        check_port(self.entropy, "entropy", ("__call__",))
+        check_count(self.drift_ms_max, "drift_ms_max")

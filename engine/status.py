@@ -98,7 +98,7 @@ class LogEntry:
     Attributes:
         lsn: Its transaction here; kind: "put", "update", "delete", "decide" or "merge".
         collection, key: Which record.
-        dot: The operation; of a merge, the latest of the record's frontier.
+        dot: The operation; of a merge, the latest write that the merged record shows: this node's own, if that is it.
         clock_ms: Its time, milliseconds since 1970.
         author, note: As given by the caller.
         old: The values it replaced.

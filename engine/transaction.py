@@ -49,7 +49,7 @@ class Transaction:
         Its `version` is that of the committed record: the writes have none before they are committed.
         """
         self._check_not_ended()
-        check_key(key, collection)
+        check_key(key, check_name(collection, "collection"))
         found = (await self._node.readers.run(reading.documents, collection, [key])).get(key)
         self._read.setdefault((collection, key), found.version if found else NO_RECORD)
         writes = self._pending.get((collection, key))
@@ -60,14 +60,17 @@ class Transaction:
 
     def put(self, collection: str, key: str, fields: Fields) -> None:
         """Write a whole record; see `Collection.put`."""
+        self._check(collection, key)
         self._add(collection, key, put_edit(collection, key, fields))
 
     def update(self, collection: str, key: str, fields: Fields, *, upsert: bool = False) -> None:
         """Write some fields; see `Collection.update`."""
+        self._check(collection, key)
         self._add(collection, key, update_edit(collection, key, fields), upsert=upsert)
 
     def delete(self, collection: str, key: str) -> None:
         """Mark a record dead; see `Collection.delete`."""
+        self._check(collection, key)
         self._add(collection, key, Delete())
 
     async def __aenter__(self) -> Self:
@@ -95,11 +98,13 @@ class Transaction:
             self.receipts = await self._node.write(Committing(self._read, self._writes))
 
     def _add(self, collection: str, key: str, edit: Edit, *, upsert: bool = False) -> None:
-        self._check_not_ended()
-        check_name(collection, "collection")
-        write = Write(collection=collection, key=check_key(key, collection), edit=edit, upsert=upsert)
+        write = Write(collection=collection, key=key, edit=edit, upsert=upsert)
         self._writes.append(write)
         self._pending.setdefault((collection, key), []).append(write)
+
+    def _check(self, collection: str, key: str) -> None:
+        self._check_not_ended()
+        check_key(key, check_name(collection, "collection"))
 
     def _check_not_ended(self) -> None:
         if self._ended:  # a write would be lost without a word

@@ -18,6 +18,8 @@ from typing import Protocol
 
 from holdfast.clocks import Actor
 
+from .arguments import check_path
+
 _log = logging.getLogger(__name__)
 
 RECORD_BYTES = 256
@@ -67,10 +69,10 @@ class SideFile:
         bound: Whether host and inode belong to the testimony; False where they change by themselves (containers).
     """
 
-    def __init__(self, database: Path, *, bound: bool = True) -> None:
-        self._database = database
+    def __init__(self, database: str | Path, *, bound: bool = True) -> None:
+        self._database = check_path(database, "database")
         self._bound = bound
-        self.path = database.with_name(database.name + "-witness")
+        self.path = self._database.with_name(self._database.name + "-witness")
         self._descriptor: int | None = None
         self._place = ""
 

@@ -7,6 +7,7 @@ the commit that holds it is durable; a job that fails undoes only itself; a canc
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from .storage.faults import translated
 from .storage.store import Store, Tx
 from .storage.write import SinglePut, SingleWrite, write_each
 from .witness import Witness
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[Tx], T]
@@ -107,11 +110,21 @@ class Writer:
         outcomes: list[object] = []
         for single, run in groupby(jobs, key=lambda job: isinstance(job, SingleWrite | SinglePut)):
             if single:
-                together = cast("list[SingleWrite | SinglePut]", [*run])
-                outcomes += [self._outcome(each) for each in write_each(tx, together)]
+                outcomes += self._together(tx, cast("list[SingleWrite | SinglePut]", [*run]))
             else:
                 outcomes += [self._part(tx, job) for job in run]
         return outcomes
+
+    def _together(self, tx: Tx, jobs: list[SingleWrite | SinglePut]) -> list[object]:
+        """Single writes at once; one by one if that fails, so that only the one at fault fails."""
+        try:
+            with tx.part():
+                return [self._outcome(each) for each in write_each(tx, jobs)]
+        except BaseException as error:
+            if not tx.connection.in_transaction:  # a full disk has undone the whole group
+                raise
+            _log.warning("%d writes failed together and are done one by one: %r", len(jobs), error)
+        return [self._part(tx, job) for job in jobs]
 
     def _outcome(self, each: object) -> object:
         if not isinstance(each, Exception):
@@ -126,7 +139,7 @@ class Writer:
         try:
             with translated(self._thread.path), tx.part():
                 return job(tx)
-        except Exception as error:
+        except BaseException as error:  # also what a resolver raises to stop the program: it reaches its caller alone
             if not tx.connection.in_transaction:  # a full disk has undone the whole group
                 raise
             return _Failed(error)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from holdfast.errors import ResolverFault
+
 from .canonical import encode
 from .existence import UpdateWins
 from .last_writer import LastWriterWins
@@ -29,7 +31,7 @@ class Policy:
         existence: for records that one author deleted while another changed them.
 
     Raises:
-        ResolverFault: a resolver has no usable name or version.
+        ResolverFault: one is no resolver, or has no usable name or version.
     """
 
     fields: Mapping[str, Resolver] = field(default_factory=dict, hash=False)
@@ -37,6 +39,10 @@ class Policy:
     existence: Resolver = field(default_factory=UpdateWins)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.fields, Mapping):
+            raise ResolverFault(
+                "there is no resolver per field", subject="fields", remedy="Pass a mapping from field to resolver."
+            )
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
         for resolver in (self.default, self.existence, *self.fields.values()):
             rule_of(resolver)

@@ -48,10 +48,17 @@ def rule_of(resolver: Resolver) -> str:
     """Return the name and version of a resolver as one text, such as "last-writer-wins/1".
 
     Raises:
-        ResolverFault: the name or the version breaks the contract.
+        ResolverFault: it is no resolver, or its name or version breaks the contract.
     """
-    name: object = resolver.name
-    version: object = resolver.version
+    if isinstance(resolver, type) or not callable(getattr(resolver, "resolve", None)):
+        what = "a class, not an object of it" if isinstance(resolver, type) else "no resolver"
+        raise ResolverFault(
+            f"this is {what}",
+            subject=(resolver if isinstance(resolver, type) else type(resolver)).__qualname__,
+            remedy="Pass an object with name, version and resolve, such as LastWriterWins().",
+        )
+    name: object = getattr(resolver, "name", None)
+    version: object = getattr(resolver, "version", None)
     if type(name) is not str or not name.isprintable() or not 1 <= len(name) <= RULE_NAME_CHARS_MAX:
         raise ResolverFault(
             "a resolver has no usable name",

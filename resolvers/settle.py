@@ -57,8 +57,8 @@ class Settlement:
 def settle(resolver: Resolver | None, conflict: Conflict) -> Settlement:
     """Return how the conflict is to be read.
 
-    Whatever the resolver raises, answers or changes, there is a settlement; only exceptions that
-    stop the program (KeyboardInterrupt, SystemExit) pass through.
+    Whatever the resolver raises (SystemExit too), answers or changes, there is a settlement; only an interrupt
+    (KeyboardInterrupt, which a person sends) passes through, and whoever asked undoes what it was about.
 
     Args:
         resolver: the field's resolver; None if the name it was declared with is unknown here.
@@ -74,7 +74,7 @@ def settle(resolver: Resolver | None, conflict: Conflict) -> Settlement:
             raise _fault("there is no resolver", conflict, "Register the resolver that the schema names.")
         rule = rule_of(resolver)
         return _accept(resolver.resolve(copy), conflict, rule)
-    except Exception as exc:  # noqa: BLE001 - the resolver is foreign code; its failure becomes a value
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - the resolver is foreign code; its failure becomes a value
         return _fallback(conflict, rule, error=_describe(exc))
 
 
@@ -160,7 +160,7 @@ def _fault(what: str, conflict: Conflict, remedy: str) -> ResolverFault:
     return ResolverFault(what, subject="/".join(part for part in place if part is not None), remedy=remedy)
 
 
-def _describe(exc: Exception) -> str:
+def _describe(exc: BaseException) -> str:
     try:
         return _bounded(f"{type(exc).__name__}: {exc}")
     except Exception:  # noqa: BLE001 - even the text of a foreign exception is foreign code

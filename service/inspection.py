@@ -113,7 +113,9 @@ async def _verify(file: Path) -> VerifyReport:
 def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> None:
     """Show the operation log.
 
-    Own writes and records that a sync changed, newest first, with the values that were replaced.
+    Own writes and records that a sync changed, newest first, with the values that were replaced. A line of kind
+    "merge" tells of a record that a sync changed. It names the latest write that the record holds afterwards, which is
+    this node's own where what arrived was older.
     """
     entries = run(_log(file, collection, key, limit))
     heads = ("time", "kind", "record", "operation", "author", "note", "replaced")

@@ -87,7 +87,7 @@ def print_error(code: str, message: str, subject: str, remedy: str, as_json: boo
         error = {"code": code, "message": message, "subject": subject, "remedy": remedy}
         click.echo(json.dumps({"error": error}), err=True)
         return
-    where = "" if subject in message or not subject else f" ({subject})"
+    where = f" ({subject})" if subject else ""
     head = click.style("Error:", fg="red", bold=True)
     note(f"{head} {printable(message + where)}\n       {printable(remedy)}")
 

@@ -13,7 +13,7 @@ import click
 
 from holdfast.errors import NoSuchRecord
 
-from .files import Callback, T, Target, file_argument, reading, run, writes_file, writing
+from .files import Callback, T, Target, check_collection, file_argument, reading, run, writes_file, writing
 from .output import note, print_json, printable, say, shown
 from .program import Command, wants_json, was_given
 from .values import JsonValue
@@ -179,6 +179,8 @@ def get(*, file: Path, collection: str, key: str) -> None:
 async def _get(file: Path, collection: str, key: str) -> None:
     async with reading(file) as engine:
         document = await engine[collection].get(key)
+        if document is None:
+            await check_collection(engine, collection)
     if document is None:
         raise NoSuchRecord(
             "there is no such record", subject=f"{collection}/{key}", remedy=f"See `holdfast list {file} {collection}`."

@@ -6,6 +6,7 @@ number, "1" is text, NaN is no number.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ class JsonValue(click.ParamType[Any]):
                 text = sys.stdin.buffer.read().decode("utf-8")
             return parse(text)
         except ValueError as error:
-            hint = "text goes in double quotes inside single ones: '\"text\"'"
-            self.fail(f"{text[:60]!r} is not JSON: {error}; {hint}", param, ctx)
+            # Only text that is not JSON at all may be text that was meant as a value.
+            hint = "; text goes in double quotes inside single ones: '\"text\"'"
+            misspelled = isinstance(error, json.JSONDecodeError)
+            self.fail(f"{text[:60]!r} is not JSON: {error}{hint if misspelled else ''}", param, ctx)
 
 
 def parameter(text: str) -> Parameter:

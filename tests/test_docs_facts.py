@@ -14,7 +14,7 @@ import pytest
 
 from holdfast import Engine
 from holdfast.clocks import encoding, hybrid
-from holdfast.engine import collection, delta, documents, node, packing, readers, writer
+from holdfast.engine import arguments, collection, delta, documents, node, packing, readers, schema, writer
 from holdfast.engine.storage import connection, migrations, write
 from holdfast.transport import batch, frame, session, wire
 from holdfast.transport.hub import limits as hub
@@ -143,6 +143,9 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("protocol.md", "answered by a responder", 64 * MIB, session.ANSWER_BYTES_MAX),
         ("reference/limits.md", "record in a `put`", 512 * KIB, documents.RECORD_BYTES_MAX),
         ("reference/limits.md", "record with all its siblings", 2 * MIB, documents.RECORD_BYTES_MAX * 4),
+        ("reference/limits.md", "declared fields of one", 1_000, schema.COLUMNS_MAX),
+        ("reference/limits.md", "author of a write", 512, arguments.AUTHOR_BYTES_MAX),
+        ("reference/limits.md", "note of a write", 16 * KIB, arguments.NOTE_BYTES_MAX),
         ("reference/limits.md", "operations of one transaction", 10_000, delta.BATCH_RECORDS_MAX),
         ("reference/limits.md", "keys and values of one transaction", 16 * MIB, write.TRANSACTION_BYTES_MAX),
         ("reference/limits.md", "reading connections", 3, readers.READERS_MAX),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -129,3 +130,13 @@ def test_imports_are_absolute_across_folders():
         if file.parts[0] in FOLDERS and level > len(file.parents) - 1
     ]
     assert not leaving
+
+
+def test_what_every_node_installs_can_be_imported():
+    """Also what no module imports yet: a machine that cannot run it must not learn so from the first text field."""
+    named = {re.match(r"[\w-]+", line)[0] for line in pyproject()["project"]["dependencies"]}
+    assert "pycrdt" in named
+    text = "text = pycrdt.Doc().get('text', type=pycrdt.Text); text += 'a'; print(text)"
+    program = f"import {', '.join(sorted(named))}; {text}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "a\n"

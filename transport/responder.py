@@ -75,18 +75,14 @@ class _Intake:
         """Take a batch in; waits while as many wait as may."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="holdfast-intake")
-        put = asyncio.ensure_future(self._queue.put(effect))
-        await asyncio.wait([put, self._task], return_when=asyncio.FIRST_COMPLETED)
+        await self._put(effect)
         if self._task.done():
-            put.cancel()
             await self._task
 
     async def done(self) -> None:
         """Wait until every batch that was taken in has been applied; raises what went wrong with one."""
-        if self._task is not None and not self._task.done():
-            put = asyncio.ensure_future(self._queue.put(None))
-            await asyncio.wait([put, self._task], return_when=asyncio.FIRST_COMPLETED)
         if self._task is not None:
+            await self._put(None)
             await self._task
 
     async def stop(self) -> None:
@@ -94,6 +90,15 @@ class _Intake:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    async def _put(self, effect: Apply | None) -> None:
+        """Wait for a place in the queue, or for the end of the task that empties it."""
+        assert self._task is not None, "the caller has begun it"
+        put = asyncio.ensure_future(self._queue.put(effect))
+        try:
+            await asyncio.wait([put, self._task], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            put.cancel()  # nobody waits any more: it must not outlive the exchange
 
     async def _run(self) -> None:
         while (effect := await self._queue.get()) is not None:

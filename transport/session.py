@@ -181,8 +181,8 @@ class Initiator:
             effects.append(Meet(peer))
         if not self.pushing and peer.acked >= facts.head and peer.told == facts.vector:
             self.pushed = True
-        if not self.pushing or said.rights != "rw":
-            self.taken = vector.dominates(facts.vector)
+        # Also while it pushes: of a cut exchange the peer may have stored all, and only its answer was lost.
+        self.taken = vector.dominates(facts.vector)
         return effects
 
     def _batch(self, message: Batch) -> list[Effect]:

@@ -7,6 +7,7 @@ begin a new life never meet; nothing keyed by the old identity or feed is used a
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from holdfast.clocks import Actor, actor_of, new_incarnation, new_node_id, new_space_id, node_of
 
@@ -17,9 +18,17 @@ from .store import Tx
 
 FEED_BYTES = 8
 
+Announce = Callable[[Actor], None]
 
-def begin_file(connection: sqlite3.Connection, seams: Seams, *, label: str, space_name: str) -> None:
-    """Write the first identity of a file that has only its tables."""
+
+def begin_file(
+    connection: sqlite3.Connection, seams: Seams, *, label: str, space_name: str, announce: Announce | None = None
+) -> None:
+    """Write the first identity of a file that has only its tables.
+
+    It is announced before it is committed: a process that is killed in between leaves an announcement of nothing, and
+    not a file that nobody has announced, which would pass for a copy.
+    """
     actor = actor_of(new_node_id(seams.entropy), new_incarnation(seams.entropy))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO actor (id, actor, label) VALUES (1, ?, ?)", (actor, label))
@@ -28,6 +37,8 @@ def begin_file(connection: sqlite3.Connection, seams: Seams, *, label: str, spac
         " VALUES (1, 1, ?, 0, 0, 0, 0, 0, ?, ?, ?, 0, x'')",
         (label, _new_feed(seams), new_space_id(seams.entropy), space_name),
     )
+    if announce is not None:
+        announce(actor)
     connection.execute("COMMIT")
 
 

@@ -54,8 +54,6 @@ def _declare_one(tx: Tx, schema: Schema) -> None:
     number = tx.names.collection(schema.name)
     text = declaration(schema)
     (found,) = tx.connection.execute("SELECT schema FROM collection WHERE id = ?", (number,)).fetchone()
-    if found == text:
-        return
     wanted = {index_name(number, fields): index_sql(number, fields) for fields in schema.index_fields}
     prefix = index_name(number, [""])
     existing = {
@@ -63,6 +61,8 @@ def _declare_one(tx: Tx, schema: Schema) -> None:
         for (name,) in tx.connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'").fetchall()
         if name.startswith(prefix)
     }
+    if found == text and existing == wanted.keys():
+        return
     for name in sorted(existing - wanted.keys()):
         tx.connection.execute(f'DROP INDEX "{name}"')
     for name, sql in wanted.items():

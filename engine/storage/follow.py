@@ -18,7 +18,7 @@ from holdfast.clocks import EMPTY, VersionVector
 from ..delta import FeedBatch
 from ..digest import digest_head, packed_digest, plain_digests
 from ..documents import replaced, split
-from ..packing import Packed, UnreadableCellsError, are_sound, decode
+from ..packing import Packed, PackedStamp, UnreadableCellsError, are_sound, decode
 from ..spelling import looks_safe
 from ..succession import succeed
 from .carry import Carried
@@ -153,10 +153,14 @@ class Follower:
         assert mine is not None, "the caller looks"
         theirs_newer = self._context[node] >= mine
         if author < 0:
-            return theirs_newer and came is not None and self._succeed(at, row, (node, mine), came)
+            return (
+                theirs_newer and came is not None and self._succeed(at, row, (node, mine, row.clock, row.flags), came)
+            )
         seq = self.batch.delta.seq[at]
         if (self._local[author], seq) == (node, mine):
-            return row.doc == self.batch.delta.doc[at] and self._unchanged(row)
+            delta = self.batch.delta
+            same = (row.clock, row.flags, row.doc) == (delta.clock[at], delta.flags[at], delta.doc[at])
+            return same and self._unchanged(row)
         ours_newer = self._held[author] >= seq
         if ours_newer == theirs_newer:
             return False
@@ -168,10 +172,10 @@ class Follower:
             self.carried.note(row.id, EMPTY, changed=False)
         return row.cells is None
 
-    def _succeed(self, at: int, row: Row, mine: tuple[int, int], came: _Came) -> bool:
+    def _succeed(self, at: int, row: Row, mine: PackedStamp, came: _Came) -> bool:
         delta, stamps = self.batch.delta, came.here.stamps
         node, seq, clock, flags = stamps[:4]
-        if (node, seq) == mine:
+        if not came.news[0]:
             return False
         try:
             ours = decode(row.cells) if row.cells is not None else mine

@@ -13,12 +13,19 @@ from typing import Any, Final
 
 from holdfast.errors import InvalidQuery
 
+from ..documents import shown
+
 _STARTS_WITHOUT_WHERE: Final = re.compile(r"\s*(ORDER\s+BY|LIMIT|GROUP\s+BY|$)", re.IGNORECASE)
 _ALLOWED: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _READ: Final = sqlite3.SQLITE_READ
 _FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "writefile", "readfile", "edit", "fts3_tokenizer"})
 _TABLE_FUNCTIONS: Final = frozenset({"json_each", "json_tree"})
 """They read nothing but their arguments."""
+
+_NUMBER: Final = "record number"
+"""The column that a query gives, of a name that no declared field has: `id` belongs to the application."""
+
+_SELECT: Final = f'SELECT "{_NUMBER}" FROM {{view}} {{rest}}'  # noqa: S608 - constants only
 
 Parameter = str | int | float | bytes | None
 
@@ -31,26 +38,26 @@ def select_ids(
     Raises:
         InvalidQuery: The condition is no SQL over this collection, or its parameters do not fit.
     """
-    return [row[0] for row in _run(connection, collection, columns, "SELECT id FROM {view} {rest}", condition, params)]
+    return [row[0] for row in _run(connection, collection, columns, _SELECT, condition, params)]
 
 
 def explain(
     connection: sqlite3.Connection, collection: str, columns: Sequence[str], condition: str, params: Sequence[Parameter]
 ) -> list[str]:
     """SQLite's plan for the query, a line each; raises like `select_ids`."""
-    sql = "EXPLAIN QUERY PLAN SELECT id FROM {view} {rest}"
+    sql = f"EXPLAIN QUERY PLAN {_SELECT}"
     return [row[3] for row in _run(connection, collection, columns, sql, condition, params)]
 
 
 def view_sql(number: int, columns: Sequence[str]) -> str:
     """The SELECT behind a collection's view; field expressions are those of its indexes."""
     fields = "".join(f", doc ->> '{name}' AS \"{name}\"" for name in columns)
-    return f"SELECT id, key, doc{fields} FROM record WHERE collection = {number:d} AND live = 1"  # noqa: S608 - names are checked identifiers
+    return f'SELECT id AS "{_NUMBER}", key, doc{fields} FROM record WHERE collection = {number:d} AND live = 1'  # noqa: S608 - names are checked identifiers
 
 
 def index_name(number: int, fields: Sequence[str]) -> str:
     """The name of the index over these fields of a collection."""
-    return f"field_{number}_{'__'.join(fields)}"
+    return f"field_{number}_{','.join(fields)}"
 
 
 def index_sql(number: int, fields: Sequence[str]) -> str:
@@ -68,6 +75,8 @@ def _run(
     condition: str,
     params: Sequence[Parameter],
 ) -> list[Any]:
+    if type(condition) is not str:
+        raise _refused(collection, shown(condition), "it is no text")
     found = connection.execute("SELECT id FROM collection WHERE name = ?", (collection,)).fetchone()
     if found is None:
         return []
@@ -85,7 +94,7 @@ def _run(
     connection.set_authorizer(authorize)
     try:
         return connection.execute(sql.format(view=view, rest=rest), tuple(params)).fetchall()
-    except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError) as error:
+    except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOTADB):
             raise
@@ -98,7 +107,8 @@ def _refused(collection: str, condition: str, reason: str) -> InvalidQuery:
     return InvalidQuery(
         f"the condition is refused: {reason}",
         subject=f"{collection}: {condition[:80]}",
-        remedy="Write a SQL condition over key, doc and declared fields, with ? for values.",
+        remedy="Write a SQL condition over key, doc and declared fields, with ? for values and names that SQL knows"
+        ' in double quotes: "select" = ?.',
     )
 
 

@@ -84,10 +84,9 @@ class HoldfastError(Exception):
 
     def __init__(self, what: str, *, subject: str, remedy: str, typed: str = "") -> None:
         super().__init__(what)
-        self.what = what
-        self.subject = subject
-        self.remedy = remedy
-        self.typed = typed or remedy
+        self.what, self.subject = _encodable(what), _encodable(subject)
+        self.remedy = _encodable(remedy)
+        self.typed = _encodable(typed or remedy)
 
     def __str__(self) -> str:
         return f"{self.what} ({self.subject}). {self.remedy}"
@@ -96,6 +95,10 @@ class HoldfastError(Exception):
         # The default passes positional arguments only, and an error could then not return from a worker process.
         rebuild = partial(type(self), subject=self.subject, remedy=self.remedy)
         return rebuild, (self.what,), self.__dict__
+
+
+def _encodable(text: str) -> str:  # what an error quotes may be long or hold lone surrogates; it must print anywhere
+    return text[:2_000].encode("utf-8", "backslashreplace").decode()
 
 
 class UsageError(HoldfastError):

@@ -6,10 +6,17 @@ here is logic; it joins `engine` and `transport`.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.engine.arguments import check_callable
+from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
-from holdfast.errors import NotReached, ReadOnlyToken
+from holdfast.engine.schema import Schema
+from holdfast.engine.seams import Seams
+from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, UsageError
 
 if TYPE_CHECKING:
     from holdfast.engine.storage.write import Receipt
@@ -24,8 +31,12 @@ class Engine(Node):
     ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
     """
 
+    def __init__(self, path: Path, schemas: Sequence[Schema] | None, seams: Seams) -> None:
+        super().__init__(path, schemas, seams)
+        self._meetings: dict[str, asyncio.Lock] = {}
+
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
-        """Sync with a hub until both have all that the other has.
+        """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
 
         Args:
             hub: Where, and with which token; a bare URL means no token.
@@ -37,12 +48,24 @@ class Engine(Node):
             StorageError: The file failed.
         """
         from holdfast.engine.replica import Replica
-        from holdfast.transport.links.address import Hub as Address
         from holdfast.transport.sync import sync
 
-        link = self._link(Address(hub) if isinstance(hub, str) else hub)
+        address = _address(hub)
+        check_callable(on_progress, "on_progress")
+        link = self._link(address)
         try:
-            return await sync(Replica(self), link, on_progress)
+            # Two at once would show the hub each other's tickets too late, which is what a copy of the file does.
+            async with self._meetings.setdefault(link.url, asyncio.Lock()):
+                return await sync(Replica(self), link, on_progress)
+        except Unauthorized as error:
+            if address.token:
+                raise
+            raise Unauthorized(
+                "the hub asks for a token, and none was given",
+                subject=address.url,
+                remedy="Pass one: Hub(url, token=...).",
+                typed="Put one that `holdfast hub token add` printed into HOLDFAST_TOKEN.",
+            ) from error
         finally:
             await link.close()
 
@@ -65,10 +88,12 @@ class Engine(Node):
             LinkError, ProtocolError, StorageError: As `sync`.
         """
         from holdfast.engine.replica import Replica
-        from holdfast.transport.links.address import Hub as Address
+        from holdfast.engine.storage.write import Receipt as Written
 
+        url = _address(hub).url
+        if not isinstance(receipt, Written):
+            raise UsageError(f"this is no receipt: {shown(receipt)}", subject="receipt", remedy="Pass that of a write.")
         replica = Replica(self)
-        url = (Address(hub) if isinstance(hub, str) else hub).url
         if await replica.has_reached(receipt, url):
             return
         report = await self.sync(hub)
@@ -80,3 +105,19 @@ class Engine(Node):
         raise NotReached(
             "the hub has not stored the write", subject=subject, remedy="; ".join(report.blockers) or "Sync again."
         )
+
+
+def _address(hub: object) -> Hub:
+    """The hub as an address; raises UsageError, InvalidUrl."""
+    from holdfast.transport.links.address import Hub as Address
+
+    if isinstance(hub, str):
+        return Address(hub)
+    if not isinstance(hub, Address):
+        raise UsageError(
+            f"this is no hub: {shown(hub)}",
+            subject="hub",
+            remedy="Pass Hub(url, token=...), or its address as text.",
+            typed="Pass its address: https://hub.example:8787.",
+        )
+    return hub

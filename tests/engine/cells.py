@@ -19,7 +19,7 @@ from holdfast.engine.join import join
 from tests.strategies import POOL
 
 NAMES = ("a", "b", "é")
-TEXTS = ("0", "1", "null", '"p"', '"é"', "[1,{}]", "1.5")
+TEXTS = ("0", "1", "null", '"p"', '"é"', "[1,{}]", '{"a":1,"b":{}}', "1.5")
 NODES = POOL[:3]
 FLAGS_MAX = BIRTH | DECISION
 

@@ -18,6 +18,8 @@ LATER_TAG = 7
 """Type tag that only a later version knows."""
 
 COMMON = ("1", "2", '"p"', "[1]", "null")
+NESTED = '{"b":1,"c":{"a":2}}'
+"""Holds fields of its own that are named like a record's."""
 
 
 def any_write(rng: Random, place: Place) -> Write:
@@ -37,7 +39,12 @@ def any_edit(rng: Random) -> Edit:
 
 
 def values(rng: Random, names: list[str]) -> dict[str, str]:
-    return {name: rng.choice(("1", "2", '"p"', "[1]", "null", str(rng.getrandbits(20)))) for name in names}
+    return {name: rng.choice((*COMMON, _rare(rng))) for name in names}
+
+
+def _rare(rng: Random) -> str:
+    number = rng.getrandbits(20)
+    return str(number) if number % 4 else NESTED
 
 
 def write_typed(store: Store, place: Place, name: str, value: bytes) -> Stamp:

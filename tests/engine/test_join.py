@@ -137,8 +137,10 @@ def test_a_successor_is_what_the_join_gives(states: list[State]):
         doc, cells = lay_out(ours.record)
         sent, their_cells = lay_out(theirs.record, ours.context)
         plain = ours.record.plain()
-        news = [not ours.context.covers(Dot(*dot)) for dot in their_cells.dots()]
-        successor = succeed(compose(doc), plain.dot if plain else cells, compose(sent), their_cells, news)
+        news = [not ours.context.covers(Dot(actor, seq)) for actor, seq, *_ in their_cells.each()]
+        successor = succeed(
+            compose(doc), (*plain.dot, *plain[1:]) if plain else cells, compose(sent), their_cells, news
+        )
         if successor is None:
             continue
         joined = ours.joined(theirs).record
@@ -152,7 +154,27 @@ def test_a_plain_update_has_a_successor():
     stamp = Stamp(Dot(TWO, 1), Timestamp(9))
     theirs = edited(ours, Update({"b": "3"}), stamp)
     doc, cells = lay_out(theirs, VersionVector({ONE: 1}))
-    assert succeed('{"a":1,"b":2}', STAMP.dot, compose(doc), cells, [True, False]) == ('{"a":1,"b":3}', '{"b":2}')
+    assert succeed('{"a":1,"b":2}', (*STAMP.dot, *STAMP[1:]), compose(doc), cells, [True, False]) == (
+        '{"a":1,"b":3}',
+        '{"b":2}',
+    )
+
+
+def test_a_successor_may_hold_fields_that_are_named_like_its_own():
+    ours = edited(plain_record(STAMP, {"a": "1", "b": "2"}), Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
+    nested = '{"a":1,"b":2}'
+    theirs = edited(ours, Update({"a": nested, "b": nested}), Stamp(Dot(TWO, 1), Timestamp(9)))
+    theirs = edited(theirs, Update({"b": "5"}), Stamp(Dot(TWO, 2), Timestamp(9)))
+    doc, cells = lay_out(theirs, VersionVector({ONE: 2}))
+    successor = succeed('{"a":1,"b":3}', lay_out(ours)[1], compose(doc), cells, [True, True])
+    assert successor == (f'{{"a":{nested},"b":5}}', '{"a":1,"b":3}')
+
+
+def test_one_dot_with_two_stamps_is_no_succession():
+    """Two copies of one identity wrote the same value at other times: the join keeps the later time."""
+    theirs = edited(plain_record(STAMP, {"a": "1", "b": "2"}), Update({"b": "3"}), Stamp(Dot(TWO, 1), Timestamp(9)))
+    doc, cells = lay_out(theirs, VersionVector({ONE: 1}))
+    assert succeed('{"a":1,"b":2}', (ONE, 1, 8, 0), compose(doc), cells, [True, False]) is None
 
 
 def _is_flat(record: Record) -> bool:

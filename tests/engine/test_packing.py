@@ -76,7 +76,7 @@ def test_forwarding_packed_cells_is_packing_the_record(states: list[State], held
             doc, cells = packed(record)
             text = "{" + ",".join(f'"{name}":{value}' for name, value in sorted(doc.items())) + "}"
             stored = decode(cells)
-            covered = [held.covers(Dot(ACTORS[number], seq)) for number, seq in stored.dots()]
+            covered = [held.covers(Dot(ACTORS[number], seq)) for number, seq, *_ in stored.each()]
             values, sent = forward(text, stored, covered)
             assert (values, sent.renamed(ACTORS.__getitem__)) == lay_out(record, held)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgpack
 import pytest
 
 from holdfast.clocks import EMPTY, Actor, Dot, Timestamp
 from holdfast.engine.cells import EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp
 from holdfast.engine.delta import FeedBatch
 from holdfast.engine.edits import Edit, Put, Update, edited
+from holdfast.engine.packing import decode
 from holdfast.engine.storage.apply import Applied, apply_batch
 from holdfast.engine.storage.feed import read_batch
 from holdfast.engine.storage.write import Write, write_all
@@ -220,3 +222,67 @@ def test_put_clears_a_field_whose_one_dot_has_two_values():
     record = Record({first.dot: Life(first, alive=True)}, {"v": {first.dot: twice}})
     after = edited(record, Put({"w": "3"}), second)
     assert after.cells == {"w": {second.dot: Sibling(second, REGISTER, "3")}}
+
+
+def test_one_dot_with_two_stamps_ends_the_same_in_every_order(pair: tuple[Member, Member]):
+    """Two copies of one identity wrote the same value at other times: who came second was once passed over."""
+    a, b = pair
+    c = new_member("C", Wall(NOW), 3)
+    write(a, "k", Put({"v": "1"}))
+    earlier = read(a, b)
+    later = replace(earlier, delta=replace(earlier.delta, clock=[earlier.delta.clock[0] + 1]))
+    for member, batches in ((b, (earlier, later)), (c, (later, earlier))):
+        for batch in batches:
+            apply(member, a, batch)
+    clocks = [member.connection.execute("SELECT clock, digest FROM record").fetchall() for member in (b, c)]
+    c.close()
+    assert clocks[0] == clocks[1]
+    assert clocks[0][0][0] == later.delta.clock[0]
+
+
+def came(tag: int, value: str | bytes, a: Member, b: Member) -> Applied:
+    """B takes in one readable record of A, and one whose field came with this type and value."""
+    write(a, "jk", Put({"v": "1"}))
+    batch = read(a, b)
+    shape = msgpack.packb([[1], {"v": [[0, tag, value, None]]}])
+    cells = msgpack.packb([shape, 0, batch.delta.seq[0], batch.delta.clock[0], 0])
+    delta = replace(batch.delta, actor=[-1, batch.delta.actor[1]], doc=["{}", batch.delta.doc[1]], cells={0: cells})
+    return apply(b, a, replace(batch, delta=delta))
+
+
+@pytest.mark.parametrize("value", ['["1", "{"]', "[]", "[1]", "{}", "1", '["1","\\ud800"]', f'["{"[" * 65}"]'])
+def test_claims_that_nobody_can_read_cost_one_record(pair: tuple[Member, Member], value: str):
+    a, b = pair
+    applied = came(EQUIVOCAL, value, a, b)
+    assert (applied.holes, applied.fresh) == (1, 1)
+    assert document(b, "k") == '{"v":1}'
+
+
+def test_claims_are_kept_as_any_node_writes_them(pair: tuple[Member, Member]):
+    a, b = pair
+    assert came(EQUIVOCAL, '["1e2", "1.5", "100.0"]', a, b).conflicts == 1
+    (cells,) = b.connection.execute("SELECT cells FROM record WHERE key = 'j'").fetchone()
+    ((_, _, claims, _),) = decode(cells).shape.cells["v"]
+    assert claims == '["1.5","100.0"]'
+
+
+@pytest.mark.parametrize(("nesting", "holes"), [(63, 0), (64, 1)])
+def test_a_sibling_nests_no_deeper_than_the_document_that_it_may_stand_in(
+    pair: tuple[Member, Member], nesting: int, holes: int
+):
+    """It once was taken in, and was a hole everywhere else as soon as it stood alone."""
+    a, b = pair
+    assert came(REGISTER, "[" * nesting + "]" * nesting, a, b).holes == holes
+
+
+def test_two_texts_of_an_unknown_type_under_one_dot_can_be_shown(pair: tuple[Member, Member]):
+    a, b = pair
+    assert came(9, "no {json", a, b).merged == 1
+    assert came(9, "nor this", a, b).conflicts == 0  # another dot
+    batch = read(a, b, start=0, held=EMPTY, omit=False)
+    shape = msgpack.packb([[1], {"v": [[0, 9, "else", None]]}])
+    (seq,) = b.connection.execute("SELECT seq FROM record WHERE key = 'j'").fetchone()
+    (clock,) = b.connection.execute("SELECT clock FROM record WHERE key = 'j'").fetchone()
+    cells = msgpack.packb([shape, 0, seq, clock, 0])
+    delta = replace(batch.delta, actor=[-1, batch.delta.actor[1]], doc=["{}", batch.delta.doc[1]], cells={0: cells})
+    assert apply(b, a, replace(batch, delta=delta)).conflicts == 1

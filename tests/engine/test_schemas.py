@@ -6,9 +6,9 @@ import sqlite3
 
 import pytest
 
-from holdfast import DeleteWins, FirstWriterWins, LastWriterWins, Manual, MultiValue, Schema, UpdateWins
-from holdfast.engine.schema import policies_fingerprint, schemas_fingerprint
-from holdfast.errors import InvalidName, InvalidSchema
+from holdfast import AskOnDelete, DeleteWins, FirstWriterWins, LastWriterWins, Manual, MultiValue, Schema, UpdateWins
+from holdfast.engine.schema import COLUMNS_MAX, policies_fingerprint, schemas_fingerprint
+from holdfast.errors import InvalidName, InvalidQuery, InvalidSchema
 
 from ..nodes import heal, meet, opened, raw
 
@@ -30,7 +30,7 @@ async def declare(path, *schemas):
 
 async def test_indexes_follow_the_declaration(tmp_path):
     path = tmp_path / "n.db"
-    assert await declare(path, Schema(name="t", indexes=["a", ("a", "b")])) == {"field_1_a", "field_1_a__b"}
+    assert await declare(path, Schema(name="t", indexes=["a", ("a", "b")])) == {"field_1_a", "field_1_a,b"}
     assert await declare(path, Schema(name="t", indexes=["b"])) == {"field_1_b"}
     assert await declare(path, Schema(name="t", indexes=["b"]), Schema(name="u", indexes=["b"])) == {
         "field_1_b",
@@ -129,6 +129,91 @@ def test_a_declared_field_must_be_able_to_be_a_column(name):
         Schema(name="t", indexes=[name])
     with pytest.raises(InvalidSchema):
         Schema(name="t", fields={name: Manual()})
+
+
+def _refused(declare):
+    with pytest.raises(InvalidSchema) as caught:
+        declare()
+    assert caught.value.subject.startswith("t")
+    assert caught.value.remedy
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fields": {"a": Manual(), "A": Manual()}}, "'a' and 'A'"),
+        ({"indexes": ["a", "A"]}, "'a' and 'A'"),
+        ({"fields": {"a": Manual()}, "indexes": [("b", "A")]}, "'a' and 'A'"),
+        ({"fields": {"key": Manual()}}, "'key'"),
+        ({"indexes": ["Doc"]}, "'Doc'"),
+        ({"indexes": "site"}, "indexes=['site'"),
+        ({"indexes": None}, "not a sequence"),
+        ({"indexes": [()]}, "no index"),
+        ({"indexes": [5]}, "no index"),
+        ({"indexes": [("a", 5)]}, "cannot be a column"),
+        ({"indexes": [f"f{n}" for n in range(COLUMNS_MAX + 1)]}, "at most"),
+        ({"fields": ["a"]}, "not a dict"),
+        ({"fields": {5: Manual()}}, "cannot be a column"),
+        ({"fields": {"a": 5}}, "no resolver"),
+        ({"fields": {"a": LastWriterWins}}, "LastWriterWins()"),
+        ({"fields": {"a": UpdateWins()}}, "existence"),
+        ({"default": AskOnDelete()}, "existence"),
+        ({"default": None}, "no resolver"),
+        ({"on_delete": LastWriterWins()}, "fields"),
+        ({"on_delete": Manual}, "a class"),
+        ({"version": "x"}, "version"),
+        ({"version": True}, "version"),
+        ({"version": 2**63}, "version"),
+    ],
+    ids=lambda value: f"{value!r:.40}",
+)
+def test_a_declaration_that_says_nothing_clear_is_refused(options, words):
+    assert words in _refused(lambda: Schema(name="t", **options))
+
+
+async def test_a_collection_is_declared_once(tmp_path):
+    two = [Schema(name="t"), Schema(name="t", indexes=["a"])]
+    with pytest.raises(InvalidSchema, match=r"two schemas.*\(t\)"):
+        async with opened(tmp_path / "n.db", schemas=two):
+            pass
+    for wrong in (5, "t", Schema(name="t"), ["t"]):
+        with pytest.raises(InvalidSchema):
+            async with opened(tmp_path / "n.db", schemas=wrong):
+                pass
+    assert not (tmp_path / "n.db").exists()
+
+
+def test_what_was_checked_stays():
+    fields, indexes = {"a": Manual()}, ["a"]
+    schema = Schema(name="t", fields=fields, indexes=indexes)
+    fields["A"], indexes[0] = Manual(), "key"
+    assert schema.columns == ("a",)
+
+
+async def test_fields_may_have_names_that_sql_or_the_file_uses(tmp_path):
+    names = ["select", "id", "rowid", "record", "collection", "live", "lsn"]
+    schema = Schema(name="t", fields={"select": Manual()}, indexes=[*names, ("id", "lsn")])
+    async with opened(tmp_path / "n.db", schemas=[schema]) as node:
+        await node["t"].put("a", dict.fromkeys(names, 50))
+        await node["t"].put("b", dict.fromkeys(names, 1))
+        for name in names:
+            found = await node["t"].query(f'"{name}" = ?', 50)
+            assert [document.key for document in found] == ["a"], name
+            assert f"field_1_{name}" in " ".join(await node["t"].explain(f'"{name}" = ?', 50))
+        assert (await node.verify()).ok
+
+
+async def test_the_number_of_a_record_is_no_field(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("a", {"id": 7})
+        with pytest.raises(InvalidQuery, match="id"):
+            await node["t"].query("id = 7")
+
+
+async def test_indexes_whose_fields_read_alike_are_two(tmp_path):
+    path = tmp_path / "n.db"
+    assert await declare(path, Schema(name="t", indexes=["a__b", ("a", "b")])) == {"field_1_a__b", "field_1_a,b"}
 
 
 def test_a_schema_needs_a_good_name():

@@ -42,6 +42,31 @@ async def test_an_ordinary_reopening_keeps_the_identity(tmp_path):
         assert await life(path, "y") == (first, None)
 
 
+class Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("lives", [0, 1])
+async def test_a_file_whose_maker_was_killed_at_any_note_keeps_its_identity(tmp_path, lives):
+    """Found by killing a process at each of its system calls."""
+
+    class Dying(SideFile):
+        notes = 0
+
+        def note(self, actor, seq):
+            self.notes += 1
+            if self.notes > lives:
+                raise Killed
+            super().note(actor, seq)
+
+    path = tmp_path / "a.db"
+    with pytest.raises(Killed):
+        await life(path, witness=Dying(path))
+    first, renewed = await life(path, "x")
+    assert renewed is None
+    assert await life(path) == (first, None)
+
+
 async def test_a_witness_that_is_behind_is_normal(tmp_path):
     """It is written after the commit: a crash between the two leaves it behind."""
     path = tmp_path / "a.db"

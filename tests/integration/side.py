@@ -63,6 +63,7 @@ class _Instant:
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in side.schemas}
         self.label = side.name
         self.renewed: str | None = None
+        self.handshakes = 0
         self._side = side
 
     async def run(self, function, *args, **options):

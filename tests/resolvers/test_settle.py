@@ -172,10 +172,14 @@ def test_a_foreign_text_is_cut_and_made_storable() -> None:
     assert len(error.encode()) == len(reason.encode()) == MESSAGE_CHARS_MAX
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_what_stops_the_program_passes_through(stop: type[BaseException]) -> None:
-    with pytest.raises(stop):
-        settle(Scripted(raising(stop())), PAIR)
+def test_an_interrupt_passes_through() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        settle(Scripted(raising(KeyboardInterrupt())), PAIR)
+
+
+def test_a_resolver_cannot_end_the_program() -> None:
+    settlement = settle(Scripted(raising(SystemExit(3))), PAIR)
+    assert (settlement.open, settlement.error) == (True, "SystemExit: 3")
 
 
 @given(conflicts())

@@ -80,6 +80,7 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
             refused = holdfast("sync", path, url, "--token", token, "--space", space, "--json")
             assert (refused.code, refused.error["code"]) == (number, code)
             assert token not in refused.err or not token
+            assert ("none was given" in refused.err) == (not token)
 
         ok("hub", "token", "revoke", directory, ok("hub", "token", "list", directory, "--json").value[0]["id"])
         assert holdfast("sync", other, url, "--token", secret).code == 4

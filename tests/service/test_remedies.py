@@ -101,3 +101,45 @@ def _assert_typed(refused: Outcome, typed: str) -> None:
 
 def test_the_sources_are_where_they_are_looked_for():
     assert all((ROOT / file).exists() for file in LIBRARY_ONLY)
+
+
+def test_an_error_always_names_its_object(file: Path):
+    """Also if the words of the message contain it by chance."""
+    done = holdfast("get", file, "tasks", "e")
+    assert "(tasks/e)" in done.err
+    done = holdfast("list", file, "no")
+    assert "(no)" in done.err.splitlines()[0]
+    done = holdfast("sync", file, "http://127.0.0.1:99999")
+    assert done.code == 2
+    assert "127.0.0.1:99999" in done.err
+    done = holdfast("sync", file, "http://hf_user:hf_secret@127.0.0.1:99999")
+    assert "127.0.0.1:99999" in done.err
+    assert "hf_" not in done.err
+
+
+def test_a_collection_that_is_not_there_is_not_sent_to_list(file: Path):
+    done = holdfast("get", file, "nocoll", "k", "--json")
+    assert (done.code, done.error["code"]) == (2, "no-such-collection")
+    assert "tasks" in done.error["remedy"]
+
+
+def test_a_nul_in_a_key_is_not_a_matter_of_length(file: Path):
+    done = holdfast("put", file, "tasks", "a\0b", "{}", "--json")
+    assert done.error["code"] == "invalid-key"
+    assert "NUL" in done.error["remedy"]
+    assert "horten" not in done.error["remedy"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":1,"a":2}', '{"a":NaN}', '{"a":1e999}'])
+def test_text_that_is_meant_as_json_gets_no_hint_about_quotes(file: Path, text: str):
+    done = holdfast("put", file, "tasks", "k", text)
+    assert done.code == 2
+    assert "quotes" not in done.err
+    assert "quotes" in holdfast("put", file, "tasks", "k", "north").err
+
+
+def test_a_condition_with_a_lone_surrogate_is_refused_in_print(file: Path):
+    for form in ([], ["--json"]):
+        done = holdfast("query", file, "tasks", "key = '\ud800'", *form)
+        assert done.code == 2
+        assert "udcff" in done.err or "ud800" in done.err

@@ -13,6 +13,8 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
+from holdfast.engine.arguments import check_path
+from holdfast.engine.documents import shown
 from holdfast.errors import InvalidUrl, InvalidValue
 
 FRAMES_TYPE: Final = "application/vnd.holdfast.frames"
@@ -43,8 +45,12 @@ class Hub:
     insecure: bool = False
 
     def __post_init__(self) -> None:
+        if type(self.url) is not str:
+            raise InvalidUrl("the address of a hub is text", subject=shown(self.url), remedy=_EXAMPLE)
         parts = _split(self.url)
-        if not _TOKEN.fullmatch(self.token):
+        if self.ca_file is not None:
+            check_path(self.ca_file, "ca_file")
+        if type(self.token) is not str or not _TOKEN.fullmatch(self.token):
             raise InvalidValue(
                 "the token holds spaces, line ends or other characters that no token has",
                 subject=self.url,
@@ -80,8 +86,9 @@ def _split(url: str) -> SplitResult:
         host, _ = parts.hostname or "", parts.port
         host.encode("idna")
     except ValueError as exc:
-        # The text stays out of the message: a part of it may be a password.
-        raise InvalidUrl("the address of the hub cannot be read", subject="hub", remedy=_EXAMPLE) from exc
+        # What may be a password stays out of the message: all that stands in front of an @.
+        safe = re.sub(r"^.*@", "...@", url, flags=re.DOTALL)
+        raise InvalidUrl("the address of the hub cannot be read", subject=shown(safe), remedy=_EXAMPLE) from exc
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise InvalidUrl(
             "the address holds more than scheme, host, port and path",
@@ -90,5 +97,5 @@ def _split(url: str) -> SplitResult:
             typed="A token does not belong into an address, where logs keep it: put it into HOLDFAST_TOKEN.",
         )
     if parts.scheme not in {"http", "https"} or not host or not re.fullmatch(r"[!-~]+", url):
-        raise InvalidUrl("this is not the address of a hub", subject=repr(url), remedy=_EXAMPLE)
+        raise InvalidUrl("this is not the address of a hub", subject=shown(url), remedy=_EXAMPLE)
     return parts

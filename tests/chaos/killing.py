@@ -1,0 +1,165 @@
+"""Kill points: a process is killed at its k-th call of one system call, for k = 1, 2, ... until it gets through.
+
+strace injects the signal before the call is carried out, so each point stands between two effects on disk or wire.
+Every point has a space and files of its own on one hub; the hub is the victim in some deeds. Knows nothing of what is
+judged. Invariant: whatever was killed is started again without strace before anything is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .checker import judge, read_file
+from .fleet import quietly
+from .history import History
+from .processes import Edge, Hub
+
+CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "sendto")
+POINTS_MAX = 400
+"""More than any deed has: a sweep that does not get through is a mistake of the harness."""
+
+CHECKPOINT_PAGES = 8
+
+
+def killed_at(call: str, number: int) -> list[str]:
+    """A tracer that kills a process at that call (strace miscounts with --seccomp-bpf)."""
+    inject = f"inject={call}:signal=SIGKILL:when={number}"
+    return ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+
+
+async def write_some(edge: Edge) -> None:
+    """Every kind of write."""
+    await quietly(
+        edge.order("put", key="a", value=f"{edge.name}#1"),
+        edge.order("update", key="a", value=f"{edge.name}#2"),
+        edge.order("transact", keys=["b", "c", "d"], values=[f"{edge.name}#{number}" for number in (3, 4, 5)]),
+        edge.order("delete", key="b"),
+        edge.order("read", key="a"),
+    )
+
+
+async def write_much(edge: Edge) -> None:
+    """Enough for some checkpoints of a small log."""
+    await quietly(
+        *(edge.order("put", key=f"k{number % 5}", value=f"{edge.name}#{number}", pad=9_000) for number in range(14))
+    )
+
+
+async def meet(edge: Edge) -> None:
+    """A sync, in which what the edge has is acknowledged and what the hub has is applied."""
+    await quietly(edge.order("sync", patience_s=20.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is interrupted.
+
+    Attributes:
+        before: What the victim, or the other edge, has done in peace.
+        victim: "edge" or "hub".
+        during: What the edge does while its process, or the hub's, waits for its end.
+    """
+
+    victim: str
+    during: Callable[[Edge], Awaitable[None]]
+    own: Callable[[Edge], Awaitable[None]] | None = None
+    others: Callable[[Edge], Awaitable[None]] | None = None
+
+
+DEEDS = {
+    "put": Deed("edge", write_some),
+    "checkpoint": Deed("edge", write_much),
+    "apply": Deed("edge", meet, others=write_some),
+    "acknowledge": Deed("edge", meet, own=write_some),
+    "both ways": Deed("edge", meet, own=write_some, others=write_some),
+    "hub: apply": Deed("hub", meet, own=write_some),
+    "hub: answer": Deed("hub", meet, others=write_some),
+}
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The points of one deed at one system call.
+
+    Attributes:
+        points: How many kills there were; the sweep ends with the first run that needs none.
+        findings: What was wrong after them.
+    """
+
+    deed: str
+    call: str
+    hub: Hub
+    directory: Path
+    points: int = 0
+    acknowledged: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    async def run(self, numbers: Iterable[int] = range(1, POINTS_MAX)) -> None:
+        """Kill at each of these calls until there are no more."""
+        for number in numbers:
+            if not await self._point(number):
+                return
+            self.points += 1
+        if isinstance(numbers, range) and numbers.stop == POINTS_MAX:
+            raise AssertionError(f"{self.deed} at {self.call} does not end")
+
+    async def _point(self, number: int) -> bool:
+        """One kill, and what is left after it; tells whether the victim was killed."""
+        name = f"{self.deed}-{self.call}-{number}".replace(" ", "-").replace(":", "")
+        place = self.directory / name
+        await asyncio.to_thread(place.mkdir)
+        history = History(place / "history.jsonl")
+        token, file = self.hub.add_space(name)
+        edge, other = (Edge(who, place / f"{who}.db", history, name, token) for who in ("edge", "other"))
+        deed = DEEDS[self.deed]
+        try:
+            await self._prepare(deed, edge, other)
+            killed = await self._interrupt(deed, edge, killed_at(self.call, number))
+            await self._look(name, edge, other, file, history)
+        finally:
+            await edge.kill()
+            await other.kill()
+        return killed
+
+    async def _prepare(self, deed: Deed, edge: Edge, other: Edge) -> None:
+        if deed.others is not None:
+            await other.start(self.hub.url)
+            await deed.others(other)
+            await other.order("sync")
+        if deed.own is not None:
+            await edge.start(self.hub.url)
+            await deed.own(edge)
+            await edge.stop()
+
+    async def _interrupt(self, deed: Deed, edge: Edge, tracer: list[str]) -> bool:
+        env = {"CHAOS_CHECKPOINT_PAGES": str(CHECKPOINT_PAGES)}
+        if deed.victim == "edge":
+            if await edge.start(self.hub.url, tracer=tracer, env=env):
+                await deed.during(edge)
+            return bool(await edge.stop())
+        await self.hub.stop()
+        await self.hub.start(prefix=tracer)
+        await edge.start(self.hub.url)
+        await deed.during(edge)
+        killed = bool(await self.hub.stop())
+        await self.hub.start(prefix=())
+        await edge.stop()
+        return killed
+
+    async def _look(self, name: str, edge: Edge, other: Edge, file: Path, history: History) -> None:
+        edges = [edge, other] if other.running else [edge]
+        if not await edge.start(self.hub.url):
+            self.findings.append(f"{name}: the file does not open any more")
+            return
+        for each in (*edges, *edges):
+            await each.order("sync")
+        files = [await read_file(file, "hub")]
+        for each in edges:
+            await each.stop()
+            files.append(await read_file(each.path, each.name))
+        verdict = judge(history, files)
+        self.acknowledged += verdict.acknowledged
+        self.findings += [f"{name}: {finding}" for finding in verdict.findings]

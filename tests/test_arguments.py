@@ -1,0 +1,326 @@
+"""Whatever a caller passes, nothing but an error of the tree comes out, and it names the object and a remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+import holdfast
+from holdfast import (
+    Engine,
+    HoldfastError,
+    Hub,
+    InvalidQuery,
+    Policy,
+    Schema,
+    Seams,
+    SideFile,
+    Take,
+    UsageError,
+    Value,
+    VersionVector,
+)
+
+from .nodes import meet, one_conflict, opened
+
+LOOP: list = []
+LOOP.append(LOOP)
+DEEP: list = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+class Unspeakable:
+    """An object that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+HOSTILE = {
+    "none": None,
+    "true": True,
+    "zero": 0,
+    "negative": -1,
+    "huge": 2**70,
+    "endless": 10**5_000,
+    "float": 1.5,
+    "nan": math.nan,
+    "infinity": math.inf,
+    "empty": "",
+    "text": "x",
+    "nul": "a\0b",
+    "line": "a\nb",
+    "surrogate": "\ud800",
+    "long": "ü" * 1_000_000,
+    "quotes": "'\"--",
+    "bytes": b"x",
+    "list": [],
+    "texts": ["x"],
+    "pairs": [("x", {})],
+    "odd rows": [("x",)],
+    "tuple": (1, 2, 3),
+    "dict": {},
+    "fields": {"x": 1},
+    "wrong names": {5: 1},
+    "loop": {"x": LOOP},
+    "deep": {"x": DEEP},
+    "set": {1},
+    "class": Schema,
+    "function": lambda *_: 1 // 0,
+    "object": object(),
+    "unspeakable": Unspeakable(),
+    "generator": (n for n in range(2)),
+    "path": Path("/no/such/folder/x"),
+    "loop of paths": Path("/proc/self/fd/99999"),
+}
+
+
+async def _drain(changes):
+    async with aclosing(changes), asyncio.timeout(0.05):
+        async for _ in changes:
+            pass
+
+
+async def _watch(changes):
+    try:
+        await _drain(changes)
+    except TimeoutError:
+        return
+
+
+async def _transact(engine, work):
+    async with engine.transaction() as tx:
+        found = work(tx)
+        if asyncio.iscoroutine(found):
+            await found
+
+
+async def _open(folder, path=None, **options):
+    async with Engine.open(folder / "o.db" if path is None else path, **options):
+        pass
+
+
+HUB = "http://127.0.0.1:1"
+
+CALLS = {
+    # name -> call of (engine, open conflict, empty folder, hostile value)
+    "engine[]": lambda e, c, d, x: e[x],
+    "open path": lambda e, c, d, x: _open(d, d / x if isinstance(x, str) and "x" in x else x or 0),
+    "open space": lambda e, c, d, x: _open(d, space=x),
+    "open name": lambda e, c, d, x: _open(d, name=x),
+    "open schemas": lambda e, c, d, x: _open(d, schemas=x),
+    "open durability": lambda e, c, d, x: _open(d, durability=x),
+    "open witness": lambda e, c, d, x: _open(d, witness=x),
+    "open seams": lambda e, c, d, x: _open(d, seams=x),
+    "open read_only": lambda e, c, d, x: _open(d, read_only=x),
+    "put key": lambda e, c, d, x: e["t"].put(x, {}),
+    "put fields": lambda e, c, d, x: e["t"].put("k", x),
+    "put value": lambda e, c, d, x: e["t"].put("k", {"v": x}),
+    "put if_version": lambda e, c, d, x: e["t"].put("k", {}, if_version=x),
+    "put author": lambda e, c, d, x: e["t"].put("k", {}, author=x),
+    "put note": lambda e, c, d, x: e["t"].put("k", {}, note=x),
+    "update key": lambda e, c, d, x: e["t"].update(x, {"a": 1}),
+    "update fields": lambda e, c, d, x: e["t"].update("k", x),
+    "update value": lambda e, c, d, x: e["t"].update("k", {"v": x}),
+    "update if_version": lambda e, c, d, x: e["t"].update("k", {}, if_version=x),
+    "update upsert": lambda e, c, d, x: e["t"].update("k", {}, upsert=x),
+    "update author": lambda e, c, d, x: e["t"].update("k", {}, author=x),
+    "update note": lambda e, c, d, x: e["t"].update("k", {}, note=x),
+    "delete key": lambda e, c, d, x: e["t"].delete(x),
+    "delete if_version": lambda e, c, d, x: e["t"].delete("k", if_version=x),
+    "delete author": lambda e, c, d, x: e["t"].delete("k", author=x),
+    "delete note": lambda e, c, d, x: e["t"].delete("k", note=x),
+    "put_many rows": lambda e, c, d, x: e["t"].put_many([("ok", {}), *x] if isinstance(x, list) else x),
+    "put_many row": lambda e, c, d, x: e["t"].put_many([("ok", {}), x]),
+    "put_many fields": lambda e, c, d, x: e["t"].put_many([("ok", {}), ("k", x)]),
+    "put_many on_progress": lambda e, c, d, x: e["t"].put_many([], on_progress=x),
+    "get": lambda e, c, d, x: e["t"].get(x),
+    "get_many": lambda e, c, d, x: e["t"].get_many(x),
+    "query": lambda e, c, d, x: e["t"].query(x),
+    "query parameter": lambda e, c, d, x: e["t"].query("key = ?", x),
+    "query limit": lambda e, c, d, x: e["t"].query(limit=x),
+    "query of nothing": lambda e, c, d, x: e["none"].query(x),
+    "pages": lambda e, c, d, x: _watch(e["t"].pages(x)),
+    "pages size": lambda e, c, d, x: _watch(e["t"].pages(size=x)),
+    "explain": lambda e, c, d, x: e["t"].explain(x),
+    "explain parameter": lambda e, c, d, x: e["t"].explain("key = ?", x),
+    "collection watch": lambda e, c, d, x: _watch(e["t"].watch(x)),
+    "watch since": lambda e, c, d, x: _watch(e.watch(x)),
+    "watch collection": lambda e, c, d, x: _watch(e.watch(0, collection=x)),
+    "conflicts state": lambda e, c, d, x: e.conflicts(x),
+    "conflicts collection": lambda e, c, d, x: e.conflicts(collection=x),
+    "conflicts limit": lambda e, c, d, x: e.conflicts(limit=x),
+    "conflict": lambda e, c, d, x: e.conflict(x),
+    "reopen": lambda e, c, d, x: e.reopen(x),
+    "ledger collection": lambda e, c, d, x: e.ledger(collection=x),
+    "ledger key": lambda e, c, d, x: e.ledger(collection="t", key=x),
+    "ledger limit": lambda e, c, d, x: e.ledger(limit=x),
+    "log collection": lambda e, c, d, x: e.log(collection=x),
+    "log key": lambda e, c, d, x: e.log(collection="t", key=x),
+    "log limit": lambda e, c, d, x: e.log(limit=x),
+    "verify": lambda e, c, d, x: e.verify(on_progress=x) if not callable(x) else None,
+    "sync": lambda e, c, d, x: e.sync(x),
+    "sync on_progress": lambda e, c, d, x: e.sync(HUB, on_progress=x),
+    "reached receipt": lambda e, c, d, x: e.reached(x, HUB),
+    "reached hub": lambda e, c, d, x: e.reached(None, x),
+    "tx get collection": lambda e, c, d, x: _transact(e, lambda tx: tx.get(x, "k")),
+    "tx get key": lambda e, c, d, x: _transact(e, lambda tx: tx.get("t", x)),
+    "tx put collection": lambda e, c, d, x: _transact(e, lambda tx: tx.put(x, "k", {})),
+    "tx put key": lambda e, c, d, x: _transact(e, lambda tx: tx.put("t", x, {})),
+    "tx put fields": lambda e, c, d, x: _transact(e, lambda tx: tx.put("t", "k", x)),
+    "tx update key": lambda e, c, d, x: _transact(e, lambda tx: tx.update("t", x, {})),
+    "tx update fields": lambda e, c, d, x: _transact(e, lambda tx: tx.update("t", "k", x)),
+    "tx delete": lambda e, c, d, x: _transact(e, lambda tx: tx.delete("t", x)),
+    "resolve": lambda e, c, d, x: c.resolve(x),
+    "resolve Take": lambda e, c, d, x: c.resolve(Take(x)),
+    "resolve Value": lambda e, c, d, x: c.resolve(Value(x)),
+    "resolve note": lambda e, c, d, x: c.resolve(Take(0), note=x),
+    "resolve author": lambda e, c, d, x: c.resolve(Take(0), author=x),
+    "Schema name": lambda e, c, d, x: Schema(name=x),
+    "Schema fields": lambda e, c, d, x: Schema(name="t", fields=x),
+    "Schema resolver": lambda e, c, d, x: Schema(name="t", fields={"a": x}),
+    "Schema indexes": lambda e, c, d, x: Schema(name="t", indexes=x),
+    "Schema index": lambda e, c, d, x: Schema(name="t", indexes=[x]),
+    "Schema default": lambda e, c, d, x: Schema(name="t", default=x),
+    "Schema on_delete": lambda e, c, d, x: Schema(name="t", on_delete=x),
+    "Schema version": lambda e, c, d, x: Schema(name="t", version=x),
+    "Policy fields": lambda e, c, d, x: Policy(fields=x),
+    "Policy default": lambda e, c, d, x: Policy(default=x),
+    "Policy existence": lambda e, c, d, x: Policy(existence=x),
+    "Hub url": lambda e, c, d, x: Hub(x),
+    "Hub port": lambda e, c, d, x: Hub(f"http://127.0.0.1:{x}" if isinstance(x, str) else "http://127.0.0.1:99999"),
+    "Hub token": lambda e, c, d, x: Hub(HUB, x),
+    "Hub ca_file": lambda e, c, d, x: e.sync(Hub("https://127.0.0.1:1", ca_file=x)),
+    "Seams time": lambda e, c, d, x: Seams(time=x),
+    "Seams entropy": lambda e, c, d, x: Seams(entropy=x),
+    "Seams storage": lambda e, c, d, x: Seams(storage=x),
+    "Seams drift_ms_max": lambda e, c, d, x: Seams(drift_ms_max=x),
+    "SideFile": lambda e, c, d, x: SideFile(x),
+    "VersionVector.decode": lambda e, c, d, x: VersionVector.decode(x),
+}
+
+WALKED = {
+    *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
+    *("VersionVector", "Take", "Value"),
+}
+GIVEN = {
+    # What Holdfast hands out, and values that are looked at where they are used.
+    *("BulkReport", "Change", "Conflict", "ConflictKind", "Document", "Dot", "LedgerEntry", "LogEntry", "PeerStatus"),
+    *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
+    *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
+    # Ports, and rules that only the engine asks.
+    *("Resolver", "Witness", "AskOnDelete", "DeleteWins", "FirstWriterWins", "LastWriterWins", "Manual", "MultiValue"),
+    "UpdateWins",
+}
+
+
+def test_every_public_name_is_walked_or_given():
+    errors = {
+        name
+        for name in holdfast.__all__
+        if isinstance(getattr(holdfast, name), type) and issubclass(getattr(holdfast, name), HoldfastError)
+    }
+    assert set(holdfast.__all__) == errors | WALKED | GIVEN
+    assert not WALKED & GIVEN
+
+
+async def _error(call, *world):
+    """What comes out of a call; None if it went well."""
+    try:
+        done = CALLS[call](*world)
+        if asyncio.iscoroutine(done):
+            async with asyncio.timeout(20):
+                await done
+    except Exception as error:  # noqa: BLE001 - what it is is the question
+        return error
+    return None
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_nothing_but_errors_of_the_tree_comes_out(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with opened(tmp_path / "a.db", space="s") as a, opened(tmp_path / "b.db", space="s") as b:
+        for node in (a, b):
+            await node["t"].put("k", {"v": node.label})
+        await meet(a, b)
+        await meet(a, b)
+        conflict = await one_conflict(b, "settled")
+        refused = 0
+        for name, value in HOSTILE.items():
+            before = (await b.status()).lsn
+            error = await _error(call, b, conflict, tmp_path, value)
+            if error is None:
+                continue
+            refused += 1
+            assert isinstance(error, HoldfastError), (name, error)
+            assert error.subject, name
+            assert error.remedy, name
+            assert 0 < len(str(error).encode()) < 8_000, name
+            assert "put_many" in call or (await b.status()).lsn == before, name
+        assert refused >= 1 or call in ("open read_only", "update upsert")
+        assert (await b.verify()).problems == ()
+
+
+@pytest.mark.parametrize("durability", ["Full", "FULL", "ful", "", None, 1])
+async def test_a_misspelled_durability_is_refused(tmp_path, durability):
+    with pytest.raises(UsageError, match="full, normal"):
+        await Engine.open(tmp_path / "n.db", durability=durability)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("state", ["opne", "", "OPEN", 5])
+async def test_a_state_that_no_conflict_has_is_refused(tmp_path, state):
+    async with opened(tmp_path / "n.db") as node:
+        with pytest.raises(UsageError, match="open, settled, decided, overwritten"):
+            await node.conflicts(state)
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "a", True, 2**70])
+async def test_a_limit_that_is_no_number_of_things_is_refused(tmp_path, limit):
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})
+        for call in (node["t"].query, node.conflicts, node.log, node.ledger):
+            with pytest.raises(UsageError, match="limit"):
+                await call(limit=limit)
+        assert await node["t"].query(limit=0) == []
+        assert len(await node["t"].query(limit=2**63 - 1)) == 1
+
+
+async def test_a_row_that_is_refused_is_named_by_its_number(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        with pytest.raises(UsageError, match="row 2 is not a pair"):
+            await node["t"].put_many([("a", {}), ("b",)])
+        for rows in ("ab", {"a": {}}, 5, None):
+            with pytest.raises(UsageError, match="pairs"):
+                await node["t"].put_many(rows)
+        assert await node["t"].count() == 0
+
+
+async def test_an_error_that_quotes_a_lone_surrogate_can_be_printed(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})
+        with pytest.raises(InvalidQuery) as caught:
+            await node["t"].query("key = '\ud800'")
+    assert "\\ud800" in str(caught.value)
+    assert str(caught.value).encode().decode() == str(caught.value)
+
+
+async def test_a_watch_does_not_wait_for_what_this_file_never_gave_out(tmp_path):
+    """A file that was restored: the application's place is ahead of it, and what comes would be taken for old."""
+    async with opened(tmp_path / "n.db") as node:
+        receipt = await node["t"].put("k", {"n": 1})
+        for watch in (node.watch, node["t"].watch):
+            for since in (receipt.lsn + 1, 10**9):
+                with pytest.raises(UsageError, match=f"ends at lsn {receipt.lsn}.*beginning"):
+                    await anext(watch(since))
+        changes = node.watch(receipt.lsn)
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        await node["t"].put("l", {})
+        assert (await waiting).key == "l"
+        await changes.aclose()
