@@ -20,7 +20,7 @@ from .storage import reading
 from .storage.bulk import put_many
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
-from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SingleWrite, Write
+from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SinglePut, SingleWrite, Write
 from .versions import Version
 
 PAGE_RECORDS: Final = 1_000
@@ -65,7 +65,10 @@ class Collection:
         Raises:
             InvalidKey, InvalidValue, VersionMismatch, ReadOnlyEngine, StorageError: Nothing was written.
         """
-        return await self._write(put_edit(self.name, key, fields), key, if_version=if_version, author=author, note=note)
+        doc = encode_document(fields, f"{self.name}/{key}")
+        return await self._node.write(
+            SinglePut(self.name, check_key(key, self.name), doc, if_version, author=author, note=note)
+        )
 
     async def update(
         self,

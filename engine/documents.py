@@ -7,7 +7,7 @@ Knows nothing of causality or storage. Invariant: equal documents have equal tex
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
@@ -20,17 +20,18 @@ KEY_BYTES_MAX: Final = 512
 NAME_CHARS_MAX: Final = 128
 RECORD_BYTES_MAX: Final = 512 * 1024
 DEPTH_MAX: Final = 64
+INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
 
 _FLAT: Final = frozenset({str, int, float, bool, type(None)})
-_TEXT: Final = frozenset({str})
 
 
-def _refuse_constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """What a JSON reader does with NaN and Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
-_scan: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
+_scan: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant).scan_once  # type: ignore[attr-defined]  # C: tells where a value ends
 _scan_text: Any = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
@@ -134,7 +135,7 @@ def _split_canonical(doc: str) -> dict[str, str]:
 
 def compose(texts: Mapping[str, str]) -> str:
     """The document of these fields (name -> JSON text of its value)."""
-    return "{" + ",".join([_label(name) + texts[name] for name in sorted(texts)]) + "}"
+    return "{" + ",".join([label(name) + texts[name] for name in sorted(texts)]) + "}"
 
 
 def replaced(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
@@ -144,60 +145,9 @@ def replaced(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
 
 
 @lru_cache(maxsize=4_096)
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """What stands before a field's value; a file has few names and many records."""
     return encode(name) + ":"
-
-
-class Outline:
-    """How to cut documents whose fields are known: by their labels, without reading the values.
-
-    Args:
-        names: The fields, sorted.
-    """
-
-    __slots__ = ("_count", "_first", "_rest", "names")
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-        # After a closing quote no JSON goes on with a letter: a label found in the text is a label.
-        plain = all(name[:1].isalnum() or name[:1] == "_" for name in names)
-        self._count = len(names) if plain else -1
-        self._first, *self._rest = [
-            "{" + _label(name) if not at else "," + _label(name) for at, name in enumerate(names)
-        ] or ["{}"]
-
-    def split(self, doc: str) -> dict[str, str]:
-        """As `split`, of a document that is JSON; faster if it has the known fields."""
-        texts = self.cut(doc)
-        return split(doc) if texts is None else dict(zip(self.names, texts, strict=True))
-
-    def cut(self, doc: str) -> list[str] | None:
-        """The JSON texts of the fields in their order; None if the document has other fields, or odd ones."""
-        # With one brace there are no nested labels; with as many ends of labels as fields, none is overlooked.
-        if doc.count('":') != self._count or doc.count("{") != 1 or not doc.startswith(self._first):
-            return None
-        texts: list[str] = []
-        start = len(self._first)
-        for label in self._rest:
-            end = doc.find(label, start)
-            if end < 0:
-                return None
-            texts.append(doc[start:end])
-            start = end + len(label)
-        if self._count:
-            texts.append(doc[start:-1])
-        return texts if all(text.strip() is text for text in texts) else None
-
-    def fill(self, texts: Sequence[str]) -> str:
-        """The document of these values of the fields."""
-        return "{" + ",".join([_label(name) + text for name, text in zip(self.names, texts, strict=True)]) + "}"
-
-
-@lru_cache(maxsize=4_096)
-def outline(names: tuple[str, ...]) -> Outline:
-    """The outline of these fields, sorted."""
-    return Outline(names)
 
 
 def decode_object(doc: str) -> dict[str, JSON]:
@@ -208,17 +158,11 @@ def decode_object(doc: str) -> dict[str, JSON]:
     return value
 
 
-def looks_safe(doc: str) -> bool:
-    """Whether text from a peer can be stored without being parsed here (SQLite checks that it is JSON).
+def check_document(doc: str) -> dict[str, str]:
+    """Field -> canonical JSON text of a document from a peer that did not look safe at first sight.
 
-    Nesting is bounded by the count of brackets; escaped surrogates are never canonical and could be lone ones. Numbers
-    beyond 64 bits or floats pass: they are kept as they came and read as the nearest that a value can hold.
-    """
-    return doc[:1] == "{" and doc[-1:] == "}" and doc.count("[") + doc.count("{") <= DEPTH_MAX and "\\ud" not in doc
-
-
-def check_document(doc: str) -> None:
-    """Check a document from a peer that did not look safe at first sight.
+    How a peer spells a value (order, spaces, escapes, 1e2 for 100.0, a name twice, a number that no value can hold)
+    says nothing: every node that takes it in keeps the same text.
 
     Raises:
         InvalidValue: It is no JSON object that a local write could have made.
@@ -233,17 +177,20 @@ def check_document(doc: str) -> None:
         ) from error
     _check(value, doc[:40], 1)
     _utf8(encode(value), doc[:40], InvalidValue)
+    return {name: encode(item) for name, item in value.items()}
 
 
-def check_text(text: str) -> None:
-    """Check the JSON text of one value from a peer.
+def canonical_text(text: str) -> str:
+    """The canonical JSON text of one value from a peer.
 
     Raises:
         ValueError: It is no JSON, too deep, or holds a lone surrogate.
     """
     if nesting(text) > DEPTH_MAX:
         raise ValueError("nested too deep")
-    encode(decode(text)).encode()
+    canonical = encode(decode(text))
+    canonical.encode()
+    return canonical
 
 
 def nesting(text: str) -> int:
@@ -261,17 +208,23 @@ def nesting(text: str) -> int:
 
 
 def _fits(number: int) -> bool:
-    return -INTEGER_MAX - 1 <= number <= INTEGER_MAX
+    return INTEGER_MIN <= number <= INTEGER_MAX
 
 
 def _flat(fields: dict[str, object]) -> bool:
-    """Whether a record is surely legal: text keys, no nesting, numbers in range. A loop here costs more than C code."""
-    kinds = {*map(type, fields.values())}
-    if not (kinds <= _FLAT and {*map(type, fields)} <= _TEXT):
-        return False
-    if int in kinds and not all(_fits(value) for value in fields.values() if type(value) is int):
-        return False
-    return float not in kinds or all(isfinite(value) for value in fields.values() if type(value) is float)
+    """Whether a record is surely legal: text keys, no nesting, numbers in range. Most are text: asked first."""
+    for name, value in fields.items():
+        if type(name) is not str:
+            return False
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int:
+            if not INTEGER_MIN <= value <= INTEGER_MAX:  # type: ignore[operator]  # the branch says so
+                return False
+        elif kind is not float or not isfinite(value):  # type: ignore[arg-type]  # the branch says so
+            return False
+    return True
 
 
 def _check(value: object, subject: str, depth: int) -> None:

@@ -21,7 +21,8 @@ import msgpack
 from holdfast.clocks import Actor, Dot, VersionVector
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
-from .documents import Outline, check_text, outline, split
+from .documents import canonical_text, split
+from .outline import Outline, outline
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
 SIBLINGS_MAX: Final = 100_000
@@ -46,6 +47,7 @@ class Shape:
         existence, cells: As in the format.
         flat: Whether the record is alive by one operation, every field is one register, and the order is canonical.
         stamps: How many stamps a flat shape needs.
+        entries: Of a flat shape, the number of each field's stamp.
         fields: Of a flat shape, the fields of each stamp.
         outline: Of a flat shape, how to cut the document.
     """
@@ -55,6 +57,7 @@ class Shape:
     cells: dict[str, Any]
     flat: bool = field(compare=False)
     stamps: int = field(compare=False)
+    entries: tuple[int, ...] = field(compare=False)
     fields: tuple[tuple[str, ...], ...] = field(compare=False)
     outline: Outline = field(compare=False)
 
@@ -87,13 +90,16 @@ class Packed(NamedTuple):
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
         return self.shape.flat and len(self.stamps) == 4 * self.shape.stamps
 
-    def is_sound(self, actors: int) -> bool:
-        """Whether every stamp is in range and its actor one of so many."""
-        stamps = self.stamps
-        if not {*map(type, stamps)} <= _INTEGERS or not stamps or min(stamps) < 0 or max(stamps) >= 1 << 63:
-            return False
-        return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= FLAGS_MAX)
 
+def are_sound(stamps: list[Any], actors: int) -> bool:
+    """Whether all of these stamps are in range and their actors of so many."""
+    if not {*map(type, stamps)} <= _INTEGERS or not stamps or min(stamps) < 0 or max(stamps) >= 1 << 63:
+        return False
+    return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= FLAGS_MAX)
+
+
+_FEW: Final = 2
+"""Values that are cut out of a document one by one; more of them at once."""
 
 _INTEGERS: Final = frozenset({int})
 _TEXT: Final = frozenset({str})
@@ -111,9 +117,18 @@ def _shape(existence: list[int], cells: dict[str, Any], body: bytes | None = Non
         and names == sorted(names)
     )
     if not flat:
-        return Shape(body or msgpack.packb((existence, cells)), existence, cells, flat, 0, (), outline(()))
+        return Shape(body or msgpack.packb((existence, cells)), existence, cells, flat, 0, (), (), outline(()))
     fields = tuple(tuple(name for name, at in cells.items() if at == stamp) for stamp in used)
-    return Shape(msgpack.packb((existence, cells)), existence, cells, flat, len(used), fields, outline(tuple(names)))
+    return Shape(
+        msgpack.packb((existence, cells)),
+        existence,
+        cells,
+        flat,
+        len(used),
+        tuple(entries),
+        fields,
+        outline(tuple(names)),
+    )
 
 
 def _read_shape(body: bytes) -> Shape:
@@ -185,21 +200,22 @@ def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, st
     """
     shape = packed.shape
     if packed.is_flat():
-        if all(covered):
-            return {}, packed
+        names = shape.outline.names
+        wanted = [at for at, entry in enumerate(shape.entries) if not covered[entry]]
+        if len(wanted) <= _FEW and shape.outline.fits(doc):
+            spans = [(at, *shape.outline.span(doc, at)) for at in wanted]
+            return {names[at]: doc[start:end] for at, start, end in spans}, packed
         texts = shape.outline.split(doc)
-        return {
-            name: texts[name] for names, held in zip(shape.fields, covered, strict=True) if not held for name in names
-        }, packed
-    wanted = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
-    texts = split(doc) if wanted else {}
+        return {names[at]: texts[names[at]] for at in wanted}, packed
+    singles = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
+    texts = split(doc) if singles else {}
     cells = {
         name: entry
         if type(entry) is int
         else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
         for name, entry in shape.cells.items()
     }
-    return {name: texts[name] for name in wanted}, Packed(packed.stamps, _shape(shape.existence, cells))
+    return {name: texts[name] for name in singles}, Packed(packed.stamps, _shape(shape.existence, cells))
 
 
 def decode(packed: bytes) -> Packed:
@@ -295,15 +311,14 @@ def _cell(name: str, entry: object, stamps: list[Stamp], doc: Mapping[str, str])
         whole = at >= 0 and type(tag) is int
         if not (whole and isinstance(value, str | bytes | None) and isinstance(base, bytes | None)):
             raise UnreadableCellsError("a sibling of the wrong shape")
-        if tag in (REGISTER, EQUIVOCAL) and value is not None:
-            _check_text(value)
         stamp = stamps[at]
-        cell[stamp.dot] = Sibling(stamp, tag, value, base)
+        text = _register_text(value) if tag in (REGISTER, EQUIVOCAL) and value is not None else value
+        cell[stamp.dot] = Sibling(stamp, tag, text, base)
     return cell
 
 
-def _check_text(value: str | bytes) -> None:
+def _register_text(value: str | bytes) -> str:
     """A register's value must be JSON that can be shown: what readers see is put together from such texts."""
     if not isinstance(value, str):
         raise UnreadableCellsError("a register without text")
-    check_text(value)
+    return canonical_text(value)

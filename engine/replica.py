@@ -19,7 +19,7 @@ from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
-from .storage.reissue import reissue
+from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, marked
@@ -135,8 +135,9 @@ class Replica:
         facts = await self.facts(url=url)
         if facts.peer is None:
             return False
+        dot = await self._node.readers.run(present_name, receipt)
         # Not its checkpoint: a peer may have read a record that it could not join.
-        return facts.peer.vector.covers(receipt.dot)
+        return facts.peer.vector.covers(dot)
 
     async def issue_ticket(self, actor: Actor, shown: bytes) -> bytes:
         """A ticket that the peer is to show in the next session.

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from holdfast.clocks import Actor, Dot, Timestamp, millis, node_of
 from holdfast.resolvers import JSON
@@ -213,15 +213,22 @@ def _blockers(holes: list[Any], waiting: int, peers: tuple[PeerStatus, ...]) -> 
     return tuple(found)
 
 
+_LOG: Final = (
+    "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old FROM log l"
+    " JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection LEFT JOIN actor a ON a.id = l.node"
+    " WHERE (?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
+)
+_LOG_OF_KEY: Final = _LOG.replace(
+    "(?1 IS NULL OR c.name = ?1) AND ?2 IS NULL",
+    "l.record IN (SELECT x.id FROM collection n JOIN record x ON x.collection = n.id AND x.key = ?2"
+    " WHERE ?1 IS NULL OR n.name = ?1)",
+)
+"""Finds the rows of one record by the log's index."""
+
+
 def read_log(connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
     """Log entries, newest first."""
-    rows = connection.execute(
-        "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old FROM log l"
-        " JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-        " LEFT JOIN actor a ON a.id = l.node"
-        " WHERE (?1 IS NULL OR c.name = ?1) AND (?2 IS NULL OR r.key = ?2) ORDER BY l.id DESC LIMIT ?3",
-        (collection, key, limit),
-    )
+    rows = connection.execute(_LOG if key is None else _LOG_OF_KEY, (collection, key, limit))
     return [
         LogEntry(
             lsn=lsn,

@@ -28,43 +28,41 @@ def succeed(
     Args:
         doc: Our document.
         ours: Our cells, or the only dot of a plain record.
-        their_doc: The peer's document; values that we hold are missing.
+        their_doc: The peer's document, canonical; values that we hold are missing.
         theirs: The peer's cells, actors by the same names as ours; flat, and their context covers our frontier.
         news: Of each of the peer's stamps, whether our state has not taken it in.
-
-    Raises:
-        ValueError, RecursionError: A document is no JSON object.
     """
     if isinstance(ours, Packed) and not ours.is_flat():
         return None
     sent = split(their_doc)
-    kept = _kept(ours, theirs)
-    texts = theirs.shape.outline.cut(doc) if kept is not None else None
-    if kept is None or texts is None:
+    outline = theirs.shape.outline
+    changed = _changed(ours, theirs) if outline.fits(doc) else None
+    if changed is None or len(changed) != len(sent):
         return _succeed_any(split(doc), ours, sent, theirs, news)
-    names, old = theirs.shape.outline.names, {}
-    for at, entry in enumerate(theirs.shape.cells.values()):
-        text = sent.get(names[at])
-        if kept[at]:
-            if text is not None and text != texts[at]:
-                return None
-        elif text is None or not news[entry]:
+    old = {}
+    for at in changed:
+        name = outline.names[at]
+        text = sent.get(name)
+        if text is None or not news[theirs.shape.entries[at]]:
             return None
-        elif text != texts[at]:
-            old[names[at]], texts[at] = texts[at], text
-    return Successor(theirs.shape.outline.fill(texts), compose(old) if old else None)
+        start, end = outline.span(doc, at)
+        if doc[start:end] != text:
+            old[name] = doc[start:end]
+            doc = doc[:start] + text + doc[end:]
+    return Successor(doc, compose(old) if old else None)
 
 
-def _kept(ours: Packed | tuple[Any, int], theirs: Packed) -> list[bool] | None:
-    """Of each field of the peer, whether ours stands under the same dot; None where ours may have other fields."""
-    dots = theirs.dots()
+def _changed(ours: Packed | tuple[Any, int], theirs: Packed) -> list[int] | None:
+    """Numbers of the peer's fields that stand under another dot than ours; None where ours may have other fields."""
+    dots, entries = theirs.dots(), theirs.shape.entries
     if not isinstance(ours, Packed):
-        return [dots[entry] == ours for entry in theirs.shape.cells.values()]
+        kept = [dot == ours for dot in dots]
+        return [at for at, entry in enumerate(entries) if not kept[entry]]
     if ours.shape.outline is not theirs.shape.outline:
         return None
     our_dots = ours.dots()
-    entries = zip(ours.shape.cells.values(), theirs.shape.cells.values(), strict=True)
-    return [our_dots[our_entry] == dots[entry] for our_entry, entry in entries]
+    pairs = enumerate(zip(ours.shape.entries, entries, strict=True))
+    return [at for at, (ours_at, theirs_at) in pairs if our_dots[ours_at] != dots[theirs_at]]
 
 
 def _succeed_any(
@@ -74,7 +72,7 @@ def _succeed_any(
     theirs: Packed,
     news: Sequence[bool],
 ) -> Successor | None:
-    """As `succeed`, where fields came or went."""
+    """As `succeed`, where fields came or went, or came that we hold."""
     our_dots = ours.dots() if isinstance(ours, Packed) else []
     their_dots = theirs.dots()
     texts: dict[str, str] = {}

@@ -72,7 +72,7 @@ class SideFile:
         self._bound = bound
         self.path = database.with_name(database.name + "-witness")
         self._descriptor: int | None = None
-        self._place: str | None = None
+        self._place = ""
 
     def recall(self) -> Testimony | None:
         """What was noted last; None if the side file is missing or unreadable, which counts as a copy."""
@@ -95,8 +95,8 @@ class SideFile:
         try:
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                self._place = self.place()
-            body = json.dumps({"actor": actor, "seq": seq, "place": self._place}, separators=(",", ":"))
+                self._place = json.dumps(self.place())
+            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}}}'
             os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
         except OSError as error:
             _log.warning("the witness %s was not noted: %s", self.path, error)

@@ -11,13 +11,14 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from .storage.connection import Connection
 from .storage.faults import translated
 from .storage.store import Store, Tx
-from .storage.write import SingleWrite, write_each
+from .storage.write import SinglePut, SingleWrite, write_each
 from .witness import Witness
 
 T = TypeVar("T")
@@ -27,8 +28,7 @@ GROUP_MAX: Final = 256
 """Jobs in one commit: bounds how long one transaction holds the file."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     job: Job[Any]
     done: asyncio.Future[Any]
 
@@ -47,36 +47,54 @@ class Writer:
         self._witness = witness
         self._committed = committed
         self._queue: deque[_Waiting] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    async def run(self, job: Job[T]) -> T:
-        """Run one job in a transaction and give its result after the commit.
+    def run(self, job: Job[T]) -> asyncio.Future[T]:
+        """Run one job in a transaction; await its result, which comes after the commit.
 
-        The commit is shielded: cancelling the caller does not take the write back.
+        Cancelling the caller cancels only its future: the write is not taken back.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
         self._queue.append(_Waiting(job, done))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain(), name="holdfast-writer")
-        return await asyncio.shield(done)
+        if self._idle.is_set():
+            self._idle.clear()
+            loop.call_soon(self._next)  # not at once: whoever writes in this turn of the loop shares the commit
+        return done
 
     async def close(self) -> None:
         """Wait for the jobs that were accepted."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self._idle.wait()
 
-    async def _drain(self) -> None:
+    def _next(self) -> None:
+        """Hand the next group to the storage thread."""
         while self._queue:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
+            jobs = [waiting.job for waiting in group]
             try:
-                outcomes, lsn = await self._thread.run(self._commit, [waiting.job for waiting in group])
+                self._thread.hand(partial(self._commit, jobs), partial(self._finish, group))
             except Exception as error:  # noqa: BLE001 - every waiting caller must learn of it
                 _settle(group, [_Failed(error)] * len(group))
             else:
+                return
+        self._idle.set()
+
+    def _finish(
+        self, group: list[_Waiting], committed: tuple[list[object], int] | None, error: BaseException | None
+    ) -> None:
+        """On the event loop, once per commit: tell the callers, go on."""
+        try:
+            if error is not None:
+                _settle(group, [_Failed(error)] * len(group))
+            elif committed is not None:
+                outcomes, lsn = committed
                 _settle(group, outcomes)
                 self._committed(lsn)
+        finally:
+            self._next()
 
-    def _commit(self, _connection: sqlite3.Connection, jobs: list[Job[Any]]) -> tuple[list[object], int]:
+    def _commit(self, jobs: list[Job[Any]], _connection: sqlite3.Connection) -> tuple[list[object], int]:
         """On the storage thread: one transaction for all jobs."""
         with self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
@@ -87,9 +105,10 @@ class Writer:
     def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:
         """Several jobs, in order; single writes that come together are read and written together."""
         outcomes: list[object] = []
-        for single, run in groupby(jobs, key=lambda job: isinstance(job, SingleWrite)):
+        for single, run in groupby(jobs, key=lambda job: isinstance(job, SingleWrite | SinglePut)):
             if single:
-                outcomes += [self._outcome(each) for each in write_each(tx, cast("list[SingleWrite]", [*run]))]
+                together = cast("list[SingleWrite | SinglePut]", [*run])
+                outcomes += [self._outcome(each) for each in write_each(tx, together)]
             else:
                 outcomes += [self._part(tx, job) for job in run]
         return outcomes
@@ -114,10 +133,10 @@ class Writer:
 
 
 def _settle(group: list[_Waiting], outcomes: list[object] | list[_Failed]) -> None:
-    for waiting, outcome in zip(group, outcomes, strict=True):
-        if waiting.done.done():
+    for (_, done), outcome in zip(group, outcomes, strict=True):
+        if done.done():  # its caller was cancelled
             continue
         if isinstance(outcome, _Failed):
-            waiting.done.set_exception(outcome.error)
+            done.set_exception(outcome.error)
         else:
-            waiting.done.set_result(outcome)
+            done.set_result(outcome)

@@ -181,6 +181,18 @@ class FrameReader:
         """Take the next chunk of the stream."""
         self._buffer += data
 
+    def ahead(self) -> FrameHeader | None:
+        """Return the header of the next whole frame, None where bytes of it are still missing.
+
+        Raises:
+            MalformedFrame, IncompatibleProtocol, FrameTooLarge: as `next`.
+        """
+        if self._header is None:
+            if len(self._buffer) < HEADER_BYTES:
+                return None
+            self._header = decode_header(self._take(HEADER_BYTES))
+        return self._header if len(self._buffer) >= self._header.body_length else None
+
     def next(self) -> Frame | None:
         """Return the next whole frame, None where bytes of it are still missing.
 
@@ -189,13 +201,10 @@ class FrameReader:
             IncompatibleProtocol: it is of another format version.
             FrameTooLarge: it announces more than the limits allow; none of its body is kept.
         """
-        if self._header is None:
-            if len(self._buffer) < HEADER_BYTES:
-                return None
-            self._header = decode_header(self._take(HEADER_BYTES))
-        if len(self._buffer) < self._header.body_length:
+        header = self.ahead()
+        if header is None:
             return None
-        header, self._header = self._header, None
+        self._header = None
         return Frame(type=header.type, more=header.more, payload=decode_body(header, self._take(header.body_length)))
 
     def _take(self, size: int) -> bytes:

@@ -18,6 +18,7 @@ from holdfast.errors import HoldfastError, LinkCut, ProtocolError
 
 from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
 from .messages import Message, Refuse
+from .pace import encoded, next_message
 from .session import Responder
 from .wire import Decoder, encode
 
@@ -43,14 +44,14 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
     feed = _Feed(replica)
     try:
         for message in await _read_request(feed, session, intake, chunks):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
         async for message in _perform(feed, session, session.finish()):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
         await intake.done()
         async for message in _perform(feed, session, session.close()):
-            for frame in encode(message):
+            for frame in await encoded(message):
                 yield frame
     except ProtocolError as error:
         for frame in encode(_refusal(error)):
@@ -112,7 +113,7 @@ class _Feed:
         """Read what is going to be asked for."""
         if first is not None and self._task is None:
             self._first = first
-            self._task = asyncio.create_task(self.replica.read(first.start, first.held), name="holdfast-feed")
+            self._task = asyncio.create_task(self._ahead(first), name="holdfast-feed")
 
     async def read(self, effect: Read) -> FeedBatch:
         """The batch."""
@@ -120,6 +121,10 @@ class _Feed:
             task, self._task = self._task, None
             return await task
         return await self.replica.read(effect.start, effect.held)
+
+    async def _ahead(self, first: Read) -> FeedBatch:
+        await self.replica.share()  # before the request's batches stand in the writer's queue
+        return await self.replica.read(first.start, first.held)
 
     async def stop(self) -> None:
         """Give up a batch that nobody asked for."""
@@ -134,7 +139,8 @@ async def _read_request(
     """Read the whole request; what it calls for at once (a hello, refusals) is small."""
     decoder, answers = Decoder(), list[Message]()
     async for chunk in chunks:
-        for message in decoder.feed(chunk):
+        decoder.add(chunk)
+        while (message := await next_message(decoder)) is not None:
             if session.stopped:
                 continue
             for effect in session.receive(message):

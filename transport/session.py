@@ -198,8 +198,10 @@ class Initiator:
             return [Fail(odd("an acknowledgement before the hello", self.url))]
         if ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0:
             self.pushed = True
-        told = self._told if ack.checkpoint >= self._pushed_to >= 0 else EMPTY
-        self.taken = self.taken or (bool(told) and ack.taken)
+        reached = ack.checkpoint >= self._pushed_to >= 0
+        told = self._told if reached else EMPTY
+        # Not whether something was told: a node that is still catching up has taken in nothing yet.
+        self.taken = self.taken or (reached and ack.taken)
         return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.ticket, told, ack.taken)]
 
     def _refused(self, refusal: Refuse) -> list[Effect]:

@@ -17,9 +17,10 @@ from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
 from .links.link import Link
+from .pace import encoded, next_message
 from .progress import OnProgress, SyncProgress, SyncReport
 from .session import Initiator, Places, Tally
-from .wire import Decoder, encode
+from .wire import Decoder
 
 RENEWALS_MAX: Final = 2
 """New incarnations in one sync: one is normal after a restore, more is a peer that cannot be pleased."""
@@ -65,7 +66,8 @@ class _Sync:
         decoder = Decoder()
         async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
             async for chunk in answer:
-                for message in decoder.feed(chunk):
+                decoder.add(chunk)
+                while (message := await next_message(decoder)) is not None:
                     await self._perform(session, session.receive(message))
                     if session.renewed:
                         return session
@@ -80,7 +82,7 @@ class _Sync:
             effect = queue.pop(0)
             match effect:
                 case Send(message):
-                    for frame in encode(message):
+                    for frame in await encoded(message):
                         yield frame
                     self._report(session)
                 case Read(start, held):

@@ -84,11 +84,23 @@ class Decoder:
         """Whether the bytes so far end with a whole message; a link that ends elsewhere was cut."""
         return self._frames.idle and self._type is None
 
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """Take a chunk of bytes and return the messages that it completes, each decoded as it is asked for.
+    def add(self, data: bytes) -> None:
+        """Take a chunk of bytes."""
+        self._frames.feed(data)
 
-        They are not a list, because a small hostile chunk can hold many frames that expand. What is not asked for
-        comes first out of the next call.
+    def ahead(self) -> int | None:
+        """Return how many bytes of payload the next step looks at, None where bytes are still missing for one.
+
+        Raises:
+            MalformedFrame, FrameTooLarge, IncompatibleProtocol: as `step`.
+        """
+        header = self._frames.ahead()
+        return None if header is None else header.raw_length + (0 if header.more else len(self._joined))
+
+    def step(self) -> Message | None:
+        """Read one frame; return the message that it completes, None if it completes none.
+
+        One at a time, because a small hostile chunk can hold many frames that expand.
 
         Raises:
             MalformedFrame: the bytes are no frames, or parts of different messages are mixed.
@@ -96,19 +108,17 @@ class Decoder:
             MalformedMessage: a field is missing, of another type or out of range; MalformedVector: of a vector.
             IncompatibleProtocol: the peer speaks another version.
         """
-        self._frames.feed(data)
-        return self._messages()
-
-    def _messages(self) -> Iterator[Message]:
-        while (frame := self._frames.next()) is not None:
-            if self._type is None and not frame.more:
-                yield _read(frame.type, frame.payload)
-                continue
-            self._join(frame.type, frame.payload)
-            self._type = frame.type
-            if not frame.more:
-                payload, self._joined, self._type = self._joined, bytearray(), None
-                yield _read(frame.type, payload)
+        frame = self._frames.next()
+        if frame is None:
+            return None
+        if self._type is None and not frame.more:
+            return _read(frame.type, frame.payload)
+        self._join(frame.type, frame.payload)
+        self._type = frame.type
+        if frame.more:
+            return None
+        payload, self._joined, self._type = self._joined, bytearray(), None
+        return _read(frame.type, payload)
 
     def _join(self, type_: FrameType, part: bytes) -> None:
         if self._type is not None and type_ is not self._type:

@@ -13,8 +13,9 @@ from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 
 from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
-from ..documents import check_document, check_key, check_name, looks_safe, split
-from ..packing import UnreadableCellsError, unpack
+from ..documents import check_document, check_key, check_name, split
+from ..packing import unpack
+from ..spelling import looks_safe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +60,7 @@ class Arrival:
         Raises:
             UnreadableCellsError, InvalidValue: No local node could have written it.
         """
-        if not looks_safe(self.doc):
-            check_document(self.doc)
-        values = readable_fields(self.doc)
+        values = split(self.doc) if looks_safe(self.doc) else check_document(self.doc)
         if self.stamp is not None:
             return plain_record(self.stamp, values)
         return unpack(values, self.cells, self.actors)
@@ -91,11 +90,3 @@ def arrivals(batch: FeedBatch, rows: list[int]) -> list[Arrival]:
             )
         )
     return found
-
-
-def readable_fields(doc: str) -> dict[str, str]:
-    """Field -> JSON text of a document from a peer; raises UnreadableCellsError."""
-    try:
-        return split(doc)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableCellsError(f"a document is no JSON object: {error}") from error

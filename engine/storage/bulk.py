@@ -5,8 +5,10 @@ Knows nothing of callers. Invariant: the outcome is that of putting the records 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import chain, repeat
+from typing import Final
 
 from holdfast.clocks import Dot
 
@@ -22,6 +24,26 @@ INSERT_PLAIN = (
     "INSERT OR IGNORE INTO record (id, collection, key, lsn, live, node, seq, clock, flags, digest, extra, doc)"
     " VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)"
 )
+"""One record with all its columns: what a merge inserts."""
+
+_ROWS: Final = 50
+"""Records in one statement: more gain nothing."""
+
+Columns = tuple[Sequence[int], Sequence[str], Sequence[int], Sequence[int], Sequence[str]]
+"""Of many rows: id, key, seq, digest, doc."""
+
+
+def _insert_rows(count: int) -> str:
+    rows = (
+        f"(?{at}, ?1, ?{at + 1}, ?2, 1, ?3, ?{at + 2}, ?4, ?5, ?{at + 3}, ?{at + 4})"
+        for at in range(6, 6 + 5 * count, 5)
+    )
+    head = "INSERT OR IGNORE INTO record (id, collection, key, lsn, live, node, seq, clock, flags, digest, doc)"
+    return f"{head} VALUES {', '.join(rows)}"
+
+
+_INSERT_ROW: Final = _insert_rows(1)
+_INSERT_ROWS: Final = _insert_rows(_ROWS)
 
 
 def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) -> int:
@@ -33,22 +55,8 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     head = digest_head(collection, tx.actor)
     digests = plain_digests(zip(repeat(head), keys, seqs, repeat(clock), repeat(BIRTH), docs))
     number, record = tx.names.collection(collection), tx.next_record(count)
-    inserted = tx.connection.executemany(
-        INSERT_PLAIN,
-        zip(
-            range(record, record + count),
-            repeat(number),
-            keys,
-            repeat(lsn),
-            repeat(tx.own),
-            seqs,
-            repeat(clock),
-            repeat(BIRTH),
-            digests,
-            repeat(None),
-            docs,
-        ),
-    ).rowcount
+    columns = (range(record, record + count), keys, seqs, digests, docs)
+    inserted = _insert(tx.connection, (number, lsn, tx.own, clock, BIRTH), columns)
     journal = Journal(tx)
     journal.note_fresh(Kind.PUT, lsn)
     if inserted == count:
@@ -68,3 +76,15 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     records.flush()
     journal.flush()
     return lsn
+
+
+def _insert(connection: sqlite3.Connection, common: tuple[int, int, int, int, int], columns: Columns) -> int:
+    """Insert rows with these (collection, lsn, node, clock, flags); gives how many went in."""
+    values = [*chain.from_iterable(zip(*columns, strict=True))]
+    width, inserted = len(columns) * _ROWS, 0
+    whole = len(values) - len(values) % width
+    for at in range(0, whole, width):
+        inserted += connection.execute(_INSERT_ROWS, [*common, *values[at : at + width]]).rowcount
+    for at in range(whole, len(values), len(columns)):
+        inserted += connection.execute(_INSERT_ROW, [*common, *values[at : at + len(columns)]]).rowcount
+    return inserted

@@ -35,7 +35,7 @@ JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The largest value that a query may make: functions that make larger ones could not be interrupted."""
 
-CACHE_KIB: Final = 16_384
+CACHE_KIB: Final = 8_192
 READER_CACHE_KIB: Final = 4_096
 
 
@@ -55,6 +55,16 @@ class Connection(Protocol):
         Raises:
             EngineClosed: The connection is closed.
             StorageError: SQLite failed.
+        """
+        ...
+
+    def hand(
+        self, function: Callable[[sqlite3.Connection], T], done: Callable[[T | None, BaseException | None], object]
+    ) -> None:
+        """Run `function(connection)`, then call `done(result, error)` on the event loop, and do not wait.
+
+        Raises:
+            EngineClosed: The connection is closed.
         """
         ...
 
@@ -115,13 +125,41 @@ class StorageThread(aiosqlite.Connection):
             ForkedEngine: This process is a fork of the one that opened the file.
             StorageError: SQLite failed.
         """
+        connection = self._usable()
+        with translated(self.path):
+            result: T = await self._execute(function, connection, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return result
+
+    def hand(
+        self, function: Callable[[sqlite3.Connection], T], done: Callable[[T | None, BaseException | None], object]
+    ) -> None:
+        """Run `function(connection)` on the thread, then `done(result, error)` on the event loop, and do not wait.
+
+        What `run` does, for one who serves many callers at once: no future, no task, one wake-up of the loop.
+
+        Raises:
+            EngineClosed, ForkedEngine: As `run`; then neither is called.
+        """
+        connection = self._usable()
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            result = error = None
+            try:
+                with translated(self.path):
+                    result = function(connection)
+            except BaseException as fault:  # noqa: BLE001 - the thread passes it on
+                error = fault
+            loop.call_soon_threadsafe(done, result, error)
+
+        self._tx.put_nowait((None, work))
+
+    def _usable(self) -> sqlite3.Connection:
         if os.getpid() != self._pid:
             raise ForkedEngine("a connection does not survive a fork", subject=self.path, remedy="Open the file anew.")
         if not self._running or self._connection is None:
             raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
-        with translated(self.path):
-            result: T = await self._execute(function, self._connection, *args, **kwargs)  # type: ignore[no-untyped-call]
-        return result
+        return self._connection
 
     def interrupt_reading(self) -> None:
         """End the statement under way, if any, with an error. For query-only connections."""

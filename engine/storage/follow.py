@@ -6,15 +6,20 @@ never raises for what came: the join tells what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import gt
+from typing import NamedTuple
 
 from holdfast.clocks import EMPTY, VersionVector
 
 from ..delta import FeedBatch
 from ..digest import digest_head, packed_digest, plain_digests
-from ..documents import looks_safe, replaced, split
-from ..packing import UnreadableCellsError, decode
+from ..documents import replaced, split
+from ..packing import Packed, UnreadableCellsError, are_sound, decode
+from ..spelling import looks_safe
 from ..succession import succeed
 from .carry import Carried
 from .journal import Journal
@@ -42,6 +47,14 @@ class _Taken(dict[int, int]):
     def __missing__(self, number: int) -> int:
         self[number] = seq = self.vector.seq(self.names[number])
         return seq
+
+
+class _Came(NamedTuple):
+    """Flat cells that came: with this file's numbers of identities, with their names, and which stamps are news."""
+
+    here: Packed
+    named: Packed
+    news: list[bool]
 
 
 @dataclass(slots=True)
@@ -80,7 +93,7 @@ class Follower:
         self._held = [have.seq(actor) for actor in delta.actors]
         self._context = _Taken(self.batch.vector, self.tx.names)
 
-    def settle(self, rows: Iterable[int], found: Mapping[Place, Row]) -> list[int]:
+    def settle(self, rows: Sequence[int], found: Mapping[Place, Row]) -> list[int]:
         """Settle what can be settled of these rows of the batch; gives the others.
 
         Args:
@@ -88,12 +101,45 @@ class Follower:
             found: Records that stand here in no conflict, alive, by one operation, and without an extra context.
         """
         delta = self.batch.delta
+        names, collection, key, extra, doc = delta.collections, delta.collection, delta.key, delta.extra, delta.doc
+        came = self._came(rows)
         rest = []
         for at in rows:
-            row = found.get((delta.collections[delta.collection[at]], delta.key[at]))
-            if row is None or at in delta.extra or not looks_safe(delta.doc[at]) or not self._settle(at, row):
+            row = found.get((names[collection[at]], key[at]))
+            if row is None or at in extra or not looks_safe(doc[at]) or not self._settle(at, row, came.get(at)):
                 rest.append(at)
         return rest
+
+    def _came(self, rows: Sequence[int]) -> dict[int, _Came]:
+        """The cells that came and are flat and sound, by row."""
+        cells = self.batch.delta.cells
+        flat: dict[int, Packed] = {}
+        for at in rows:
+            if at in cells:
+                with suppress(UnreadableCellsError):  # the join says what it is
+                    packed = decode(cells[at])
+                    if packed.is_flat() and len(packed.stamps) > _ONE_STAMP:
+                        flat[at] = packed
+        return self._looked_at(flat)
+
+    def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, _Came]:
+        """All at once: what is done to one stamp after the other costs more than the records themselves."""
+        stamps = [*chain.from_iterable([packed.stamps for packed in flat.values()])]
+        if not are_sound(stamps, len(self._local)):
+            sound = {at: packed for at, packed in flat.items() if are_sound(packed.stamps, len(self._local))}
+            return self._looked_at(sound) if sound else {}
+        local, named = stamps.copy(), stamps.copy()
+        local[::4] = map(self._local.__getitem__, stamps[::4])
+        named[::4] = map(self.batch.delta.actors.__getitem__, stamps[::4])
+        held = map(self._held.__getitem__, stamps[::4])
+        news = [*map(gt, stamps[1::4], held)]
+        came, start = {}, 0
+        for at, packed in flat.items():
+            end = start + len(packed.stamps)
+            shape, span = packed.shape, slice(start, end)
+            came[at] = _Came(Packed(local[span], shape), Packed(named[span], shape), news[start >> 2 : end >> 2])
+            start = end
+        return came
 
     def write(self, journal: Journal) -> None:
         """Write what was settled; extra contexts are the caller's."""
@@ -101,15 +147,15 @@ class Follower:
         self.tx.change_digest(self._digest)
         journal.note_merges(self.lsn, self._log)
 
-    def _settle(self, at: int, row: Row) -> bool:
-        author, mine = self.batch.delta.actor[at], (row.node, row.seq)
-        assert row.node is not None, "the caller looks"
-        assert row.seq is not None, "the caller looks"
-        theirs_newer = self._context[row.node] >= row.seq
+    def _settle(self, at: int, row: Row, came: _Came | None) -> bool:
+        author, node, mine = self.batch.delta.actor[at], row.node, row.seq
+        assert node is not None, "the caller looks"
+        assert mine is not None, "the caller looks"
+        theirs_newer = self._context[node] >= mine
         if author < 0:
-            return theirs_newer and self._succeed(at, row, (row.node, row.seq))
+            return theirs_newer and came is not None and self._succeed(at, row, (node, mine), came)
         seq = self.batch.delta.seq[at]
-        if (self._local[author], seq) == mine:
+        if (self._local[author], seq) == (node, mine):
             return row.doc == self.batch.delta.doc[at] and self._unchanged(row)
         ours_newer = self._held[author] >= seq
         if ours_newer == theirs_newer:
@@ -122,25 +168,21 @@ class Follower:
             self.carried.note(row.id, EMPTY, changed=False)
         return row.cells is None
 
-    def _succeed(self, at: int, row: Row, mine: tuple[int, int]) -> bool:
-        delta, local = self.batch.delta, self._local
+    def _succeed(self, at: int, row: Row, mine: tuple[int, int], came: _Came) -> bool:
+        delta, stamps = self.batch.delta, came.here.stamps
+        node, seq, clock, flags = stamps[:4]
+        if (node, seq) == mine:
+            return False
         try:
-            theirs = decode(delta.cells[at])
-            if not theirs.is_flat() or not theirs.is_sound(len(local)) or len(theirs.stamps) == _ONE_STAMP:
-                return False
-            stamps, held = theirs.stamps, self._held
-            here = theirs.renamed(local.__getitem__)
             ours = decode(row.cells) if row.cells is not None else mine
-            news = [seq > held[actor] for actor, seq in zip(stamps[::4], stamps[1::4], strict=True)]
-            node, seq, clock, flags = here.stamps[:4]
-            successor = succeed(row.doc, ours, delta.doc[at], here, news) if (node, seq) != mine else None
-        except (UnreadableCellsError, ValueError, RecursionError):
+        except UnreadableCellsError:
             return False  # the join says what it is
+        successor = succeed(row.doc, ours, delta.doc[at], came.here, came.news)
         if successor is None:
             return False
-        named = theirs.renamed(delta.actors.__getitem__)
-        digest = packed_digest(delta.collections[delta.collection[at]], delta.key[at], named, successor.doc)
-        self._take(row, (node, seq, clock, flags, digest, here.encoded(), successor.doc), successor.old)
+        doc, old = successor
+        digest = packed_digest(delta.collections[delta.collection[at]], delta.key[at], came.named, doc)
+        self._take(row, (node, seq, clock, flags, digest, came.here.encoded(), doc), old)
         self.clocks += stamps[2::4]
         return True
 
@@ -151,9 +193,9 @@ class Follower:
         try:
             if row.cells is not None and not decode(row.cells).is_flat():
                 return False
-            old = replaced(split(row.doc), split(doc))
-        except (UnreadableCellsError, ValueError, RecursionError):
+        except UnreadableCellsError:
             return False  # the join says what it is
+        old = replaced(split(row.doc), split(doc))
         head = digest_head(delta.collections[delta.collection[at]], delta.actors[author])
         (digest,) = plain_digests([(head, delta.key[at], seq, clock, flags, doc)])
         self._take(row, (self._local[author], seq, clock, flags, digest, None, doc), old)

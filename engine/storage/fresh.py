@@ -13,7 +13,8 @@ from holdfast.clocks import VersionVector
 
 from ..delta import Delta
 from ..digest import digest_head, plain_digests
-from ..documents import NAME_CHARS_MAX, looks_safe
+from ..documents import NAME_CHARS_MAX
+from ..spelling import looks_safe
 from .bulk import INSERT_PLAIN
 from .store import Tx
 

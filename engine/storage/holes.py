@@ -29,22 +29,26 @@ def hole_keys(connection: sqlite3.Connection, feed: FeedId) -> list[tuple[str, s
 
 def note_hole(tx: Tx, feed: FeedId, place: tuple[str, str], context: VersionVector, reason: str) -> None:
     """Note a record that could not be joined, with what its state at the sender had taken in."""
-    known = _context(tx, feed, place) or EMPTY
+    before = _context(tx, feed, place)
+    known = tx.names.vector_at(before) if before is not None else EMPTY
+    number = tx.names.passing(known.join(context))
     tx.connection.execute(
         "INSERT INTO hole (feed, collection, key, context, reason, since_ms) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET context = excluded.context, reason = excluded.reason",
-        (feed, *place, tx.names.vector(known.join(context)), reason[:REASON_CHARS_MAX], tx.now_ms),
+        (feed, *place, number, reason[:REASON_CHARS_MAX], tx.now_ms),
     )
+    tx.names.free({before} - {number})
 
 
 def fill_hole(tx: Tx, feed: FeedId, place: tuple[str, str], context: VersionVector) -> None:
     """A state of the record has been joined: the hole is gone, unless that state was older than what is missing."""
     missing = _context(tx, feed, place)
-    if missing is not None and context.dominates(missing):
+    if missing is not None and context.dominates(tx.names.vector_at(missing)):
         tx.connection.execute("DELETE FROM hole WHERE feed = ? AND collection = ? AND key = ?", (feed, *place))
+        tx.names.free([missing])
 
 
-def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> VersionVector | None:
+def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> int | None:
     query = "SELECT context FROM hole WHERE feed = ? AND collection = ? AND key = ?"
     row = tx.connection.execute(query, (feed, *place)).fetchone()
-    return tx.names.vector_at(row[0]) if row else None
+    return int(row[0]) if row else None

@@ -1,15 +1,27 @@
 """Numbers for what repeats in the file: identities, collections, vectors.
 
-Knows nothing of records. Invariant: a number stands for the same thing for ever; what is remembered here is only what
-committed transactions, or the open one, have stored.
+Knows nothing of records. Invariant: a number stands for the same thing for ever, also when a vector that nothing refers
+to any more has been deleted; what is remembered here is only what committed transactions, or the open one, have stored.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from holdfast.clocks import Actor, VersionVector
+
+UNSETTLED_MAX: Final = 64
+"""Extra contexts that may stand before those that no record carries are looked for: that reads every record."""
+
+_FREE: Final = (
+    "DELETE FROM context WHERE id IN (SELECT value FROM json_each(?)) AND settled = 1 AND logged = 0"
+    " AND NOT EXISTS (SELECT 1 FROM peer WHERE vector = context.id)"
+    " AND NOT EXISTS (SELECT 1 FROM peer WHERE told = context.id)"
+    " AND NOT EXISTS (SELECT 1 FROM hole WHERE context = context.id)"
+)
 
 
 class Names(Mapping[int, Actor]):
@@ -23,6 +35,8 @@ class Names(Mapping[int, Actor]):
         self._collections: dict[str, int] = {}
         self._unsettled: dict[int, VersionVector] | None = None
         self._last_extra: tuple[VersionVector | None, int] = (None, 0)
+        self._last_vector: tuple[VersionVector | None, int] = (None, 0)
+        self._unsettled_max = UNSETTLED_MAX
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
@@ -30,7 +44,7 @@ class Names(Mapping[int, Actor]):
             cache.clear()
         self._labelled.clear()
         self._unsettled = None
-        self._last_extra = (None, 0)
+        self._last_extra = self._last_vector = (None, 0)
 
     def number(self, actor: Actor, label: str = "") -> int:
         """The number of an identity, given one if it is new; a label that was unknown is noted."""
@@ -87,14 +101,22 @@ class Names(Mapping[int, Actor]):
         """The number of an extra context that the node's vector does not cover."""
         last, number = self._last_extra
         if last is not vector:  # the records of one batch share one value
-            number = self._intern(vector, settled=0)
+            number = self._intern(vector, settled=0, logged=0)
             self.unsettled()[number] = vector
             self._last_extra = vector, number
         return number
 
     def vector(self, vector: VersionVector) -> int:
-        """The number of a vector that is only referred to."""
-        return self._intern(vector, settled=1)
+        """The number of a vector that log rows refer to: it stays."""
+        last, number = self._last_vector
+        if last is not vector:  # own operations between two sessions share one value
+            number = self._intern(vector, settled=1, logged=1)
+            self._last_vector = vector, number
+        return number
+
+    def passing(self, vector: VersionVector) -> int:
+        """The number of a vector that a peer or a hole refers to: whoever replaces it frees it."""
+        return self._intern(vector, settled=1, logged=0)
 
     def vector_at(self, number: int) -> VersionVector:
         """The vector with this number."""
@@ -103,19 +125,40 @@ class Names(Mapping[int, Actor]):
 
     def settle(self, covering: VersionVector) -> None:
         """Void the extra contexts that `covering` covers."""
-        done = [number for number, vector in self.unsettled().items() if covering.dominates(vector)]
+        self._void([number for number, vector in self.unsettled().items() if covering.dominates(vector)])
+
+    def free(self, numbers: Iterable[int | None]) -> None:
+        """Delete those of these vectors that nothing refers to any more."""
+        gone = [number for number in numbers if number is not None]
+        if gone:
+            self._connection.execute(_FREE, (json.dumps(gone),))
+
+    def free_unsettled(self) -> None:
+        """Delete extra contexts that no record carries any more, once there are many.
+
+        Sessions that are cut again and again leave them. Must not be called while records wait to be written.
+        """
+        if len(self.unsettled()) <= self._unsettled_max:
+            return
+        carried = {number for (number,) in self._connection.execute("SELECT DISTINCT extra FROM record")}
+        self._void([number for number in self.unsettled() if number not in carried])
+        # What is left may grow by half before all records are read again.
+        self._unsettled_max = max(UNSETTLED_MAX, 3 * len(self.unsettled()) // 2)
+
+    def _void(self, done: list[int]) -> None:
         if done:
             self._connection.executemany("UPDATE context SET settled = 1 WHERE id = ?", [(n,) for n in done])
             self._last_extra = (None, 0)
             for number in done:
                 del self.unsettled()[number]
+            self.free(done)
 
-    def _intern(self, vector: VersionVector, settled: int) -> int:
+    def _intern(self, vector: VersionVector, *, settled: int, logged: int) -> int:
         encoded = vector.encode()
         self._connection.execute(
-            "INSERT INTO context (vector, settled) VALUES (?, ?)"
-            " ON CONFLICT (vector) DO UPDATE SET settled = min(settled, excluded.settled)",
-            (encoded, settled),
+            "INSERT INTO context (vector, settled, logged) VALUES (?, ?, ?) ON CONFLICT (vector)"
+            " DO UPDATE SET settled = min(settled, excluded.settled), logged = max(logged, excluded.logged)",
+            (encoded, settled, logged),
         )
         (number,) = self._connection.execute("SELECT id FROM context WHERE vector = ?", (encoded,)).fetchone()
         return int(number)

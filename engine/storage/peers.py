@@ -106,7 +106,9 @@ def all_peers(connection: sqlite3.Connection) -> list[Peer]:
 
 def save_peer(tx: Tx, peer: Peer) -> None:
     """Store what is known of a peer."""
-    vector = tx.names.vector(peer.vector) if peer.vector else None
+    before = tx.connection.execute("SELECT vector, told FROM peer WHERE actor = ?", (peer.actor,)).fetchone()
+    vector = tx.names.passing(peer.vector) if peer.vector else None
+    told = tx.names.passing(peer.told) if peer.told else None
     tx.connection.execute(
         _SAVE,
         (
@@ -118,7 +120,7 @@ def save_peer(tx: Tx, peer: Peer) -> None:
             vector,
             peer.acked_feed,
             peer.acked,
-            tx.names.vector(peer.told) if peer.told else None,
+            told,
             peer.ticket,
             peer.issued,
             peer.pending,
@@ -126,6 +128,8 @@ def save_peer(tx: Tx, peer: Peer) -> None:
             peer.drift_ms,
         ),
     )
+    if before is not None:
+        tx.names.free({*before} - {vector, told})
 
 
 def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
@@ -135,6 +139,7 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     if completed:
         peer.synced_ms = tx.now_ms
     save_peer(tx, peer)
+    tx.names.free_unsettled()
 
 
 def mark_tickets(tx: Tx, mark: bytes) -> None:
@@ -164,9 +169,11 @@ def stored_elsewhere(tx: Tx) -> int:
 
 def forget_sessions(tx: Tx) -> None:
     """A new identity or feed began here: nothing that was keyed by the old one may be used again."""
+    told = tx.connection.execute("SELECT DISTINCT told FROM peer").fetchall()
     tx.connection.execute(
         "UPDATE peer SET acked_feed = '', acked = 0, told = NULL, ticket = x'', issued = x'', pending = x''"
     )
+    tx.names.free(number for (number,) in told)
 
 
 def _peer(row: Sequence[Any]) -> Peer:

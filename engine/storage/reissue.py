@@ -2,11 +2,13 @@
 
 Invariant: only dots above `known` are renamed, and nobody is known to hold those as they stand here; the vector no
 longer claims them and peers' feeds are read anew, so the other copy's operations of the same names arrive like any
-peer's, also those that were passed over while the vector claimed them.
+peer's, also those that were passed over while the vector claimed them. The log row of a reissued operation has a
+context without them, so that receipts can be followed.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 
 from holdfast.clocks import Actor, Dot, VersionVector
@@ -16,10 +18,19 @@ from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
 from .store import Tx
+from .write import Receipt
 
 _CANDIDATES = (
     f"SELECT {COLUMNS}, c.name, r.key FROM record r JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
     " WHERE r.cells IS NOT NULL OR (r.node = ? AND r.seq > ?) ORDER BY r.id"
+)
+
+_RENAMED_SINCE = (
+    "SELECT a.actor, max(l.seq), v.vector FROM record r JOIN collection c ON c.id = r.collection"
+    " JOIN log w ON w.record = r.id AND w.kind <> ? AND w.seq = ? AND w.node = (SELECT id FROM actor WHERE actor = ?)"
+    " JOIN log l ON l.record = r.id AND l.kind = ? AND l.lsn > w.lsn"
+    " JOIN actor a ON a.id = l.node JOIN context v ON v.id = l.context"
+    " WHERE c.name = ? AND r.key = ? GROUP BY l.lsn ORDER BY l.lsn"
 )
 
 
@@ -30,6 +41,7 @@ def reissue(tx: Tx, old: int, known: int) -> int:
     """
     actor = tx.names.actor(old)
     places = _written_by(tx, old, known)
+    _withdraw(tx, old, actor, known)  # before the log rows, whose context then tells which operations were renamed
     journal = Journal(tx)
     records = Records(tx, journal)
     lsn, clock = tx.next_lsn(), tx.clock.tick()
@@ -42,11 +54,24 @@ def reissue(tx: Tx, old: int, known: int) -> int:
             renamed[dot] = Dot(tx.actor, tx.seq)
             journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
         records.change(stored, _renamed(before, renamed), lsn)
-    _withdraw(tx, old, actor, known)
     records.flush()
     journal.flush()
     spread(tx, lsn)
     return len(renamed)
+
+
+def present_name(connection: sqlite3.Connection, receipt: Receipt) -> Dot:
+    """The operation that a receipt stands for today: its own, or what this file renamed it to.
+
+    Operations on one record are renamed and travel together: the last of them stands for all, also for those that they
+    had superseded.
+    """
+    dot = receipt.dot
+    written = (int(Kind.MERGE), dot.seq, dot.actor, int(Kind.REISSUE), receipt.collection, receipt.key)
+    for actor, seq, seen in connection.execute(_RENAMED_SINCE, written).fetchall():
+        if not VersionVector.decode(seen).covers(dot):
+            dot = Dot(Actor(actor), seq)
+    return dot
 
 
 def _written_by(tx: Tx, old: int, known: int) -> list[tuple[str, str]]:

@@ -16,7 +16,8 @@ from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
 from ..digest import packed_digest, plain_digest
-from ..documents import compose, outline, replaced, split
+from ..documents import compose, replaced, split
+from ..outline import outline
 from ..packing import decode, lay_out, record_of
 from ..projection import Projection, project
 from .inbox import Inbox

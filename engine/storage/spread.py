@@ -19,11 +19,15 @@ _ROWS = "SELECT id, length(key) + length(doc) + coalesce(length(cells), 0) FROM 
 def spread(tx: Tx, lsn: int) -> None:
     """Give the records of the feed's last lsn further ones, as many as they need."""
     rows = tx.connection.execute(_ROWS, (lsn,)).fetchall()
+    first = lsn
     moved: list[tuple[int, int]] = []
     count = size = 0
     for record, length in rows:
         count, size = count + 1, size + length
         if count > BATCH_RECORDS_MAX or size > BYTES_MAX:
             lsn, count, size = tx.next_lsn(), 1, length
-        moved.append((lsn, record))
+        if lsn != first:
+            moved.append((lsn, record))
     tx.connection.executemany("UPDATE record SET lsn = ? WHERE id = ?", moved)
+    # What a peer has acknowledged is read off the log: it must not count what stands further on in the feed.
+    tx.connection.executemany("UPDATE log SET lsn = ? WHERE record = ? AND lsn = ?", [(*row, first) for row in moved])

@@ -15,12 +15,13 @@ from holdfast.errors import HoldfastError, NoSuchRecord, TransactionTooLarge, Ve
 from ..cells import BIRTH, DECISION, Record
 from ..delta import BATCH_RECORDS_MAX
 from ..detector import disputed
-from ..documents import RECORD_BYTES_MAX
+from ..documents import RECORD_BYTES_MAX, split
 from ..edits import Delete, Edit, Put, Seen, Update, edited
 from ..packing import UnreadableCellsError
 from ..projection import project
 from ..versions import Version, version_of
 from .journal import Journal, Kind, superseded
+from .plain import PlainPuts
 from .rows import Records, Stored
 from .store import Tx
 
@@ -96,29 +97,84 @@ class SingleWrite:
 
     write: Write
 
+    @property
+    def collection(self) -> str:
+        """Where it writes."""
+        return self.write.collection
+
+    @property
+    def key(self) -> str:
+        """What it writes."""
+        return self.write.key
+
     def __call__(self, tx: Tx) -> Receipt:
         """Write it; raises like `write_all`."""
         (receipt,) = write_all(tx, [self.write])
         return receipt
 
 
-def write_each(tx: Tx, jobs: Sequence[SingleWrite]) -> list[Receipt | Exception]:
+@dataclass(frozen=True, slots=True)
+class SinglePut:
+    """A job that puts one record in a transaction of its own; its document is split only if a record is there.
+
+    Attributes:
+        collection, key, if_version, author, note: As in `Write`.
+        doc: Canonical JSON text.
+    """
+
+    collection: str
+    key: str
+    doc: str
+    if_version: Version | None = None
+    author: str = ""
+    note: str = ""
+
+    @property
+    def write(self) -> Write:
+        """The same as a `Write`."""
+        return Write(
+            collection=self.collection,
+            key=self.key,
+            edit=Put(split(self.doc)),
+            if_version=self.if_version,
+            author=self.author,
+            note=self.note,
+        )
+
+    def __call__(self, tx: Tx) -> Receipt:
+        """Write it; raises like `write_all`."""
+        (outcome,) = write_each(tx, [self])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def write_each(tx: Tx, jobs: Sequence[SingleWrite | SinglePut]) -> list[Receipt | Exception]:
     """Write operations that share nothing but the commit: each has an lsn of its own, or its error.
 
     What can fail does so before it changes anything, so the rows of all are read and written together.
     """
     journal = Journal(tx)
     records = Records(tx, journal)
-    writes = [job.write for job in jobs]
-    _load(records, writes)
+    puts = PlainPuts(tx, journal)
+    _load(records, jobs)
     outcomes: list[Receipt | Exception] = []
-    for write in writes:
+    plain = True
+    for job in jobs:
+        stored, lsn, clock = records.at(job.collection, job.key), tx.lsn + 1, tx.clock.tick()
         try:
-            outcomes.append(_write(tx, records, journal, write, tx.lsn + 1, tx.clock.tick()))
+            if isinstance(job, SinglePut) and _is_plain(job, stored):
+                outcomes.append(_put_plain(tx, puts, job, stored, lsn, clock))
+            else:
+                plain = False
+                puts.give_back(stored, records)
+                outcomes.append(_write(tx, records, journal, job.write, lsn, clock))
             tx.next_lsn()
         except (HoldfastError, UnreadableCellsError) as error:
             outcomes.append(error)
-    records.flush()
+    puts.flush()
+    if not plain:
+        records.flush()
     journal.flush()
     return outcomes
 
@@ -143,7 +199,7 @@ def _too_large(writes: list[Write], size: int) -> TransactionTooLarge:
     )
 
 
-def _load(records: Records, writes: list[Write]) -> None:
+def _load(records: Records, writes: Sequence[Write | SingleWrite | SinglePut]) -> None:
     for collection in dict.fromkeys(write.collection for write in writes):
         records.load(collection, [write.key for write in writes if write.collection == collection])
 
@@ -151,6 +207,18 @@ def _load(records: Records, writes: list[Write]) -> None:
 def _size(write: Write) -> int:
     fields = write.edit.fields if isinstance(write.edit, Put | Update) else {}
     return sum(len(name) + len(text) for name, text in fields.items()) + len(write.key)
+
+
+def _is_plain(job: SinglePut, stored: Stored) -> bool:
+    """Whether nothing is there under the key, in the file or in this transaction, and the author does not object."""
+    return stored.row is None and stored.number == 0 and not job.if_version  # None, or NO_RECORD
+
+
+def _put_plain(tx: Tx, puts: PlainPuts, job: SinglePut, stored: Stored, lsn: int, clock: Timestamp) -> Receipt:
+    stamp = tx.stamp(clock, BIRTH)
+    puts.put(stored, job.doc, lsn, stamp, author=job.author, note=job.note)
+    version = version_of((stamp.dot,))
+    return Receipt(collection=job.collection, key=job.key, dot=stamp.dot, clock=clock, lsn=lsn, version=version)
 
 
 def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, clock: Timestamp) -> Receipt:

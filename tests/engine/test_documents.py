@@ -22,11 +22,11 @@ from holdfast.engine.documents import (
     decode_object,
     encode_document,
     encode_value,
-    looks_safe,
     nesting,
-    outline,
     split,
 )
+from holdfast.engine.outline import outline
+from holdfast.engine.spelling import looks_safe
 from holdfast.errors import InvalidKey, InvalidName, InvalidValue
 
 from .cells import deep
@@ -250,23 +250,20 @@ OUTLINED = st.dictionaries(
 
 
 @given(OUTLINED, st.sets(st.sampled_from(["a", "b", "c", "_id", "é", ",", ":"])))
-def test_an_outline_cuts_as_splitting_does_or_not_at_all(fields: dict, others: set[str]):
+def test_an_outline_cuts_as_splitting_does(fields: dict, others: set[str]):
     text = encode_document(fields, "c/k")
-    own = outline(tuple(sorted(fields)))
-    assert own.split(text) == split(text)
-    assert own.fill([*split(text).values()]) == text
-    other = outline(tuple(sorted(others)))
-    assert other.split(text) == split(text)
-    assert other.cut(text) is None or others == set(fields)
+    parts = split(text)
+    for names in (tuple(sorted(fields)), tuple(sorted(others))):
+        drawn = outline(names)
+        assert drawn.split(text) == parts
+        if drawn.fits(text):
+            assert names == (*parts,)
+            for at, name in enumerate(names):
+                start, end = drawn.span(text, at)
+                assert text[start:end] == parts[name]
 
 
-@given(OUTLINED)
-def test_an_outline_leaves_what_is_laid_out_otherwise_to_splitting(fields: dict):
-    for loose in (json.dumps(fields, ensure_ascii=False), json.dumps(fields, indent=1), json.dumps(fields)):
-        assert outline(tuple(sorted(fields))).split(loose) == split(loose)
-
-
-def test_an_outline_cuts_what_is_common():
-    assert outline(("a", "b", "c")).cut('{"a":1,"b":"x, \\"b\\":2","c":[1,",\\"c\\":"]}') is None  # more ends of labels
-    assert outline(("a", "b", "c")).cut('{"a":1,"b":"x,y","c":[1,2]}') == ["1", '"x,y"', "[1,2]"]
-    assert outline(()).cut("{}") == []
+def test_an_outline_fits_what_is_common():
+    assert outline(("a", "b", "c")).fits('{"a":1,"b":"x,y","c":[1,2]}')
+    assert outline(()).fits("{}")
+    assert not outline(("a", "b", "c")).fits('{"a":1,"b":"x, \\"b\\":2","c":[1,",\\"c\\":"]}')  # more ends of labels

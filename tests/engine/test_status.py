@@ -9,8 +9,9 @@ import pytest_asyncio
 
 from holdfast import Manual, Remove, Schema, Take
 from holdfast.clocks import Dot
+from holdfast.engine.status import read_log
 
-from ..nodes import NOW_MS, Wall, assert_equal, heal, meet, one_conflict, opened
+from ..nodes import NOW_MS, Wall, assert_equal, heal, meet, one_conflict, opened, raw
 
 MANUAL = Schema(name="t", fields={"v": Manual()})
 
@@ -174,3 +175,20 @@ async def test_status_reads_the_same_beside_a_writer(tmp_path, pair):
         theirs, ours = await reader.status(), await a.status()
         assert (theirs.lsn, theirs.digest, theirs.actor) == (ours.lsn, ours.digest, ours.actor)
         assert (reader.label, reader.space, reader.read_only) == ("north", "s", True)
+
+
+async def test_the_log_of_one_record_is_found_by_its_index(tmp_path):
+    async with opened(tmp_path / "n.db") as node:
+        for number in range(3):
+            await node["t"].put("k", {"n": number})
+            await node["u"].put("k", {"n": number})
+            await node["t"].put(f"other{number}", {})
+        assert [e.lsn for e in await node.log(collection="t", key="k")] == [7, 4, 1]
+        assert [e.lsn for e in await node.log(key="k")] == [8, 7, 5, 4, 2, 1]
+    steps: list[str] = []
+    with raw(tmp_path / "n.db") as connection:
+        connection.set_trace_callback(steps.append)
+        read_log(connection, "t", "k", 5)
+        connection.set_trace_callback(None)
+        plan = [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {steps[0]}")]
+    assert any("USING INDEX log_record" in step for step in plan), plan

@@ -13,7 +13,8 @@ from holdfast.engine.delta import Delta, FeedBatch, FeedId
 from holdfast.engine.join import join
 from holdfast.engine.replica import Replica
 from holdfast.engine.storage.feed import read_keys
-from tests.nodes import heal, meet, opened
+from holdfast.transport import session
+from tests.nodes import assert_equal, heal, meet, opened
 
 LARGE = "x" * 100_000
 
@@ -62,6 +63,10 @@ async def test_a_new_identity_of_many_unshared_operations_can_still_be_read(tmp_
     async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
         await a["t"].put_many((f"k{n}", {"n": n}) for n in range(12_000))
         await Replica(a).renew("a test")
+        query = "SELECT DISTINCT l.lsn, r.lsn FROM log l JOIN record r ON r.id = l.record WHERE l.kind = 6"
+        parts = await a.readers.run(lambda connection: connection.execute(query).fetchall())
+        assert len(parts) == 2
+        assert all(noted == stands for noted, stands in parts)  # or the first part would acknowledge both
         report = await meet(a, hub)
         assert (report.completed, await hub["t"].count()) == (True, 12_000)
 
@@ -146,3 +151,15 @@ def test_clones_that_used_one_dot_at_different_times_join_to_the_same():
         a, b = record(100, "1"), record(200, other)
         assert join(a, context, b, context) == join(b, context, a, context)
     assert join(Record(), EMPTY, record(100, "1"), context) == record(100, "1")
+
+
+async def test_a_first_catch_up_of_several_exchanges_completes(tmp_path, monkeypatch):
+    """The last exchange begins before the node has taken in anything; it once said that the peer could not follow."""
+    monkeypatch.setattr(session, "ANSWER_BYTES_MAX", 1)
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub, opened(tmp_path / "n.db", space="s") as node:
+        for part in range(3):
+            await hub["t"].put_many((f"{part}-{n}", {"text": "x" * 1_000}) for n in range(1_500))
+        report = await meet(node, hub)
+        assert report.round_trips > 2
+        assert (report.completed, report.blockers) == (True, ())
+        await assert_equal(node, hub)

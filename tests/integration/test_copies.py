@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from holdfast import SideFile, Take
+from holdfast.clocks import Actor, Dot
 from holdfast.engine.replica import Replica
 from holdfast.errors import LinkCut
 
@@ -156,3 +157,54 @@ async def test_reached_is_not_said_of_what_the_hub_could_not_join(tmp_path):
         assert await replica.has_reached(receipt, url)
         later = await a["t"].update("k", {"n": 2})
         assert not await replica.has_reached(later, url)
+
+
+@pytest.mark.parametrize(("renewals", "both_wrote"), [(1, False), (1, True), (2, True)])
+async def test_receipts_from_before_a_new_identity_follow_their_write(tmp_path, renewals, both_wrote):
+    """Also where the other copy has used the very name that the receipt gives, which says nothing of this write."""
+    path = tmp_path / "a.db"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        url = link_to(hub).url
+        async with unbound(path, space="s") as a:
+            stored = await a["t"].put("stored", {"n": 0})
+            await heal(hub, a)
+            await a["t"].put("stored", {"n": 1})
+        clone(path, tmp_path / "b.db")
+        async with unbound(tmp_path / "b.db", seed="b") as b:
+            for n in range(9 * both_wrote):
+                await b["t"].put(f"b{n}", {"by": "b"})
+            await heal(hub, b)
+        receipts = []
+        for turn in range(renewals):
+            async with unbound(path, seed=f"a{turn}") as a:
+                before = await a.actor()
+                receipts.append(await a["t"].put(f"new{turn}", {"by": "a"}))
+                receipts.append(await a["t"].put("superseded", {"n": turn}))
+                receipts.append(await a["t"].update("superseded", {"m": turn}))
+                replica = Replica(a)
+                await replica.renew("test")
+                assert await a.actor() != before
+                assert not any([await replica.has_reached(receipt, url) for receipt in receipts])
+                assert not any([receipt.dot in await _dots(path) for receipt in receipts])
+        async with unbound(path, seed="last") as a:
+            replica = Replica(a)
+            await meet(a, hub, rights="r")
+            assert not any([await replica.has_reached(receipt, url) for receipt in receipts])
+            await meet(a, hub)
+            assert all([await replica.has_reached(receipt, url) for receipt in receipts])
+            assert await replica.has_reached(stored, url)
+            for turn in range(renewals):
+                document = await hub["t"].get(f"new{turn}")
+                assert document is not None
+                assert document.fields == {"by": "a"}
+            later = await a["t"].update("superseded", {"m": "later"})
+            assert await replica.has_reached(receipts[-1], url)
+            assert not await replica.has_reached(later, url)
+            await heal(hub, a)
+            await assert_equal(a, hub)
+
+
+async def _dots(path):
+    with raw(path) as connection:
+        rows = connection.execute("SELECT a.actor, r.seq FROM record r JOIN actor a ON a.id = r.node").fetchall()
+    return {Dot(Actor(actor), seq) for actor, seq in rows}

@@ -17,6 +17,7 @@ from holdfast.transport.responder import respond
 from holdfast.transport.session import Initiator, Responder
 from holdfast.transport.wire import Decoder, encode
 
+from ..transport.samples import decoded
 from .side import HUB, Side, assert_equal, begin, exchange, now, perform, sync
 
 
@@ -677,7 +678,7 @@ async def test_a_peer_of_another_protocol_version_is_refused_by_name(node, hub, 
     decoder, answers = Decoder(), []
     with pytest.raises(IncompatibleProtocol):  # noqa: PT012 - the refusal comes before the error
         async for frame in respond(hub.replica, request(), rights="rw"):
-            answers += decoder.feed(frame)
+            answers += decoded(decoder, frame)
     (refusal,) = answers
     assert (refusal.code, str(version) in refusal.message) == (IncompatibleProtocol.code, True)
     session = begin(node)
@@ -688,7 +689,7 @@ async def test_a_peer_of_another_protocol_version_is_refused_by_name(node, hub, 
     # And the other way about: an answer of another version.
     (answer,) = exchange(node, hub, answered_max=1).answered
     with pytest.raises(IncompatibleProtocol, match=str(version)):
-        list(Decoder().feed(b"".join(encode(replace(answer, version=version)))))
+        list(decoded(Decoder(), b"".join(encode(replace(answer, version=version)))))
 
 
 def test_a_responder_says_nothing_more_after_a_refusal(hub):

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.transport.links.address import FRAMES_TYPE
 from holdfast.transport.wire import Decoder
+from tests.transport.samples import decoded
 
 from .commands import environment, holdfast, hub_process, ok, started
 
@@ -125,7 +126,7 @@ def test_an_empty_request_is_refused_with_the_reason(directory: Path):
         with pytest.raises(HTTPError) as caught:
             urlopen(request, timeout=20)
         with caught.value as answer:
-            (refusal,) = Decoder().feed(answer.read())
+            (refusal,) = decoded(Decoder(), answer.read())
     assert answer.code == 400
     assert (refusal.code, refusal.message) == ("malformed-message", "the peer sent nothing where its hello should be")
 

@@ -9,6 +9,7 @@ which never replaces a file: a frame that a released version wrote must be reada
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from holdfast.transport.messages import (
     Refuse,
     VectorNote,
 )
-from holdfast.transport.wire import encode
+from holdfast.transport.wire import Decoder, encode
 from tests.strategies import any_actors, any_vectors
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,6 +35,15 @@ GOLDEN = Path(__file__).parent / "golden"
 HUB = Actor("0a" * 16)
 EDGE = Actor("7f" * 16)
 FEED = FeedId("c3" * 8)
+
+
+def decoded(decoder: Decoder, data: bytes) -> Iterator[Message]:
+    """The messages that a chunk completes, each decoded as it is asked for."""
+    decoder.add(data)
+    while decoder.ahead() is not None:
+        message = decoder.step()
+        if message is not None:
+            yield message
 
 
 def plain_batch(count: int) -> Batch:

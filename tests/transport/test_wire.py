@@ -23,12 +23,12 @@ from holdfast.transport.frame import FRAME_RAW_BYTES_MAX, HEADER_BYTES, FrameRea
 from holdfast.transport.messages import Ack, Message, NeedWhole
 from holdfast.transport.payload import pack
 from holdfast.transport.wire import MESSAGE_BYTES_MAX, Decoder, encode
-from tests.transport.samples import FEED, GOLDEN, SAMPLES, messages, plain_batch
+from tests.transport.samples import FEED, GOLDEN, SAMPLES, decoded, messages, plain_batch
 
 
 def decode(data):
     decoder = Decoder()
-    return list(decoder.feed(data)), decoder
+    return list(decoded(decoder, data)), decoder
 
 
 def items_of(name):
@@ -57,7 +57,7 @@ def test_any_chunking_decodes_as_the_whole(sent, cuts):
     decoder, received = Decoder(), []
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     for start, end in pairwise(edges):
-        received += decoder.feed(stream[start:end])
+        received += decoded(decoder, stream[start:end])
     assert received == sent
 
 
@@ -177,15 +177,15 @@ def test_a_batch_above_the_frame_limit_travels_in_parts():
     assert len(frames) > 2
     decoder = Decoder()
     for frame in frames[:-1]:
-        assert list(decoder.feed(frame)) == []
+        assert list(decoded(decoder, frame)) == []
         assert not decoder.idle
-    assert list(decoder.feed(frames[-1])) == [large_batch()]
+    assert list(decoded(decoder, frames[-1])) == [large_batch()]
     assert decoder.idle
 
 
 def test_messages_in_parts_may_follow_each_other():
     decoder = Decoder()
-    assert list(decoder.feed(b"".join(encode(large_batch())) * 2)) == [large_batch()] * 2
+    assert list(decoded(decoder, b"".join(encode(large_batch())) * 2)) == [large_batch()] * 2
 
 
 def test_parts_of_different_messages_do_not_mix():
@@ -209,7 +209,7 @@ def test_a_bomb_of_many_parts_stays_within_the_limit_of_a_message():
     decoder = Decoder()
     tracemalloc.start()
     with pytest.raises(FrameTooLarge):
-        list(decoder.feed(part * 50))
+        list(decoded(decoder, part * 50))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * MESSAGE_BYTES_MAX + 4 * FRAME_RAW_BYTES_MAX
@@ -228,7 +228,7 @@ def test_messages_are_decoded_one_at_a_time():
     """A small chunk of many frames must not become all of their messages at once."""
     frame = b"".join(encode(plain_batch(10_000)))
     decoder = Decoder()
-    stream = decoder.feed(frame * 20)
+    stream = decoded(decoder, frame * 20)
     tracemalloc.start()
     for message in stream:
         assert len(message.delta) == 10_000
@@ -237,11 +237,11 @@ def test_messages_are_decoded_one_at_a_time():
     assert peak < 20 * 1024 * 1024
 
 
-def test_what_was_not_asked_for_comes_out_of_the_next_feed():
+def test_what_was_not_asked_for_comes_after_the_next_chunk():
     ack = SAMPLES["ack"]
     decoder = Decoder()
-    assert next(decoder.feed(encode(ack)[0] * 3)) == ack
-    assert list(decoder.feed(b"")) == [ack, ack]
+    assert next(decoded(decoder, encode(ack)[0] * 3)) == ack
+    assert list(decoded(decoder, b"")) == [ack, ack]
 
 
 @given(st.binary(max_size=60), st.sampled_from(FrameType))
@@ -298,7 +298,7 @@ def test_plain_records_are_coded_without_a_line_of_python_for_each():
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        received = list(Decoder().feed(b"".join(encode(batch))))
+        received = list(decoded(Decoder(), b"".join(encode(batch))))
     finally:
         sys.settrace(before)
     assert received == [batch]

@@ -32,11 +32,14 @@ CREATE TABLE vector (
     seq   INTEGER NOT NULL CHECK (seq > 0)
 ) STRICT;
 
--- Vectors that are referred to: extra contexts of records, contexts of log rows, last known vectors of peers.
+-- Vectors that are referred to: extra contexts of records, contexts of log rows, last known vectors of peers. What nothing
+-- refers to any more is deleted. AUTOINCREMENT, because no number may be given twice: records go on naming contexts that
+-- were settled and are gone.
 CREATE TABLE context (
-    id      INTEGER PRIMARY KEY,
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
     vector  BLOB    NOT NULL UNIQUE,                       -- encoded version vector
-    settled INTEGER NOT NULL CHECK (settled IN (0, 1))     -- 1: the node's own vector covers it
+    settled INTEGER NOT NULL CHECK (settled IN (0, 1)),    -- 1: the node's own vector covers it
+    logged  INTEGER NOT NULL CHECK (logged IN (0, 1))      -- 1: a log row refers to it, so it stays
 ) STRICT;
 -- Few rows are ever unsettled; this finds them without a scan.
 CREATE INDEX context_unsettled ON context (id) WHERE settled = 0;
@@ -61,7 +64,7 @@ CREATE TABLE record (
     flags      INTEGER NOT NULL,                           -- of that stamp
     digest     INTEGER NOT NULL,                           -- 62 bits over the cells
     conflicts  INTEGER NOT NULL DEFAULT 0,                 -- rows in `conflict` that stand for this state
-    extra      INTEGER REFERENCES context (id),            -- extra context, void once that row is settled
+    extra      INTEGER,                                    -- extra context, void once that row is settled or gone
     cells      BLOB,
     doc        TEXT    NOT NULL CHECK (json_valid(doc))
 ) STRICT;
@@ -157,3 +160,8 @@ CREATE TABLE peer (
     synced_ms  INTEGER,                                    -- when a session with it last completed
     drift_ms   INTEGER NOT NULL                            -- its clock less ours, in the last session
 ) STRICT, WITHOUT ROWID;
+
+-- Whether a peer or a hole refers to a vector is asked whenever one is replaced.
+CREATE INDEX peer_vector ON peer (vector) WHERE vector IS NOT NULL;
+CREATE INDEX peer_told ON peer (told) WHERE told IS NOT NULL;
+CREATE INDEX hole_context ON hole (context);
