@@ -28,10 +28,13 @@ FAR: Final = 10**9
 
 def messages_of(data: bytes) -> list[Message]:
     """The messages at the start of some bytes, up to what cannot be read."""
-    found: list[Message] = []
+    decoder, found = Decoder(), list[Message]()
+    decoder.add(data)
     with suppress(HoldfastError):  # an adversary takes what it can get
-        for message in Decoder().feed(data):
-            found.append(message)  # noqa: PERF402 - what came before an error counts
+        while decoder.ahead() is not None:
+            message = decoder.step()
+            if message is not None:
+                found.append(message)
     return found
 
 

@@ -43,6 +43,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def run_in_executor(self, executor, func, *args):
+        """At once: no thread could wake a loop that does not wait."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
     def spawn(self, node, coroutine):
         task = self.create_task(coroutine)
         self._tasks_of.setdefault(node, []).append(task)
@@ -69,6 +78,17 @@ class _Inline:
                 raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
             with translated(self.path):
                 return function(self._connection, *args, **kwargs)
+
+    def hand(self, function, done):
+        async def work():
+            result = error = None
+            try:
+                result = await self.run(function)
+            except Exception as fault:
+                error = fault
+            done(result, error)
+
+        self._handed = asyncio.ensure_future(work())  # one at a time: the writer waits for its end
 
     async def close(self):
         async with self._turn:
