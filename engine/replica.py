@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId
 from .node import Node
@@ -22,7 +24,7 @@ from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, st
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.write import Receipt
-from .tickets import MARK_BYTES, TICKET_BYTES, marked
+from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,8 @@ class Replica:
     async def issue_ticket(self, actor: Actor, shown: bytes) -> bytes:
         """A ticket that the peer is to show in the next session.
 
+        The same as before while it shows the same one: a request may come twice, and one of the answers arrive.
+
         Args:
             actor: The peer.
             shown: The ticket that it has shown in this one. If it has shown another since, its process was ended and
@@ -152,11 +156,16 @@ class Replica:
             peer = find_peer(tx.connection, actor)
             if peer.issued != shown:
                 return b""
-            peer.pending = tx.store.seams.entropy(TICKET_BYTES)
-            save_peer(tx, peer)
+            if not peer.pending:
+                peer.pending = tx.store.seams.entropy(TICKET_BYTES)
+                save_peer(tx, peer)
             return peer.pending
 
         return await self._node.write(issue)
+
+    def session(self, url: str) -> AbstractAsyncContextManager[None]:
+        """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
+        return self._node.session(url)
 
     async def share(self) -> Shared | None:
         """Note, durably, that own operations may leave the node from now on, and mark the tickets with it.
@@ -255,17 +264,26 @@ def _meet(tx: Tx, said: Peer) -> None:
     if said.url:
         tx.connection.execute("UPDATE peer SET url = NULL WHERE url = ? AND actor <> ?", (said.url, said.actor))
     peer.vector = said.vector  # not joined: a peer that was rolled back must not be told less than it lacks
-    if said.acked_feed == tx.feed:
+    if said.acked_feed == tx.feed:  # else another session has begun a new incarnation here
         peer.acked_feed, peer.acked = said.acked_feed, said.acked
+        if said.issued:
+            _see_ticket(peer, said.issued)
     if said.told:
         peer.told = said.told
-    if said.issued:
-        peer.issued = said.issued
     if said.url and not peer.ticket:
         # From the first session on: two copies that meet this peer for the first time are told apart as well.
         peer.ticket = marked(b"", tx.store.seams.entropy(MARK_BYTES))
     save_peer(tx, peer)
     tx.names.number(said.actor, said.label)
+
+
+def _see_ticket(peer: Peer, shown: bytes) -> None:
+    """Judged once more, in the transaction that keeps it: another session may have shown a ticket since."""
+    if is_from_copy(shown, peer.issued, peer.pending):
+        raise SessionRefused(
+            "another session of this identity has come in between", subject=peer.label, remedy="Sync again."
+        )
+    peer.issued, peer.pending = seen(shown, peer.issued, peer.pending)
 
 
 def _shared(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from holdfast.clocks import Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, FeedBatch
 from holdfast.engine.replica import Facts
+from holdfast.engine.storage.apply import Applied
 from holdfast.engine.storage.peers import Peer
 
 from .messages import Batch, Hello, VectorNote
@@ -118,6 +119,11 @@ def used_twice(said: Hello, facts: Facts) -> str | None:
     if said.held_of == facts.actor and said.held > facts.seq:
         return f"a peer holds operation {said.held} of this identity, which ends at {facts.seq} here"
     return None
+
+
+def used_elsewhere(outcome: Applied) -> str:
+    """Why this node's identity must not write again, by what came in a batch (tripwire)."""
+    return f"a peer sent operation {outcome.foreign} of this identity, which did not write it here"
 
 
 def diverged(facts: Facts, said: Hello, vector: VersionVector) -> bool:

@@ -26,10 +26,11 @@ from .handshake import (
     note_of,
     resolve,
     to_message,
+    used_elsewhere,
     used_twice,
 )
 from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
-from .refusals import odd, other_space, refusal_error, refusal_of, rolled_back
+from .refusals import itself, knows, odd, other_space, refusal_error, refusal_of, rolled_back
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
 """Size of the batches that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
@@ -105,8 +106,9 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        # What was owed moves nothing by itself: the drained batch behind it does.
-        if self.owes or acked < facts.head or peer.told != facts.vector:
+        # What was owed moves nothing by itself: the drained batch behind it does. A peer that has read more than there
+        # is learns from the end of the batch that its checkpoint is wrong.
+        if self.owes or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
         else:
@@ -153,6 +155,9 @@ class Initiator:
         self.tally.suspect_ms = max(self.tally.suspect_ms, outcome.suspect_ms)
         self.next_wants = _bounded(self.next_wants, outcome.need_whole)
         self.holes = outcome.holes
+        if outcome.foreign:
+            self.renewed = True
+            return [Renew(used_elsewhere(outcome))]
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -160,6 +165,8 @@ class Initiator:
 
     def _greeted(self, said: Hello) -> list[Effect]:
         facts = self.facts
+        if said.actor == facts.actor:
+            return [Fail(itself(self.url))]
         reason = used_twice(said, facts)
         if reason:
             self.renewed = True
@@ -179,7 +186,7 @@ class Initiator:
         effects: list[Effect] = [] if facts.adopted else [Adopt(said.space)]
         if is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
             effects.append(Meet(peer))
-        if not self.pushing and peer.acked >= facts.head and peer.told == facts.vector:
+        if not self.pushing and peer.acked == facts.head and peer.told == facts.vector:
             self.pushed = True
         if not self.pushing or said.rights != "rw":
             self.taken = vector.dominates(facts.vector)
@@ -234,6 +241,7 @@ class Responder:
     _filled: bool = False
     _checkpoint: int = -1
     _taken: bool = False
+    _foreign: str = ""
     _answered_bytes: int = 0
 
     def receive(self, message: Message) -> list[Effect]:
@@ -286,11 +294,12 @@ class Responder:
                 )
             ]
         self.peer, self.peer_vector = said, vector
-        peer = replace(met(facts, said, vector), told=facts.vector, issued=said.ticket)
+        shown = said.ticket if knows(said, facts) else b""
+        peer = replace(met(facts, said, vector), told=facts.vector, issued=shown)
         if may_write and is_news(facts.peer, peer):
             effects.append(Meet(peer))
         # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
-        self.stopped = not said.peer_feed and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
+        self.stopped = not knows(said, facts) and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
         return [*effects, Send(self._answer(facts, vector))]
 
     def ahead(self) -> Read | None:
@@ -312,6 +321,8 @@ class Responder:
         """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
         if self.stopped or self.peer is None or self.facts is None:
             return []
+        if self._foreign:
+            return [Renew(self._foreign)]  # what is acknowledged to the old identity helps nobody
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
@@ -345,6 +356,7 @@ class Responder:
         self._lacking = _bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
         self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
+        self._foreign = self._foreign or (used_elsewhere(outcome) if outcome.foreign else "")
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 

@@ -12,9 +12,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.engine.replica import Replica
+from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
+from .advance import Reached, standstill
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
 from .links.link import Link
 from .pace import encoded, next_message
@@ -42,6 +43,8 @@ class _Sync:
     whole_vector: bool = False
     renewals: int = 0
     idle: int = 0
+    last: Initiator | None = None
+    reached: Reached = field(default_factory=Reached)
 
     async def run(self) -> Initiator:
         while True:
@@ -49,7 +52,9 @@ class _Sync:
             self.add(session)
             if self._done(session):
                 return session
-            self._carry_over(session)
+            self.last = session
+            self.wants, self.owes = session.next_wants, session.next_owes
+            self.whole_vector = session.next_whole_vector
 
     async def _exchange(self) -> Initiator:
         shared = await self.replica.share()  # before the hello: its ticket shows what may leave
@@ -62,6 +67,7 @@ class _Sync:
 
     async def _meet(self) -> Initiator:
         facts = await self.replica.facts(url=self.link.url)
+        self._look_back(facts)
         session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
         decoder = Decoder()
         async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
@@ -131,18 +137,19 @@ class _Sync:
         may_push = session.peer is None or session.peer.rights == "rw"
         return session.pulled and (session.pushed or not may_push)
 
-    def _carry_over(self, session: Initiator) -> None:
-        asked_again = bool(self.owes) and session.next_owes == self.owes
-        moved = 0 if asked_again else session.tally.sent + session.tally.received
-        self.idle = 0 if moved or session.renewed else self.idle + 1
+    def _look_back(self, facts: Facts) -> None:
+        """Whether the exchange before has moved anything that lasts; what was only sent may have come to nothing."""
+        last = self.last
+        if self.reached.grow(facts, last) or last is None:
+            self.idle = 0
+            return
+        self.idle += 1
         if self.idle > IDLE_EXCHANGES_MAX:
             raise SessionRefused(
-                "the session makes no progress: the peer never says that all is read",
+                f"the session makes no progress: {standstill(last)}",
                 subject=self.link.url,
                 remedy="Check both nodes' status.",
             )
-        self.wants, self.owes = session.next_wants, session.next_owes
-        self.whole_vector = session.next_whole_vector
 
     def add(self, session: Initiator) -> None:
         for name in ("sent", "received", "conflicts"):
@@ -165,7 +172,8 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
     """
     started = asyncio.get_running_loop().time()
     run = _Sync(replica, link, on_progress)
-    session = await run.run()
+    async with replica.session(link.url):
+        session = await run.run()
     return SyncReport(
         peer=session.peer.label if session.peer else "",
         sent=run.tally.sent,
