@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the future passes it on
             future.set_exception(error)
         return future
 
@@ -84,7 +84,7 @@ class _Inline:
             result = error = None
             try:
                 result = await self.run(function)
-            except Exception as fault:
+            except Exception as fault:  # noqa: BLE001 - the writer passes it on
                 error = fault
             done(result, error)
 
