@@ -26,7 +26,8 @@ def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
     if said.actor == facts.actor:
         return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
     peer = facts.peer
-    if peer and said.peer_feed and is_from_copy(said.ticket, peer.issued, peer.pending):
+    given_here = said.held_of == facts.actor  # and not by the identity that this node had before
+    if peer and given_here and is_from_copy(said.ticket, peer.issued, peer.pending):
         return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
     return None
 
