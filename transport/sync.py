@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.clocks import Actor
 from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
@@ -109,19 +110,19 @@ class _Sync:
                 return session.applied(batch, await self.replica.apply(batch, actor, follows=session.unbroken))
             case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
                 await self.replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken)
-            case Meet(peer):
-                await self.replica.meet(peer)
+            case Meet(peer, head):
+                await self.replica.meet(peer, head)
             case Adopt(space):
                 await self.replica.adopt(space)
-            case Renew(reason):
-                await self._renew(reason)
+            case Renew(reason, of):
+                await self._renew(reason, of)
             case Fail(error):
                 raise error
             case _:
                 raise AssertionError(f"an answer asks for no {effect!r}")
         return []
 
-    async def _renew(self, reason: str) -> None:
+    async def _renew(self, reason: str, of: Actor) -> None:
         self.renewals += 1
         if self.renewals > RENEWALS_MAX:
             raise SessionRefused(
@@ -129,7 +130,7 @@ class _Sync:
                 subject=self.link.url,
                 remedy="Look for a second copy of this file that syncs at the same time.",
             )
-        await self.replica.renew(reason)
+        await self.replica.renew(reason, of=of)
 
     def _done(self, session: Initiator) -> bool:
         if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:
