@@ -5,11 +5,14 @@ Knows nothing of messages or bytes. Invariant: every step is one transaction, so
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
+from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId
 from .node import Node
@@ -22,7 +25,9 @@ from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, st
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.write import Receipt
-from .tickets import MARK_BYTES, TICKET_BYTES, marked
+from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +113,12 @@ class Replica:
 
         return await self._node.write(apply)
 
-    async def meet(self, peer: Peer) -> None:
-        """Remember what a handshake said of a peer (checkpoints into its feed are kept as they are)."""
-        await self._node.write(lambda tx: _meet(tx, peer))
+    async def meet(self, peer: Peer, head: int) -> None:
+        """Remember what a handshake said of a peer whose feed ends at `head`.
+
+        The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
+        """
+        await self._node.write(lambda tx: _meet(tx, peer, head))
 
     async def acknowledged(
         self, actor: Actor, feed: FeedId, checkpoint: int, ticket: bytes, *, told: VersionVector, taken: bool
@@ -170,6 +178,10 @@ class Replica:
 
         return await self._node.write(issue)
 
+    def session(self, url: str) -> AbstractAsyncContextManager[None]:
+        """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
+        return self._node.session(url)
+
     async def share(self) -> Shared | None:
         """Note, durably, that own operations may leave the node from now on, and mark the tickets with it.
 
@@ -211,20 +223,28 @@ class Replica:
 
         await self._node.write(take_over)
 
-    async def renew(self, reason: str) -> None:
+    async def renew(self, reason: str, *, of: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
 
         Operations that no peer is known to have stored keep their values under new names: the other copy may have used
         the old ones. All others come back from peers.
-        """
-        self._node.renewed = reason
 
-        def begin(tx: Tx) -> None:
+        Args:
+            reason: What the sign was.
+            of: The identity that it spoke of: if another session has put an end to that, nothing is left to do.
+        """
+
+        def begin(tx: Tx) -> bool:
+            if of is not None and of != tx.actor:
+                return False
             old, stored = tx.own, stored_elsewhere(tx)
             begin_incarnation(tx, self._node.label)
             reissue(tx, old, stored)
+            return True
 
-        await self._node.write(begin)
+        if await self._node.write(begin):
+            self._node.renewed = reason
+            _log.warning("new incarnation of %s: %s", self._node.path, reason)
 
 
 def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
@@ -264,26 +284,39 @@ def _unsettled(connection: sqlite3.Connection) -> list[VersionVector]:
     return [VersionVector.decode(vector) for (vector,) in rows]
 
 
-def _meet(tx: Tx, said: Peer) -> None:
+def _meet(tx: Tx, said: Peer, head: int) -> None:
     """Keep checkpoints and tickets that this node holds; take the rest from what the peer said."""
     peer = find_peer(tx.connection, said.actor)
     if said.feed != peer.feed:
         peer.feed, peer.checkpoint, peer.vector = said.feed, 0, said.vector
+    elif said.url and (head < peer.checkpoint or not said.vector.dominates(peer.vector)):
+        # It is an old state of itself, and gives the same places in its feed to other records. (Of those that come
+        # here the ticket tells, and an old hello that comes again says nothing.)
+        peer.checkpoint, peer.acked, peer.told = 0, 0, EMPTY
     peer.label, peer.url, peer.drift_ms = said.label, said.url or peer.url, said.drift_ms
     if said.url:
         tx.connection.execute("UPDATE peer SET url = NULL WHERE url = ? AND actor <> ?", (said.url, said.actor))
     peer.vector = said.vector  # not joined: a peer that was rolled back must not be told less than it lacks
-    if said.acked_feed == tx.feed:
+    if said.acked_feed == tx.feed:  # else another session has begun a new incarnation here
         peer.acked_feed, peer.acked = said.acked_feed, said.acked
+        if said.issued:
+            _see_ticket(peer, said.issued)
     if said.told:
         peer.told = said.told
-    if said.issued:
-        peer.issued = said.issued
     if said.url and not peer.ticket:
         # From the first session on: two copies that meet this peer for the first time are told apart as well.
         peer.ticket = marked(b"", tx.store.seams.entropy(MARK_BYTES))
     save_peer(tx, peer)
     tx.names.number(said.actor, said.label)
+
+
+def _see_ticket(peer: Peer, shown: bytes) -> None:
+    """Judged once more, in the transaction that keeps it: another session may have shown a ticket since."""
+    if is_from_copy(shown, peer.issued, peer.pending):
+        raise SessionRefused(
+            "another session of this identity has come in between", subject=peer.label, remedy="Sync again."
+        )
+    peer.issued, peer.pending = seen(shown, peer.issued, peer.pending)
 
 
 def _shared(connection: sqlite3.Connection) -> tuple[int, int]:

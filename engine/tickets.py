@@ -43,5 +43,14 @@ def is_from_copy(shown: bytes, last: bytes, pending: bytes) -> bool:
     return bool(known) and known not in [marks[at : at + MARK_BYTES] for at in range(0, len(marks), MARK_BYTES)]
 
 
+def seen(shown: bytes, last: bytes, pending: bytes) -> tuple[bytes, bytes]:
+    """What the responder keeps once a ticket was shown that is not from a copy: the last shown, and what is pending.
+
+    What was given on one ticket is given again when the same ticket is shown again (a request may come twice, and only
+    one of the answers arrive). Another ticket shows that what was given before it never arrived.
+    """
+    return shown, pending if shown == last else b""
+
+
 def _base(ticket: bytes) -> bytes:
     return ticket[:TICKET_BYTES] or _FIRST

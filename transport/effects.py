@@ -31,9 +31,10 @@ class Introduce:
 
 @dataclass(frozen=True, slots=True)
 class Meet:
-    """Remember what the handshake said of the peer."""
+    """Remember what the handshake said of the peer, whose feed ends at `head`."""
 
     peer: Peer
+    head: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,10 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Begin a new incarnation: the peer has shown that this one is used twice. The session starts anew."""
+    """Begin a new incarnation in place of `of`: the peer has shown that it is used twice. The session starts anew."""
 
     reason: str
+    of: Actor
 
 
 @dataclass(frozen=True, slots=True)

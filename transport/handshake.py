@@ -6,9 +6,10 @@ an identity that a peer has seen further than its owner never writes again (docs
 
 from __future__ import annotations
 
-from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, FeedBatch
 from holdfast.engine.replica import Facts
+from holdfast.engine.storage.apply import Applied
 from holdfast.engine.storage.peers import Peer
 
 from .messages import Batch, Hello, VectorNote
@@ -76,6 +77,7 @@ def hello(
         rights=rights,
         holds=holds.fingerprint() if holds else b"",
         digest=b"" if facts.digest is None else facts.digest.to_bytes(8, "big"),
+        lacks=lacks_of(facts.vector, peer.vector) if peer and peer.feed and not answering else EMPTY,
     )
 
 
@@ -118,6 +120,46 @@ def used_twice(said: Hello, facts: Facts) -> str | None:
     if said.held_of == facts.actor and said.held > facts.seq:
         return f"a peer holds operation {said.held} of this identity, which ends at {facts.seq} here"
     return None
+
+
+def used_elsewhere(outcome: Applied) -> str:
+    """Why this node's identity must not write again, by what came in a batch (tripwire)."""
+    return f"a peer sent operation {outcome.foreign} of this identity, which did not write it here"
+
+
+def lacks_of(own: VersionVector, assumed: VersionVector) -> VersionVector:
+    """By how much `assumed` is behind `own`, per identity; empty where it is not."""
+    return VersionVector({actor: seq - assumed.seq(actor) for actor, seq in own.changes_since(assumed).items()})
+
+
+def forgotten(said: Hello, vector: VersionVector | None, facts: Facts) -> str | None:
+    """Why this node must be an old state of itself, by what it once told a peer; None if all is well.
+
+    A vector and a feed only grow while the identity stays the same. So whatever an honest peer assumes, however late
+    its hello comes, is held here, unless the file was put back.
+
+    Args:
+        said: The peer's hello.
+        vector: The vector that it says; None if that cannot be resolved.
+        facts: This node's side.
+    """
+    if said.held_of != facts.actor:
+        return None
+    read = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
+    if read > facts.head:
+        return f"a peer has read this feed up to {read}, it ends at {facts.head} here: the file was rolled back"
+    for actor, seq in vector.items() if vector is not None else ():
+        told, held = seq - said.lacks.seq(actor), facts.vector.seq(actor)
+        if held < told:
+            return f"a peer was told of operation {told} of {actor}, here they end at {held}: the file was rolled back"
+    return None
+
+
+def regressed(known: Peer | None, said: Hello, vector: VersionVector) -> bool:
+    """Whether a peer has forgotten what it once said here: it is an old state of itself under the same identity."""
+    if known is None or known.actor != said.actor or known.feed != said.feed:
+        return False
+    return said.head < known.checkpoint or not vector.dominates(known.vector)
 
 
 def diverged(facts: Facts, said: Hello, vector: VersionVector) -> bool:

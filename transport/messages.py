@@ -50,6 +50,8 @@ class Hello:
         rights: What the receiver may do here: "rw" or "r"; set in answers.
         holds: Fingerprint of the receiver's vector that the sender holds, the base of the receiver's next note.
         digest: The sender's digest over all cells, 8 bytes; b"" while it may not be compared.
+        lacks: By how much the receiver's vector, as the sender took it to be when it read what it sends now, is behind
+            the sender's own; set in requests, empty in answers.
     """
 
     version: int = PROTOCOL_VERSION
@@ -73,6 +75,7 @@ class Hello:
     rights: str = "rw"
     holds: bytes = b""
     digest: bytes = b""
+    lacks: VersionVector = EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,14 @@ def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
     if said.actor == facts.actor:
         return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
     peer = facts.peer
-    if peer and said.peer_feed and is_from_copy(said.ticket, peer.issued, peer.pending):
+    if peer and knows(said, facts) and is_from_copy(said.ticket, peer.issued, peer.pending):
         return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
     return None
+
+
+def knows(said: Hello, facts: Facts) -> bool:
+    """Whether the peer has met this very identity: only then its ticket says anything here."""
+    return bool(said.peer_feed) and said.held_of == facts.actor
 
 
 def rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
@@ -42,6 +47,15 @@ def other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
         f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
         subject=url,
         remedy="Choose the hub that this file was synced with, or start with an empty file.",
+    )
+
+
+def itself(url: str) -> SessionRefused:
+    """The peer at this URL goes under this node's own identity."""
+    return SessionRefused(
+        "the peer has this node's own identity: this node speaks with itself, or with a copy of its file",
+        subject=url,
+        remedy="Check the address. If a copy answers there, let the copy sync with another node first.",
     )
 
 

@@ -174,12 +174,12 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
     match effect:
         case Introduce(actor):
             return session.introduced(await replica.facts(actor=actor))
-        case Meet(peer):
-            await replica.meet(peer)
+        case Meet(peer, head):
+            await replica.meet(peer, head)
         case Adopt(space):
             await replica.adopt(space)
-        case Renew(reason):
-            await replica.renew(reason)
+        case Renew(reason, of):
+            await replica.renew(reason, of=of)
         case IssueTicket(actor, shown):
             return session.ticketed(await replica.issue_ticket(actor, shown))
         case Read():

@@ -19,17 +19,20 @@ from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTi
 from .handshake import (
     RENEW,
     diverged,
+    forgotten,
     from_message,
     hello,
     is_news,
     met,
     note_of,
+    regressed,
     resolve,
     to_message,
+    used_elsewhere,
     used_twice,
 )
 from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
-from .refusals import odd, other_space, refusal_error, refusal_of, rolled_back
+from .refusals import itself, knows, odd, other_space, refusal_error, refusal_of, rolled_back
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
 """Size of the batches that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
@@ -65,6 +68,7 @@ class Initiator:
         taken: The peer's vector covers all that this node had taken in.
         diverged: Both have taken in the same and hold different cells.
         holes: Records of the peer that could not be joined.
+        doubted: The peer seems to have forgotten what it said, and may not know yet: nothing of its answer counts.
         unbroken: Every batch of the peer in this exchange has moved the checkpoint.
     """
 
@@ -80,6 +84,7 @@ class Initiator:
     taken: bool = False
     pushing: bool = False
     renewed: bool = False
+    doubted: bool = False
     diverged: bool = False
     holes: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -87,6 +92,7 @@ class Initiator:
     next_owes: Places = ()
     next_whole_vector: bool = False
     unbroken: bool = True
+    _based: bool = False
     _pushed_bytes: int = 0
     _pushed_to: int = -1
     _told: VersionVector = EMPTY
@@ -96,6 +102,7 @@ class Initiator:
         facts, peer = self.facts, self.facts.peer
         told = (peer.told,) if peer and not self.whole_vector else ()
         note = note_of(facts.vector, told)
+        self._based = bool(note.base)
         effects: list[Effect] = [Send(hello(facts, note, holds=peer.vector if peer else EMPTY))]
         if peer is None or not peer.feed:
             return effects  # first contact: nothing is known of what the peer holds
@@ -105,8 +112,9 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        # What was owed moves nothing by itself: the drained batch behind it does.
-        if self.owes or acked < facts.head or peer.told != facts.vector:
+        # What was owed moves nothing by itself: the drained batch behind it does. A peer that has read more than there
+        # is learns from the end of the batch that its checkpoint is wrong.
+        if self.owes or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
         else:
@@ -129,6 +137,10 @@ class Initiator:
     def receive(self, message: Message) -> list[Effect]:
         """What a message of the peer asks for."""
         match message:
+            case Refuse():
+                return self._refused(message)
+            case _ if self.doubted:
+                return []
             case Hello():
                 return self._greeted(message)
             case Batch():
@@ -137,14 +149,11 @@ class Initiator:
                 return self._acked(message)
             case NeedWhole():
                 self.next_owes = _bounded(self.next_owes, message.keys)
-                return []
             case NeedVector():
                 self.next_whole_vector = True
-                return []
-            case Refuse():
-                return self._refused(message)
             case _:
                 assert_never(message)
+        return []
 
     def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""
@@ -153,6 +162,9 @@ class Initiator:
         self.tally.suspect_ms = max(self.tally.suspect_ms, outcome.suspect_ms)
         self.next_wants = _bounded(self.next_wants, outcome.need_whole)
         self.holes = outcome.holes
+        if outcome.foreign:
+            self.renewed = True
+            return [Renew(used_elsewhere(outcome), self.facts.actor)]
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -160,26 +172,33 @@ class Initiator:
 
     def _greeted(self, said: Hello) -> list[Effect]:
         facts = self.facts
+        if said.actor == facts.actor:
+            return [Fail(itself(self.url))]
         reason = used_twice(said, facts)
         if reason:
             self.renewed = True
-            return [Renew(reason)]
+            return [Renew(reason, facts.actor)]
         if facts.adopted and said.space != facts.space:
             return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
             return [Fail(odd("a vector on a base that is not held here", self.url))]
         self.peer, self.peer_vector = said, vector
-        if facts.peer and facts.peer.actor != said.actor:
-            self.pushed = False  # another node stands at this URL now
+        stale = regressed(facts.peer, said, vector)
+        if stale and self._based and said.rights == "rw":
+            # It may not have been able to tell what was assumed of it: say all once more before that is forgotten here.
+            self.doubted = self.next_whole_vector = True
+            return []
+        if stale or (facts.peer and facts.peer.actor != said.actor):
+            self.pushed = False  # another node stands at this URL now, or an old state of the same
         self.diverged = diverged(facts, said, vector)
         peer = met(facts, said, vector, url=self.url)
         if said.holds == facts.vector.fingerprint():
             peer = replace(peer, told=facts.vector)
         effects: list[Effect] = [] if facts.adopted else [Adopt(said.space)]
-        if is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
-            effects.append(Meet(peer))
-        if not self.pushing and peer.acked >= facts.head and peer.told == facts.vector:
+        if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
+            effects.append(Meet(peer, said.head))
+        if not (self.pushing or stale) and peer.acked == facts.head and peer.told == facts.vector:
             self.pushed = True
         # Also while it pushes: of a cut exchange the peer may have stored all, and only its answer was lost.
         self.taken = vector.dominates(facts.vector)
@@ -207,7 +226,7 @@ class Initiator:
     def _refused(self, refusal: Refuse) -> list[Effect]:
         if refusal.code == RENEW:
             self.renewed = True
-            return [Renew(refusal.message)]
+            return [Renew(refusal.message, self.facts.actor)]
         return [Fail(refusal_error(refusal, self.url))]
 
 
@@ -234,6 +253,7 @@ class Responder:
     _filled: bool = False
     _checkpoint: int = -1
     _taken: bool = False
+    _foreign: str = ""
     _answered_bytes: int = 0
 
     def receive(self, message: Message) -> list[Effect]:
@@ -259,9 +279,10 @@ class Responder:
         said, self.facts = self._said, facts
         assert said is not None, "facts are asked for by a hello"
         may_write = self.rights == "rw"  # who may only read changes nothing here, not even what is known of peers
-        reason = used_twice(said, facts) if may_write else None
+        vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
+        reason = (used_twice(said, facts) or forgotten(said, vector, facts)) if may_write else None
         if reason:
-            return [Renew(reason), Introduce(said.actor)]
+            return [Renew(reason, facts.actor), Introduce(said.actor)]
         refusal = refusal_of(said, facts)
         if refusal:
             self.stopped = True
@@ -271,7 +292,6 @@ class Responder:
             space = said.space or facts.space
             effects.append(Adopt(space))
             facts = self.facts = replace(facts, space=space, adopted=True)
-        vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
             self.stopped = True
             return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
@@ -286,11 +306,12 @@ class Responder:
                 )
             ]
         self.peer, self.peer_vector = said, vector
-        peer = replace(met(facts, said, vector), told=facts.vector, issued=said.ticket)
+        shown = said.ticket if knows(said, facts) else b""
+        peer = replace(met(facts, said, vector), told=facts.vector, issued=shown)
         if may_write and is_news(facts.peer, peer):
-            effects.append(Meet(peer))
+            effects.append(Meet(peer, said.head))
         # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
-        self.stopped = not said.peer_feed and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
+        self.stopped = not knows(said, facts) and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
         return [*effects, Send(self._answer(facts, vector))]
 
     def ahead(self) -> Read | None:
@@ -312,6 +333,8 @@ class Responder:
         """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
         if self.stopped or self.peer is None or self.facts is None:
             return []
+        if self._foreign:
+            return [Renew(self._foreign, self.facts.actor)]  # what is acknowledged to the old identity helps nobody
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
@@ -331,6 +354,9 @@ class Responder:
     def fed(self, batch: FeedBatch) -> list[Effect]:
         """A batch of this node's feed was read: send it, and read on within the budget."""
         assert self.facts is not None, "a batch is read only after the handshake"
+        if batch.feed != self.facts.feed:
+            self.stopped = True  # this node has begun a new incarnation meanwhile, which the peer meets next time
+            return []
         effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
         self.tally.sent += len(batch.delta)
         self._answered_bytes += batch.delta.size()
@@ -345,6 +371,7 @@ class Responder:
         self._lacking = _bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
         self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
+        self._foreign = self._foreign or (used_elsewhere(outcome) if outcome.foreign else "")
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 

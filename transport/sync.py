@@ -12,9 +12,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.engine.replica import Replica
+from holdfast.clocks import Actor
+from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
+from .advance import Reached, standstill
 from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
 from .links.link import Link
 from .pace import encoded, next_message
@@ -42,6 +44,8 @@ class _Sync:
     whole_vector: bool = False
     renewals: int = 0
     idle: int = 0
+    last: Initiator | None = None
+    reached: Reached = field(default_factory=Reached)
 
     async def run(self) -> Initiator:
         while True:
@@ -49,7 +53,9 @@ class _Sync:
             self.add(session)
             if self._done(session):
                 return session
-            self._carry_over(session)
+            self.last = session
+            self.wants, self.owes = session.next_wants, session.next_owes
+            self.whole_vector = session.next_whole_vector
 
     async def _exchange(self) -> Initiator:
         shared = await self.replica.share()  # before the hello: its ticket shows what may leave
@@ -62,6 +68,7 @@ class _Sync:
 
     async def _meet(self) -> Initiator:
         facts = await self.replica.facts(url=self.link.url)
+        self._look_back(facts)
         session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
         decoder = Decoder()
         async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
@@ -103,19 +110,19 @@ class _Sync:
                 return session.applied(batch, await self.replica.apply(batch, actor, follows=session.unbroken))
             case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
                 await self.replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken)
-            case Meet(peer):
-                await self.replica.meet(peer)
+            case Meet(peer, head):
+                await self.replica.meet(peer, head)
             case Adopt(space):
                 await self.replica.adopt(space)
-            case Renew(reason):
-                await self._renew(reason)
+            case Renew(reason, of):
+                await self._renew(reason, of)
             case Fail(error):
                 raise error
             case _:
                 raise AssertionError(f"an answer asks for no {effect!r}")
         return []
 
-    async def _renew(self, reason: str) -> None:
+    async def _renew(self, reason: str, of: Actor) -> None:
         self.renewals += 1
         if self.renewals > RENEWALS_MAX:
             raise SessionRefused(
@@ -123,7 +130,7 @@ class _Sync:
                 subject=self.link.url,
                 remedy="Look for a second copy of this file that syncs at the same time.",
             )
-        await self.replica.renew(reason)
+        await self.replica.renew(reason, of=of)
 
     def _done(self, session: Initiator) -> bool:
         if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:
@@ -131,18 +138,19 @@ class _Sync:
         may_push = session.peer is None or session.peer.rights == "rw"
         return session.pulled and (session.pushed or not may_push)
 
-    def _carry_over(self, session: Initiator) -> None:
-        asked_again = bool(self.owes) and session.next_owes == self.owes
-        moved = 0 if asked_again else session.tally.sent + session.tally.received
-        self.idle = 0 if moved or session.renewed else self.idle + 1
+    def _look_back(self, facts: Facts) -> None:
+        """Whether the exchange before has moved anything that lasts; what was only sent may have come to nothing."""
+        last = self.last
+        if self.reached.grow(facts, last) or last is None:
+            self.idle = 0
+            return
+        self.idle += 1
         if self.idle > IDLE_EXCHANGES_MAX:
             raise SessionRefused(
-                "the session makes no progress: the peer never says that all is read",
+                f"the session makes no progress: {standstill(last)}",
                 subject=self.link.url,
                 remedy="Check both nodes' status.",
             )
-        self.wants, self.owes = session.next_wants, session.next_owes
-        self.whole_vector = session.next_whole_vector
 
     def add(self, session: Initiator) -> None:
         for name in ("sent", "received", "conflicts"):
@@ -165,7 +173,8 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
     """
     started = asyncio.get_running_loop().time()
     run = _Sync(replica, link, on_progress)
-    session = await run.run()
+    async with replica.session(link.url):
+        session = await run.run()
     return SyncReport(
         peer=session.peer.label if session.peer else "",
         sent=run.tally.sent,

@@ -173,7 +173,7 @@ def _hello_items(hello: Hello) -> Iterator[Scalar]:
     yield from (len(classes), pack_integers(classes), pack_integers(lsns))
     yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
     yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
-    yield from (hello.holds, hello.digest)
+    yield from (hello.holds, hello.digest, hello.lacks.encode())
 
 
 def _read_hello(reader: PayloadReader) -> Hello:
@@ -200,6 +200,7 @@ def _read_hello(reader: PayloadReader) -> Hello:
         rights=_read_rights(reader),
         holds=reader.fixed("holds", 0, FINGERPRINT_BYTES),
         digest=reader.fixed("digest", 0, DIGEST_BYTES),
+        lacks=VersionVector.decode(reader.blob("lacks", TABLE_BYTES_MAX)),
     )
 
 

@@ -1,7 +1,8 @@
 """Applies a batch of a peer's feed in one transaction: the join, the checkpoint and, if it was drained, the vector.
 
 Knows nothing of sessions or bytes. Invariants (docs/protocol.md, Rules): a batch that does not start at the checkpoint
-joins its records and moves nothing; the vector takes in the sender's only with a drained batch that left no hole;
+joins its records and moves nothing, and one that ends before it starts shows that the checkpoint is not of this feed;
+the vector takes in the sender's only with a drained batch that left no hole;
 until then every record that came carries the sender's context as its extra context.
 """
 
@@ -24,7 +25,7 @@ from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
 from .holes import fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
-from .peers import Peer, advance_checkpoint
+from .peers import Peer, advance_checkpoint, read_anew
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
@@ -44,6 +45,7 @@ class Applied:
         conflicts: Conflicts that are new here.
         need_whole: (collection, key) of records that lacked a value and were left alone.
         holes: Records that could not be joined, standing for this feed.
+        foreign: The highest operation under this node's own identity that it never wrote; 0 for none.
         suspect_ms: By how much the latest stamp is beyond this node's clock, if beyond the allowed drift; else 0.
         lsn: The lsn that the changes have here; None if nothing changed.
     """
@@ -57,6 +59,7 @@ class Applied:
     conflicts: int
     need_whole: tuple[tuple[str, str], ...]
     holes: int
+    foreign: int
     suspect_ms: int
     lsn: int | None
 
@@ -89,6 +92,7 @@ class _Merge:
     clocks: list[int] = field(default_factory=list)
     changed: int = 0
     conflicts: int = 0
+    foreign: int = 0
     had_holes: bool = False
 
     def run(self) -> Applied:
@@ -100,9 +104,10 @@ class _Merge:
             tx.names.number(actor, label)
         self.carried = Carried(tx, batch.vector, self.lsn)
         self.had_holes = holes_of(tx, batch.feed) > 0
-        at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start
-        fresh, rest = self._insert_fresh(hopeful=at_start and batch.drained and not self.had_holes)
-        follower = Follower(tx, batch, self.lsn, self.carried)
+        at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start <= batch.end
+        sent = self._sent()
+        fresh, rest = self._insert_fresh(sent, hopeful=at_start and batch.drained and not self.had_holes)
+        follower = Follower(tx, batch, self.lsn, self.carried, sent)
         self._merge(rest, follower)
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
@@ -116,6 +121,8 @@ class _Merge:
         merged = self.changed + follower.merged
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
+        elif batch.end < batch.start == self.peer.checkpoint_in(batch.feed):
+            read_anew(tx, self.peer)
         return Applied(
             checkpoint=batch.end if moved else self.peer.checkpoint_in(batch.feed),
             moved=moved,
@@ -126,6 +133,7 @@ class _Merge:
             conflicts=self.conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
+            foreign=self.foreign,
             suspect_ms=suspect_ms,
             lsn=self._take_lsn(follower.size) if fresh or merged else None,
         )
@@ -141,13 +149,18 @@ class _Merge:
         """What the batch's changes are to have; taken only if there are any."""
         return int(self.tx.lsn) + 1
 
-    def _insert_fresh(self, *, hopeful: bool) -> tuple[int, list[int]]:
+    def _sent(self) -> list[int]:
+        """The last operation of each identity of the batch that it may tell of, without an extra context."""
+        own, vector = self.tx.actor, self.batch.vector
+        return [min(vector.seq(a), self.tx.seq) if a == own else vector.seq(a) for a in self.batch.delta.actors]
+
+    def _insert_fresh(self, sent: list[int], *, hopeful: bool) -> tuple[int, list[int]]:
         """Insert plain records that nobody here has seen; gives how many, and the numbers of all other rows.
 
         Hopeful: the batch will complete, so that records need no extra context (`Carried` mends a false hope).
         """
         delta = self.batch.delta
-        new = unseen_rows(delta, self.ours)
+        new = unseen_rows(delta, self.ours, sent)
         if not new:
             return 0, [*range(len(delta))]
         fresh = insert_fresh(self.tx, delta, new, self.lsn, None if hopeful else self.carried.base())
@@ -191,6 +204,8 @@ class _Merge:
     def _join(self, arrival: Arrival, stored: Stored) -> None:
         arrival.check_place()
         theirs, mine = arrival.record(), self._ours(stored)
+        self._check_own(theirs)
+        arrival.check_dots(theirs)
         joined = join(mine, self.ours.join(stored.extra), theirs, arrival.context)
         self.clocks += [stamp.clock for stamp in theirs.stamps()]
         changed = bool(joined.existence) and (joined.existence != mine.existence or joined.cells != mine.cells)
@@ -200,6 +215,12 @@ class _Merge:
         if stored.number:
             # Only now: a record that was not joined has taken in nothing.
             self.carried.note(stored.number, stored.extra.join(arrival.extra), changed=changed)
+
+    def _check_own(self, theirs: Record) -> None:
+        last = max([s.dot.seq for s in theirs.stamps() if s.dot.actor == self.tx.actor], default=0)
+        if last > self.tx.seq:
+            self.foreign = max(self.foreign, last)
+            raise UnreadableCellsError(f"operation {last} of this node's identity is not its own")
 
     def _ours(self, stored: Stored) -> Record:
         try:

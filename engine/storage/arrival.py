@@ -14,7 +14,7 @@ from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
 from ..documents import check_document, check_key, check_name, split
-from ..packing import unpack
+from ..packing import UnreadableCellsError, unpack
 from ..spelling import looks_safe
 
 
@@ -64,6 +64,17 @@ class Arrival:
         if self.stamp is not None:
             return plain_record(self.stamp, values)
         return unpack(values, self.cells, self.actors)
+
+    def check_dots(self, record: Record) -> None:
+        """Check that the sender has taken in what stands in its record: whoever joins it takes in no more than that.
+
+        Raises:
+            UnreadableCellsError: No honest node sends such a record, and no vector would ever cover it.
+        """
+        for stamp in record.stamps():
+            if not self.context.covers(stamp.dot):
+                actor, seq = stamp.dot
+                raise UnreadableCellsError(f"operation {seq} of {actor} is beyond what its sender has taken in")
 
 
 def arrivals(batch: FeedBatch, rows: list[int]) -> list[Arrival]:

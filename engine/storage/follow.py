@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import gt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from holdfast.clocks import EMPTY, VersionVector
 
@@ -66,6 +66,7 @@ class Follower:
         batch: The batch.
         lsn: What changed records are to have.
         carried: Learns of every record that is settled.
+        sent: The last operation of each identity of the batch that it may tell of.
 
     Attributes:
         merged: How many records the peer's state succeeds.
@@ -77,6 +78,7 @@ class Follower:
     batch: FeedBatch
     lsn: int
     carried: Carried
+    sent: Sequence[int]
     merged: int = 0
     clocks: list[int] = field(default_factory=list)
     size: int = 0
@@ -125,8 +127,8 @@ class Follower:
     def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, _Came]:
         """All at once: what is done to one stamp after the other costs more than the records themselves."""
         stamps = [*chain.from_iterable([packed.stamps for packed in flat.values()])]
-        if not are_sound(stamps, len(self._local)):
-            sound = {at: packed for at, packed in flat.items() if are_sound(packed.stamps, len(self._local))}
+        if not self._are_credible(stamps):
+            sound = {at: packed for at, packed in flat.items() if self._are_credible(packed.stamps)}
             return self._looked_at(sound) if sound else {}
         local, named = stamps.copy(), stamps.copy()
         local[::4] = map(self._local.__getitem__, stamps[::4])
@@ -140,6 +142,11 @@ class Follower:
             came[at] = _Came(Packed(local[span], shape), Packed(named[span], shape), news[start >> 2 : end >> 2])
             start = end
         return came
+
+    def _are_credible(self, stamps: list[Any]) -> bool:
+        if not are_sound(stamps, len(self._local)):
+            return False
+        return not any(map(gt, stamps[1::4], map(self.sent.__getitem__, stamps[::4])))
 
     def write(self, journal: Journal) -> None:
         """Write what was settled; extra contexts are the caller's."""
@@ -157,6 +164,8 @@ class Follower:
                 theirs_newer and came is not None and self._succeed(at, row, (node, mine, row.clock, row.flags), came)
             )
         seq = self.batch.delta.seq[at]
+        if seq > self.sent[author]:
+            return False  # the join says what it is
         if (self._local[author], seq) == (node, mine):
             delta = self.batch.delta
             same = (row.clock, row.flags, row.doc) == (delta.clock[at], delta.flags[at], delta.doc[at])

@@ -6,6 +6,7 @@ is left out and told by its absence from the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
@@ -22,8 +23,10 @@ _DIGEST = 8
 """Position of the digest in a row for INSERT_PLAIN."""
 
 
-def unseen_rows(delta: Delta, ours: VersionVector) -> list[int]:
-    """Rows that are plain, carry no extra context, look safe, and whose dot `ours` does not cover.
+def unseen_rows(delta: Delta, ours: VersionVector, sent: Sequence[int]) -> list[int]:
+    """Rows that are plain, carry no extra context, look safe, and whose dot `ours` does not cover and `sent` does.
+
+    `sent`: the last operation of each identity of the batch that it may tell of; what is beyond is for the join.
 
     None at all if a key or collection is odd: then each row is looked at by itself.
     """
@@ -32,7 +35,7 @@ def unseen_rows(delta: Delta, ours: VersionVector) -> list[int]:
     rows = [
         at
         for at, (actor, seq, doc) in enumerate(zip(delta.actor, delta.seq, delta.doc, strict=True))
-        if actor >= 0 and seq > have[actor] and at not in delta.extra and looks_safe(doc)
+        if actor >= 0 and have[actor] < seq <= sent[actor] and at not in delta.extra and looks_safe(doc)
     ]
     if names_ok and not any("\0" in key for key in delta.key):
         return rows

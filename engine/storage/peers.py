@@ -142,6 +142,12 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     tx.names.free_unsettled()
 
 
+def read_anew(tx: Tx, peer: Peer) -> None:
+    """The checkpoint turned out to be none of this feed: go on from the feed's start."""
+    peer.checkpoint = 0
+    save_peer(tx, peer)
+
+
 def mark_tickets(tx: Tx, mark: bytes) -> None:
     """New operations may leave the file: whoever sees them sees this mark."""
     rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()

@@ -62,6 +62,7 @@ class _Instant:
         self.seams = side.seams
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in side.schemas}
         self.label = side.name
+        self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
         self._side = side
@@ -208,12 +209,12 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
     match effect:
         case Introduce(actor):
             return session.introduced(now(replica.facts(actor=actor)))
-        case Meet(peer):
-            now(replica.meet(peer))
+        case Meet(peer, head):
+            now(replica.meet(peer, head))
         case Adopt(space):
             now(replica.adopt(space))
-        case Renew(reason):
-            now(replica.renew(reason))
+        case Renew(reason, of):
+            now(replica.renew(reason, of=of))
         case Apply(batch, actor):
             return session.applied(batch, now(replica.apply(batch, actor, follows=session.unbroken)))
         case Acknowledge(actor, feed, checkpoint, ticket, told, taken):

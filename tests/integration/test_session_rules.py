@@ -10,6 +10,7 @@ from holdfast import Manual, Schema
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import ASIDE, Delta, FeedBatch
 from holdfast.errors import IncompatibleProtocol, MalformedMessage, SessionRefused, SpaceMismatch
+from holdfast.transport import session as responding
 from holdfast.transport.effects import Fail, Send
 from holdfast.transport.handshake import RENEW, to_message
 from holdfast.transport.messages import PROTOCOL_VERSION, Ack, Batch, Hello, NeedVector, NeedWhole, Refuse
@@ -273,18 +274,19 @@ def test_2_a_value_that_was_left_out_and_is_missing_is_asked_for(node, hub):
     assert_equal(node, hub)
 
 
-def test_2_a_responder_asks_for_what_it_lacks_and_gets_it(node, hub):
+def test_2_a_responder_asks_for_what_it_lacks_and_gets_it(node, hub, monkeypatch):
+    monkeypatch.setattr(responding, "forgotten", lambda *_: None)
     node.write("k", {"kept": "x", "n": 0})
     sync(node, hub)
     node.update("k", n=1)
-    # The hub has lost what it had taken in: what the node remembers of its vector is too new.
+    # The hub has lost what it had taken in and does not notice: what the node remembers of its vector is too new.
     hub.connection.execute("DELETE FROM record")
     hub.connection.execute("DELETE FROM vector")
     hub.connection.execute("UPDATE node SET digest = 0")
     hub.store.forget()
     done = sync(node, hub)
     assert any(isinstance(m, NeedWhole) for m in done[0].answered)
-    assert done[1].said[1].start == ASIDE
+    assert any(message.start == ASIDE for each in done for message in each.said if isinstance(message, Batch))
     assert hub.docs() == {"k": '{"kept":"x","n":1}'}
     assert_equal(node, hub)
 

@@ -18,20 +18,7 @@ HONEST = ("hub", "a", "b")
 UNCHANGED = {Outcome.UNAFFECTED, Outcome.REFUSED, Outcome.REPORTED}
 SAME_IDENTITY = UNCHANGED | {Outcome.WRITTEN}
 
-ENDLESS = "an initiator that sends records counts that as progress, acknowledged or not, and never gives up"
-UNCOVERED = "a record whose dot nobody's vector covers is taken in, and every file with it fails its check"
-
-KNOWN = {
-    ("never knows the base", "answered"): ENDLESS,
-    ("never acknowledges", "answered"): ENDLESS,
-    ("never drained", "answered"): ENDLESS,
-    ("identity of the victim", "answered"): "an initiator does not look whether the peer has its own identity",
-    ("operation beyond its batch's vector", "called"): UNCOVERED,
-    ("operation beyond its batch's vector", "answered"): UNCOVERED,
-    ("operation of the victim", "called"): UNCOVERED,
-    ("operation of the victim", "answered"): UNCOVERED,
-    ("checkpoint beyond another's feed", "answered"): "a checkpoint behind the end of a feed is never questioned",
-}
+KNOWN = {}
 """Defects of the engine that the catalogue has found and that stand."""
 
 

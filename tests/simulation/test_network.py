@@ -18,6 +18,7 @@ from holdfast.transport.messages import Refuse
 from holdfast.transport.wire import Decoder
 
 from ..transport.hubs import chunks, collected, kept
+from ..transport.samples import decoded
 from .virtual import run
 
 SEEDS = range(6)
@@ -388,7 +389,7 @@ def test_what_a_responder_raises_reaches_the_caller_as_a_hub_says_it(tmp_path):
         assert got in ([], [b"y"])
         lab.network.register("hub", raising(MalformedFrame("odd", subject="frame", remedy="None.")))
         answer = await collected(lab.network.link("a", "hub").exchange(chunks(b"x")))
-        (refusal,) = Decoder().feed(answer)
+        (refusal,) = decoded(Decoder(), answer)
         assert isinstance(refusal, Refuse)
         assert refusal.code == "malformed-frame"
         lab.network.register("hub", raising(KeyError("bug")))

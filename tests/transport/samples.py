@@ -99,6 +99,7 @@ SAMPLES: dict[str, Message] = {
         policy=b"\x33" * 8,
         fence=VersionVector({HUB: 2}),
         rights="r",
+        lacks=VersionVector({EDGE: 12}),
     ),
     "batch": Batch(
         feed=FEED,
@@ -186,6 +187,7 @@ def hellos() -> st.SearchStrategy[Hello]:
         policy=_PRINTS,
         fence=any_vectors(),
         rights=st.sampled_from(["rw", "r"]),
+        lacks=any_vectors(),
     )
 
 
