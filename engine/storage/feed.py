@@ -123,7 +123,8 @@ def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> 
     has = {number: held.seq(actor) for number, actor in actors.items()}
     for cells, length in rest:
         stored = decode(cells)
-        if not _is_held(stored.shape.existence, [has[node] >= seq for node, seq in stored.dots()]):
+        stamps = zip(stored.stamps[::4], stored.stamps[1::4], strict=True)
+        if not _is_held(stored.shape.existence, [has[node] >= seq for node, seq in stamps]):
             count, size = count + 1, size + length
     return int(count), int(size)
 

@@ -6,16 +6,11 @@ here is logic; it joins `engine` and `transport`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.engine.arguments import check_callable
 from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
-from holdfast.engine.schema import Schema
-from holdfast.engine.seams import Seams
 from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +25,6 @@ class Engine(Node):
 
     ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
     """
-
-    def __init__(self, path: Path, schemas: Sequence[Schema] | None, seams: Seams) -> None:
-        super().__init__(path, schemas, seams)
-        self._meetings: dict[str, asyncio.Lock] = {}
 
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
         """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
@@ -54,9 +45,7 @@ class Engine(Node):
         check_callable(on_progress, "on_progress")
         link = self._link(address)
         try:
-            # Two at once would show the hub each other's tickets too late, which is what a copy of the file does.
-            async with self._meetings.setdefault(link.url, asyncio.Lock()):
-                return await sync(Replica(self), link, on_progress)
+            return await sync(Replica(self), link, on_progress)
         except Unauthorized as error:
             if address.token:
                 raise
