@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +91,7 @@ class Node:
         self._lock: WriterLock | None = None
         self._witness: Witness | None = None
         self._watchers: dict[asyncio.Event, None] = {}  # a set would wake them in the order of their addresses
-        self._sessions: dict[str, asyncio.Lock] = {}
+        self.sessions: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -262,10 +263,6 @@ class Node:
                 raise EngineClosed("the engine is closed", subject=str(self.path), remedy="Open it again.")
             raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it for writing.")
         return await self._writer.run(job)
-
-    def session(self, url: str) -> asyncio.Lock:
-        """What a session with a URL holds while it goes on (for the parts of Holdfast)."""
-        return self._sessions.setdefault(url, asyncio.Lock())
 
     def columns(self, collection: str) -> tuple[str, ...]:
         """The declared fields of a collection."""

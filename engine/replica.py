@@ -180,7 +180,7 @@ class Replica:
 
     def session(self, url: str) -> AbstractAsyncContextManager[None]:
         """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
-        return self._node.session(url)
+        return self._node.sessions[url]
 
     async def share(self) -> Shared | None:
         """Note, durably, that own operations may leave the node from now on, and mark the tickets with it.

@@ -218,6 +218,10 @@ def _holds_more(forge: Forge) -> bytes:
     return forge.talk(held=FAR)
 
 
+def _assumes_more(forge: Forge) -> bytes:
+    return forge.talk(vector=VectorNote(b"", VersionVector({forge.heard.victim: FAR})), lacks=VersionVector({}))
+
+
 def _asks_to_renew(_: Forge) -> bytes:
     return frames(Refuse(code="renew-identity", message="because I say so"))
 
@@ -240,7 +244,7 @@ def _beyond_the_feed(forge: Forge) -> bytes:
     if not hub:
         return frames(forge.hello())
     batch = forge.batch(Delta(), feed=feed, start=forge.heard.hello.checkpoints.get(0, 0), end=2**61)
-    return forge.talk(batch, actor=hub, feed=feed)
+    return forge.talk(batch, actor=hub, feed=feed, head=2**61)
 
 
 def _forged_operation(forge: Forge) -> bytes:
@@ -301,15 +305,16 @@ ATTACKS: Final = (
     Attack("identity of the victim", _victim_itself, R, R, "two files with one identity: one is a copy"),
     Attack("identity of another, no ticket", _bystander_without_ticket, U, None, "it is greeted, and told nothing"),
     Attack("identity of another, wrong ticket", _bystander_with_another_ticket, R, None, "the ticket shows a copy"),
-    Attack("replayed request", _replayed, N, None, "its ticket may be the one that was given last"),
+    Attack("replayed request", _replayed, U, None, "nothing of it is new, and on an old ticket nothing new is given"),
     Attack("holds what was never written", _holds_more, N, N, "that is how a restored file is recognised"),
+    Attack("was told what was never said", _assumes_more, N, None, "that is how a hub that was put back is recognised"),
     Attack("asks for a new identity", _asks_to_renew, U, N, "that is how a copied file is recognised"),
     Attack("acknowledges what was never sent", _acknowledges_too_much, W, W, _ALONE),
     Attack("holds everything", _holds_everything, U, R, _ALONE),
     Attack("takes in the future of others", _claims_the_future_of_others, M, M, _SIGNED),
     Attack("checkpoint beyond another's feed", _beyond_the_feed, None, M, "who poses as a hub ends what is read of it"),
     Attack("operation of another", _forged_operation, M, M, _SIGNED),
-    Attack("operation beyond its batch's vector", _operation_beyond_the_vector, M, M, _SIGNED),
-    Attack("operation of the victim", _forged_operation_of_the_victim, M, M, _SIGNED),
+    Attack("operation beyond its batch's vector", _operation_beyond_the_vector, P, P, _HOLE),
+    Attack("operation of the victim", _forged_operation_of_the_victim, N, N, "that is how a copied file is recognised"),
 )
 """Every attack, from bytes to claims."""

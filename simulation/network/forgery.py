@@ -7,7 +7,7 @@ choices; nothing here checks what it makes, because whoever receives it has to.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -128,8 +128,9 @@ class Forge:
             held_of=self.heard.victim,
             held=0,
             clock_ms=heard.clock_ms,
+            lacks=self.vector,
         )
-        return replace(plain, **changes)
+        return _assuming_nothing(replace(plain, **changes), changes)
 
     def talk(self, *messages: Message, **changes: Any) -> bytes:  # noqa: ANN401 - fields of Hello
         """What a member says: its hello, these messages and, in an answer, that it has taken in what it was sent."""
@@ -138,7 +139,7 @@ class Forge:
 
     def stolen(self, **changes: Any) -> Hello:  # noqa: ANN401 - fields of Hello
         """The hello that was overheard, changed."""
-        return replace(self.heard.hello, **changes)
+        return _assuming_nothing(replace(self.heard.hello, **changes), changes)
 
     def record(self, **changes: Any) -> Delta:  # noqa: ANN401 - fields of Delta
         """One plain record, `t/forged`, that the adversary's own identity wrote now."""
@@ -188,6 +189,11 @@ class Forge:
     def some(self, size: int) -> bytes:
         """Arbitrary bytes."""
         return bytes(self.choices.draw(STREAM, 256) for _ in range(size))
+
+
+def _assuming_nothing(hello: Hello, changes: Mapping[str, object]) -> Hello:
+    """A vector that was changed is not said to have been told by the victim, unless that is what was changed."""
+    return replace(hello, lacks=hello.vector.entries) if "vector" in changes and "lacks" not in changes else hello
 
 
 def frames(*messages: Message) -> bytes:
