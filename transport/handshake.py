@@ -85,7 +85,7 @@ def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = N
     """What a hello says of the peer, to be remembered."""
     read_here = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
     # At first contact (by this URL) the peer may speak of a copy of this file: it has not seen our ticket.
-    trusted = url is None or facts.peer is not None
+    trusted = url is None or (facts.peer is not None and facts.peer.actor == said.actor)
     return Peer(
         actor=said.actor,
         label=said.label,

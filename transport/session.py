@@ -177,7 +177,7 @@ class Initiator:
         reason = used_twice(said, facts)
         if reason:
             self.renewed = True
-            return [Renew(reason, facts.actor)]
+            return [Renew(reason, facts.actor, said.actor)]
         if facts.adopted and said.space != facts.space:
             return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
@@ -226,7 +226,7 @@ class Initiator:
     def _refused(self, refusal: Refuse) -> list[Effect]:
         if refusal.code == RENEW:
             self.renewed = True
-            return [Renew(refusal.message, self.facts.actor)]
+            return [Renew(refusal.message, self.facts.actor, self.facts.peer.actor if self.facts.peer else None)]
         return [Fail(refusal_error(refusal, self.url))]
 
 
@@ -282,7 +282,7 @@ class Responder:
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         reason = (used_twice(said, facts) or forgotten(said, vector, facts)) if may_write else None
         if reason:
-            return [Renew(reason, facts.actor), Introduce(said.actor)]
+            return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
         refusal = refusal_of(said, facts)
         if refusal:
             self.stopped = True
