@@ -164,7 +164,7 @@ class Initiator:
         self.holes = outcome.holes
         if outcome.foreign:
             self.renewed = True
-            return [Renew(used_elsewhere(outcome), self.facts.actor)]
+            return [Renew(used_elsewhere(outcome), self.facts.actor, self.peer.actor if self.peer else None)]
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -334,7 +334,9 @@ class Responder:
         if self.stopped or self.peer is None or self.facts is None:
             return []
         if self._foreign:
-            return [Renew(self._foreign, self.facts.actor)]  # what is acknowledged to the old identity helps nobody
+            return [
+                Renew(self._foreign, self.facts.actor, self.peer.actor)
+            ]  # what is acknowledged to the old identity helps nobody
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
