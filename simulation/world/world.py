@@ -37,6 +37,7 @@ from ..plans import actions as plan
 from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .ailments import Ailments
+from .chronicle import Chronicle
 from .engine import SimEngine
 from .fates import Fates
 from .healing import heal
@@ -76,6 +77,7 @@ class World:
         self.programs = dict(programs or {})
         self.trace = trace or Trace()
         self.loop = SimLoop(choices, self.trace)
+        self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us)
         self.network = Network(choices, self.loop, on_event=self._network_event)
         self.history = History()
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
@@ -271,6 +273,8 @@ class World:
         node.status = None
         if node.recorder.observe_after(connection, wall_ms=node.clock.now_ms()):
             self.trace.state(self.loop.now_us, node.name, _state(connection))
+            self.chronicle.wrote(node.recorder.observed.wrote)
+            self.chronicle.conflicts(node.name, connection, node.recorder.observed.image.lsn)
             self.check(node)
 
     def check(self, node: SimNode) -> None:
@@ -316,13 +320,14 @@ class Around:
         if meeting is not None and report.completed:
             meeting.completed(self._node.clock.now_ms())
             self._world.check(self._node)
-        self._world.trace.add(
-            self._world.loop.now_us,
-            self._node.name,
-            "synced",
-            f"sent {report.sent}, received {report.received}, conflicts {report.conflicts}"
-            + ("" if report.completed else f"; {'; '.join(report.blockers)}"),
-        )
+
+    def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
+        """How a session ended, for the trace."""
+        chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
+        if isinstance(end, SyncReport):
+            chronicle.synced(self._node.name, peer, began_us, end)
+        else:
+            chronicle.sync_failed(self._node.name, peer, began_us, end)
 
 
 async def _routine(worker: Worker, action: plan.Work, engine: SimEngine) -> None:
