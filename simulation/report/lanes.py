@@ -60,6 +60,8 @@ class Lanes:
     cuts: list[tuple[int, int, float, float, str]] = field(default_factory=list)
     marks: dict[str, list[tuple[float, int, str, str]]] = field(default_factory=dict)
     sessions: list[tuple[int, int, float, float, int, str]] = field(default_factory=list)
+    born: list[float] = field(default_factory=list)
+    begin_ms: float | None = None
     heal_ms: float | None = None
     agreed_ms: float | None = None
     end_ms: float = 0
@@ -76,6 +78,8 @@ class Lanes:
         return {
             "names": self.names,
             "hubs": [name in self.hubs for name in self.names],
+            "born": self.born,
+            "begin": self.begin_ms or 0,
             "end": self.end_ms,
             "heal": self.heal_ms,
             "agreed": self.agreed_ms,
@@ -86,16 +90,19 @@ class Lanes:
             "thinned": total - shown,
         }
 
-    def take(self, row: Row) -> None:
-        """The next row."""
+    def take(self, row: Row, *, lost: bool = False) -> None:
+        """The next row; `lost`: earlier ones were not kept."""
         now = row.time_us / 1000
         self.end_ms = max(self.end_ms, now)
+        if self.begin_ms is None:
+            self.begin_ms = now if lost else 0
         match row.what:
             case "healing":
                 self.heal_ms = now
             case "agreed":
                 self.agreed_ms = now
             case "up":
+                self.lane(row.node)
                 self._close(self._down, row.node, "down", now)
             case "down":
                 self._close_pause(row.node, now)
@@ -125,6 +132,7 @@ class Lanes:
         """The lane of a node; clones get theirs when they first appear."""
         if node not in self.names:
             self.names.append(node)
+            self.born.append(self.end_ms)
         return self.names.index(node)
 
     def _close(self, opened: dict[str, tuple[float, str]], node: str, kind: str, now: float) -> None:
@@ -153,7 +161,12 @@ class Lanes:
             return
         source, target = pair
         lower, upper = (source, target) if target in self.hubs else (target, source)
-        self.cuts.append((self.lane(lower), self.lane(upper), since, now, f"nothing passes from {source} to {target}"))
+        way, back = f"from {source} to {target}", f"from {target} to {source}"
+        cut = (self.lane(lower), self.lane(upper), since, now)
+        if (*cut, f"nothing passes {back}") in self.cuts[-1:]:
+            self.cuts[-1] = (*cut, f"nothing passes between {lower} and {upper}")
+        else:
+            self.cuts.append((*cut, f"nothing passes {way}"))
 
     def _session(self, row: Row, now: float) -> None:
         found = _SESSION.fullmatch(row.detail)
@@ -187,14 +200,14 @@ class Lanes:
             self.spans.append((self.lane(event.node), kind, event.at_ms, ends, name))
 
 
-def lanes_of(outcome_plan: Plan, rows: Iterable[Row]) -> Lanes:
-    """What is drawn of a run."""
-    lanes = Lanes(outcome_plan)
-    for node in outcome_plan.nodes:
+def lanes_of(drawn: Plan, rows: Iterable[Row], *, lost: bool = False) -> Lanes:
+    """What is drawn of a run; `lost`: its first rows were not kept."""
+    lanes = Lanes(drawn)
+    for node in drawn.nodes:
         lanes.lane(node.name)
-    lanes.hubs = {node.name for node in outcome_plan.hubs}
+    lanes.hubs = {node.name for node in drawn.hubs}
     for row in rows:
-        lanes.take(row)
+        lanes.take(row, lost=lost)
     lanes.finish()
     return lanes
 

@@ -10,63 +10,93 @@ import json
 import platform
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from holdfast import __version__
 from holdfast.errors import FileUnreadable
 
 from ..kernel.trace import Row, clock_text
+from ..runs.lived import live_seed
+from ..runs.report import Report
+from ..runs.results import Result
+from ..runs.totals import Totals
 from ..world.outcome import Outcome
 from .lanes import MARKS, around, lanes_of
-from .words import Divergence, Ran, divergence_of, figures_of, lasted, refusals_of, verdict
+from .words import Divergence, divergence_of, figures_of, lasted, shown_first, verdict
 
 ROWS_SHOWN: Final = 60
+REFUSALS_SHOWN: Final = 100
+ROWS_DRAWN: Final = 200_000
 SEEDS_SHOWN: Final = 2_000
 OPERATIONS_SHOWN: Final = 40
 WHAT_CHARS: Final = 400
 _SLOT: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
-def page(ran: Sequence[Ran], shown: Outcome | None, command: str = "") -> str:
+def write_report(report: Report, path: str | Path, *, command: str = "") -> Outcome | None:
+    """Write the report of a simulation; gives the outcome that is drawn in it.
+
+    Drawn is the first seed that failed, or the one in which most happened; it is lived through once more, because a
+    campaign keeps no whole traces.
+
+    Args:
+        report: What `simulate` gave.
+        path: Where to; an HTML file.
+        command: Replays what is drawn, for the reader to copy; {seed} stands for its seed.
+
+    Raises:
+        FileUnreadable: The file cannot be written.
+    """
+    shown = shown_first(report.outcomes)
+    if shown is not None and shown.trace.count > len(shown.trace):
+        shown = replace(live_seed(report.scenario, shown.seed, keep=ROWS_DRAWN), fault=shown.fault)
+    told = command.replace("{seed}", str(shown.seed)) if shown is not None else command
+    _save(page(report.results, report.totals, shown, told), Path(path))
+    return shown
+
+
+def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:
     """The report as HTML.
 
     Args:
-        ran: All seeds.
+        results, totals: Of all seeds.
         shown: The one that is drawn, with all rows of its trace.
         command: Replays it.
     """
-    said, tone = verdict(ran)
+    said, tone = verdict(results)
     rows = list(shown.trace) if shown else []
     divergence = divergence_of(shown) if shown else None
     return _filled(
         title=escape(f"{said} · Holdfast simulation"),
         verdict=escape(said),
         verdict_class=tone,
-        about=escape(_about(ran, shown)),
+        about=escape(_about(results, shown)),
         figures="\n".join(
             f'<li><span class="name">{escape(f.name)}</span><span class="value">{escape(f.value)}</span>'
             f'<span class="of">{escape(f.of)}</span></li>'
-            for f in figures_of(ran)
+            for f in figures_of(totals, results)
         ),
         violation=_violation(divergence, command) if divergence else "",
         timeline=_timeline(shown, rows, "" if divergence else command) if shown else "",
         events=_events(rows, divergence) if rows else "",
-        refusals=_refusals(ran),
-        seeds=_seeds(ran) if ran else "<section><p>No seed was run, so there is nothing to show.</p></section>",
+        refusals=_refusals(totals.refused),
+        seeds=_seeds(results) if results else "<section><p>No seed was run, so there is nothing to show.</p></section>",
         footer=escape(
             f"Holdfast {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
             "All times are virtual."
         ),
-        data=_embedded(lanes_of(shown.plan, rows).as_json() if shown else None),
+        data=_embedded(lanes_of(shown.plan, rows, lost=shown.trace.count > len(rows)).as_json() if shown else None),
     )
 
 
-def save(text: str, path: Path) -> None:
+def _save(text: str, path: Path) -> None:
     """Write it where it was asked for."""
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -86,11 +116,11 @@ def _embedded(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _about(ran: Sequence[Ran], shown: Outcome | None) -> str:
-    if shown is None or not ran:
+def _about(results: Sequence[Result], shown: Outcome | None) -> str:
+    if shown is None or not results:
         return ""
     nodes = len(shown.plan.nodes)
-    numbers = [each.seed for each in ran]
+    numbers = [each.seed for each in results]
     which = f"seed {numbers[0]}" if len(numbers) == 1 else f"{len(numbers):,} seeds, {min(numbers)} to {max(numbers)}"
     note = f" Seed {shown.seed} has: {shown.plan.note}." if shown.plan.note else ""
     return f"{nodes} nodes, {lasted(shown.plan.length_ms)} of chaos and then healing; {which}.{note}"
@@ -153,11 +183,10 @@ def _timeline(shown: Outcome, rows: Sequence[Row], command: str) -> str:
     buttons = (("+", "Zoom in", "+"), ("-", "Zoom out", "−"), ("0", "Show all", "All"))
     bar = "".join(f'<button type="button" data-act="{act}" aria-label="{name}">{s}</button>' for act, name, s in buttons)
     jump = "" if shown.ok else '<button type="button" data-act="v">To the violation</button>'
-    return f"""<section aria-labelledby="lanes-title"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2>
+    return f"""<section aria-labelledby="lanes-title"><div class="bar"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2><span class="space"></span>{jump}{bar}</div>
 <p class="muted">{escape(_told(shown, rows))}{missing}</p>
 {_command(command)}
-<div class="bar"><div class="legend" role="group" aria-label="What is shown">{swatches}{marks}</div>
-<span class="space"></span>{jump}{bar}</div>
+<div class="bar"><div class="legend" role="group" aria-label="What is shown">{swatches}{marks}</div></div>
 <div class="plot"><div class="names" id="names"></div>
 <div class="stage" id="stage" tabindex="0" role="application" aria-label="Timeline of all nodes" \
 aria-describedby="keys"><div class="tip" id="tip" hidden></div></div>
@@ -212,32 +241,32 @@ def _leading(rows: Sequence[Row], at: int, divergence: Divergence) -> list[Row]:
 def _event(row: Row, divergence: Divergence | None) -> str:
     concerned = divergence is not None and divergence.place and divergence.concerns(row)
     kind = ' class="here"' if row.what == "FAULT" else ' class="near"' if concerned else ""
-    cells = f"<td>{escape(row.node)}</td><td>{escape(row.what.replace('_', ' '))}</td>"
+    cells = f"<td class="w">{escape(row.node)}</td><td>{escape(row.what.replace('_', ' '))}</td>"
     return (
         f'<tr{kind} data-t="{row.time_us / 1000:g}"><td class="t">{clock_text(row.time_us)[:-3]}</td>{cells}'
         f'<td class="d">{escape(row.detail[:WHAT_CHARS])}</td></tr>'
     )
 
 
-def _refusals(ran: Iterable[Ran]) -> str:
-    refused = refusals_of(ran).most_common(100)
+def _refusals(counts: Mapping[str, int]) -> str:
+    refused = Counter(counts).most_common(REFUSALS_SHOWN)
     if not refused:
         return ""
     body = "".join(f'<tr><td>{escape(what)}</td><td class="n">{count:,}</td></tr>' for what, count in refused)
-    total = sum(count for _, count in refused)
+    total = sum(counts.values())
     return f"""<section><details><summary>{total:,} pieces of work were refused, by cause</summary>
 <p class="muted">A refusal is an error that the application was told of; nothing of it was acknowledged.</p>
 <table><thead><tr><th scope="col">Work and cause</th><th scope="col" class="n">Times</th></tr></thead>
 <tbody>{body}</tbody></table></details></section>"""
 
 
-def _seeds(ran: Sequence[Ran]) -> str:
-    failed = [each for each in ran if not each.ok]
-    chosen = [*failed, *(each for each in ran if each.ok)][:SEEDS_SHOWN]
+def _seeds(results: Sequence[Result]) -> str:
+    failed = [each for each in results if not each.ok]
+    chosen = [*failed, *(each for each in results if each.ok)][:SEEDS_SHOWN]
     chosen.sort(key=lambda each: each.seed)
-    left = len(ran) - len(chosen)
+    left = len(results) - len(chosen)
     note = f'<p class="muted">{left:,} seeds that hold are left out.</p>' if left else ""
-    mixed = 0 < len(failed) < len(ran)
+    mixed = 0 < len(failed) < len(results)
     only = '<label><input type="checkbox" id="only-failed"> only failures</label>' if mixed else ""
     names = ("Operations", "Conflicts", "Refused", "Syncs", "Cut off", "Bytes", "Agreed after")
     heads = "".join(f'<th scope="col" class="n">{name}</th>' for name in names)
@@ -247,16 +276,23 @@ def _seeds(ran: Sequence[Ran]) -> str:
 <tbody>{"".join(map(_seed, chosen))}</tbody></table></div></section>"""
 
 
-def _seed(each: Ran) -> str:
-    f = each.figures
-    done = f.syncs["completed"]
-    agreed = lasted(f.converged_ms) if f.converged_ms is not None else "never"
-    numbers: tuple[Any, ...] = (f.operations, f.conflicts, sum(f.refused.values()), done, f.syncs.total() - done, f.bytes)
+def _seed(result: Result) -> str:
+    figures, syncs = result.figures, result.figures["syncs"]
+    done = syncs.get("completed", 0)
+    agreed = figures["converged_ms"]
+    numbers = (
+        figures["operations"],
+        figures["conflicts"],
+        sum(figures["refused"].values()),
+        done,
+        sum(syncs.values()) - done,
+        figures["bytes"],
+    )
     cells = "".join(f'<td class="n">{number:,}</td>' for number in numbers)
     said = '<span class="good">holds</span>'
-    if not each.ok:
-        said = f'<strong class="bad">{escape(each.invariant)}</strong><br>{escape(each.what[:WHAT_CHARS])}'
+    if not result.ok:
+        said = f'<strong class="bad">{escape(result.invariant)}</strong><br>{escape(result.error[:WHAT_CHARS])}'
     return (
-        f'<tr data-ok="{int(each.ok)}"><td class="n">{each.seed}</td><td class="d">{said}</td>{cells}'
-        f'<td class="n">{agreed}</td></tr>'
+        f'<tr data-ok="{int(result.ok)}"><td class="n">{result.seed}</td><td class="d">{said}</td>{cells}'
+        f'<td class="n">{"never" if agreed is None else lasted(agreed)}</td></tr>'
     )

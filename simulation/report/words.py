@@ -5,46 +5,18 @@ Knows outcomes, no markup. Invariant: a share of nothing is said to be none, nev
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from holdfast.errors import HoldfastError, Violation
 
 from ..kernel.trace import Row
-from ..world.outcome import Figures, Outcome
+from ..runs.results import Result
+from ..runs.totals import Totals
+from ..world.outcome import Outcome
 
 NONE: Final = "–"
-
-
-class Ran(Protocol):
-    """A seed that was run, as far as tables and totals need it."""
-
-    @property
-    def seed(self) -> int:
-        """Which."""
-        ...
-
-    @property
-    def ok(self) -> bool:
-        """Whether all invariants held."""
-        ...
-
-    @property
-    def invariant(self) -> str:
-        """Which one was broken."""
-        ...
-
-    @property
-    def what(self) -> str:
-        """What went wrong."""
-        ...
-
-    @property
-    def figures(self) -> Figures:
-        """What was counted."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,61 +28,41 @@ class Figure:
     of: str
 
 
-def verdict(ran: Sequence[Ran]) -> tuple[str, str]:
+def verdict(results: Sequence[Result]) -> tuple[str, str]:
     """The headline, and "good", "bad" or "none"."""
-    failed = sum(not each.ok for each in ran)
-    if not ran:
+    failed = sum(not result.ok for result in results)
+    if not results:
         return "Nothing was run", "none"
-    if failed == len(ran) == 1:
-        return f"Seed {ran[0].seed} failed: {ran[0].invariant}", "bad"
+    if failed == len(results) == 1:
+        return f"Seed {results[0].seed} failed: {results[0].invariant}", "bad"
     if failed:
-        return f"{failed:,} of {_seeds(len(ran))} failed", "bad"
-    return f"{'Seed ' + str(ran[0].seed) + ' holds' if len(ran) == 1 else f'All {_seeds(len(ran))} hold'}", "good"
+        return f"{failed:,} of {_seeds(len(results))} failed", "bad"
+    return (f"Seed {results[0].seed} holds" if len(results) == 1 else f"All {_seeds(len(results))} hold"), "good"
 
 
-def figures_of(ran: Sequence[Ran]) -> list[Figure]:
+def figures_of(totals: Totals, results: Sequence[Result]) -> list[Figure]:
     """The figures over all seeds."""
-    all_figures = [each.figures for each in ran]
-    converged = sorted(each.converged_ms for each in all_figures if each.converged_ms is not None)
-    p50, p99 = percentile(converged, 50), percentile(converged, 99)
-    virtual_ms = sum(each.virtual_ms for each in all_figures)
-    size = sum(each.bytes for each in all_figures)
-    operations = sum(each.operations for each in all_figures)
+    agreed = sum(result.figures["converged_ms"] is not None for result in results)
+    lost = sum(result.figures["unaccounted"] for result in results)
+    p50, p99 = totals.converged_ms_p50, totals.converged_ms_p99
     return [
-        _offline("Reads answered offline", "read", all_figures),
-        _offline("Writes answered offline", "write", all_figures),
-        _share(
-            "Records as they must be",
-            sum(each.records_right for each in all_figures),
-            sum(each.records_judged for each in all_figures),
-            "after healing, at every node",
-        ),
-        _share(
-            "Conflicts settled by rules",
-            sum(each.conflicts_settled for each in all_figures),
-            sum(each.conflicts for each in all_figures),
-            "the others wait for a person",
-        ),
+        Figure("Seeds that hold", _share(totals.seeds - totals.failed, totals.seeds), f"of {_seeds(totals.seeds)}"),
+        _offline("Reads answered offline", "read", results),
+        _offline("Writes answered offline", "write", results),
+        Figure("Accuracy", _percent(totals.accuracy), f"{lost:,} of {totals.acknowledged:,} acknowledged writes lost"),
+        Figure("Conflicts resolved", _percent(totals.resolved), f"of {totals.conflicts:,}; others wait for a person"),
         Figure(
-            "Time to agree after healing",
-            f"{lasted(p50)} · {lasted(p99)}" if converged else NONE,
-            f"p50 · p99 of {_seeds(len(converged))}" if converged else "no seed came so far",
+            "Time to converge, p50 and p99",
+            NONE if p50 is None or p99 is None else f"{lasted(p50)}, {lasted(p99)}",
+            f"after healing, in {_seeds(agreed)}",
         ),
         Figure(
             "Bytes over the network",
-            bytes_text(size) if size else NONE,
-            f"{bytes_text(size // operations)} an operation" if operations else "no operations",
+            bytes_text(totals.bytes) if totals.bytes else NONE,
+            f"{bytes_text(totals.bytes // totals.operations)} an operation" if totals.operations else "no operations",
         ),
-        Figure("Simulated time", lasted(virtual_ms) if ran else NONE, _seeds(len(ran))),
+        Figure("Simulated time", lasted(totals.virtual_s * 1000), f"{totals.operations:,} operations"),
     ]
-
-
-def refusals_of(ran: Iterable[Ran]) -> Counter[str]:
-    """Work that was refused, by kind and cause."""
-    total: Counter[str] = Counter()
-    for each in ran:
-        total.update(each.figures.refused)
-    return total
 
 
 def shown_first(outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -196,31 +148,28 @@ def _evidence(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return said if len(said) <= 2_000 else f"{said[:1_999]}…"
 
 
-def _offline(name: str, kind: str, all_figures: Iterable[Figures]) -> Figure:
+def _offline(name: str, kind: str, results: Iterable[Result]) -> Figure:
     answered = asked = 0
-    for figures in all_figures:
-        answered += figures.offline[kind]
-        asked += figures.offline_asked[kind]
-    return _share(name, answered, asked, "no hub could be reached")
+    for result in results:
+        answered += result.figures["offline"].get(kind, 0)
+        asked += result.figures["offline_asked"].get(kind, 0)
+    return Figure(name, _share(answered, asked), f"{answered:,} of {asked:,} with no hub in reach")
 
 
-def _share(name: str, part: int, whole: int, note: str) -> Figure:
-    if not whole:
-        return Figure(name, NONE, "none came up")
-    return Figure(name, percent(part, whole), f"{part:,} of {whole:,}; {note}")
+def _share(part: int, whole: int) -> str:
+    return percent(part, whole) if whole else NONE
 
 
-def percent(part: int, whole: int) -> str:
+def _percent(share: float | None) -> str:
+    return NONE if share is None else percent(share, 1)
+
+
+def percent(part: float, whole: int) -> str:
     """A share; 100 % only if it is all, 0 % only if it is nothing."""
     tenths = round(1000 * part / whole)
     tenths = min(tenths, 999) if part < whole else tenths
     tenths = max(tenths, 1) if part else tenths
     return f"{tenths // 10} %" if tenths % 10 == 0 else f"{tenths / 10:.1f} %"
-
-
-def percentile(ordered: Sequence[int], share: int) -> int:
-    """The value that so many per cent do not exceed; 0 of nothing."""
-    return ordered[max(0, -(-len(ordered) * share // 100) - 1)] if ordered else 0
 
 
 def lasted(ms: float) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError, Violation
 
-from ..checkers.view import judged, observed
 from ..kernel.choices import between
 from ..plans.atlas import healing_routes
 from ..plans.plan import Route
@@ -101,7 +100,6 @@ async def _judge(world: World) -> None:
     for node in world.nodes:
         assert node.engine is not None, "all are up"
         await _ask(node, node.engine)
-    _count_right(world)
     world.judge()
     first = world.nodes[0]
     assert first.engine is not None, "all are up"
@@ -109,19 +107,6 @@ async def _judge(world: World) -> None:
     world.figures.conflicts = len(conflicts)
     world.figures.conflicts_settled = sum(conflict.state != "open" for conflict in conflicts)
     world.figures.records = len(first.exported or {})
-
-
-def _count_right(world: World) -> None:
-    """How many records stand at each node as the reference model makes them of all that the node has taken in."""
-    figures = world.figures
-    figures.records_judged = figures.records_right = 0
-    for node in world.nodes:
-        seen = observed(world, node)
-        for place, held in seen.image.records.items():
-            if judged(world, place) and not seen.strangers.get(place):
-                expected = world.model.expected(place, seen.known[place])
-                figures.records_judged += 1
-                figures.records_right += (held.live, held.doc) == (expected.live, expected.doc)
 
 
 async def _ask(node: SimNode, engine: SimEngine) -> None:

@@ -27,8 +27,6 @@ class Figures:
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
         skipped: Events that met a node that was down.
         conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
-        records_judged, records_right: Records that were compared with the model in the end, at every node, and those
-            that stand as it expects.
         records, operations: Records in the end, operations over all nodes.
         bytes: That arrived, over all ways.
         virtual_ms: Virtual time that passed; converged_ms: from healing to agreement, None if that never came.
@@ -45,8 +43,6 @@ class Figures:
     conflicts: int = 0
     conflicts_settled: int = 0
     records: int = 0
-    records_judged: int = 0
-    records_right: int = 0
     operations: int = 0
     bytes: int = 0
     virtual_ms: int = 0
@@ -84,11 +80,6 @@ class Outcome:
     def ok(self) -> bool:
         """Whether all invariants held."""
         return self.fault is None
-
-    @property
-    def what(self) -> str:
-        """What went wrong; "" if nothing did."""
-        return self.fault.what if self.fault is not None else ""
 
     @property
     def invariant(self) -> str:

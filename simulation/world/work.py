@@ -16,7 +16,7 @@ from holdfast import Delete as DeleteDecision
 from holdfast import Remove, Take, Value
 from holdfast.engine.conflicts import OpenConflict
 from holdfast.engine.versions import NO_RECORD
-from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, Violation
+from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, UsageError, Violation
 
 from ..kernel.choices import Choices, between
 from ..plans import actions as plan
@@ -63,6 +63,8 @@ class Worker:
             self.fault(fault)
         except HoldfastError as error:
             self.figures.refused[f"{action.name}: {error.code}"] += 1
+            if offline and isinstance(error, UsageError):
+                self.figures.offline[kind] += 1  # "there is no such record" is an answer
             if kind == "sync":
                 self.figures.syncs[error.code] += 1
             return

@@ -75,7 +75,7 @@ class World:
         self.folder = folder
         self.resolvers = resolvers
         self.programs = dict(programs or {})
-        self.trace = trace or Trace()
+        self.trace = Trace() if trace is None else trace  # an empty one is false
         self.loop = SimLoop(choices, self.trace)
         self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us)
         self.network = Network(choices, self.loop, on_event=self._network_event)
