@@ -181,7 +181,9 @@ def _timeline(shown: Outcome, rows: Sequence[Row], command: str) -> str:
     lost = shown.trace.count - len(rows)
     missing = f" The first {lost:,} of {shown.trace.count:,} rows were not kept." if lost else ""
     buttons = (("+", "Zoom in", "+"), ("-", "Zoom out", "−"), ("0", "Show all", "All"))
-    bar = "".join(f'<button type="button" data-act="{act}" aria-label="{name}">{s}</button>' for act, name, s in buttons)
+    bar = "".join(
+        f'<button type="button" data-act="{act}" aria-label="{name}">{s}</button>' for act, name, s in buttons
+    )
     jump = "" if shown.ok else '<button type="button" data-act="v">To the violation</button>'
     return f"""<section aria-labelledby="lanes-title"><div class="bar"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2><span class="space"></span>{jump}{bar}</div>
 <p class="muted">{escape(_told(shown, rows))}{missing}</p>
@@ -207,7 +209,9 @@ def _told(shown: Outcome, rows: Sequence[Row]) -> str:
     counts = {what: sum(row.what == what for row in rows) for what in ("wrote", "decided", "synced", "sync failed")}
     down = sum(row.what == "down" and row.detail != "closed" for row in rows)
     figures = shown.figures
-    agreed = f"; the nodes agreed {lasted(figures.converged_ms)} after healing" if figures.converged_ms is not None else ""
+    agreed = (
+        f"; the nodes agreed {lasted(figures.converged_ms)} after healing" if figures.converged_ms is not None else ""
+    )
     return (
         f"{counts['wrote'] + counts['decided']:,} operations, {counts['synced']:,} syncs and {counts['sync failed']:,} "
         f"that were cut off, {down:,} times a node went down, {figures.conflicts:,} conflicts in the end{agreed}."
@@ -241,7 +245,7 @@ def _leading(rows: Sequence[Row], at: int, divergence: Divergence) -> list[Row]:
 def _event(row: Row, divergence: Divergence | None) -> str:
     concerned = divergence is not None and divergence.place and divergence.concerns(row)
     kind = ' class="here"' if row.what == "FAULT" else ' class="near"' if concerned else ""
-    cells = f"<td class="w">{escape(row.node)}</td><td>{escape(row.what.replace('_', ' '))}</td>"
+    cells = f'<td class="w">{escape(row.node)}</td><td class="w">{escape(row.what.replace("_", " "))}</td>'
     return (
         f'<tr{kind} data-t="{row.time_us / 1000:g}"><td class="t">{clock_text(row.time_us)[:-3]}</td>{cells}'
         f'<td class="d">{escape(row.detail[:WHAT_CHARS])}</td></tr>'
