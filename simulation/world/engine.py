@@ -6,6 +6,7 @@ in which the history learns that it was acknowledged.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from holdfast import Engine, Hub, Seams
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
+from holdfast.errors import HoldfastError
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import OnProgress, SyncReport
 
@@ -41,6 +43,10 @@ class Surroundings(Protocol):
 
     def met(self, meeting: Meeting | None, report: SyncReport) -> None:
         """A session ended."""
+        ...
+
+    def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
+        """How a session with a peer ended, for the trace."""
         ...
 
 
@@ -75,9 +81,15 @@ class SimEngine(Mortal, Engine):
 
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
         """As the engine's, with the node of the world that the address names: ``http://hub``."""
-        around = self._around
-        meeting = around.meets(_peer(Hub(hub) if isinstance(hub, str) else hub))
-        report = await super().sync(hub, on_progress=on_progress)
+        around, began = self._around, asyncio.get_running_loop().time()
+        peer = _peer(Hub(hub) if isinstance(hub, str) else hub)
+        meeting = around.meets(peer)
+        try:
+            report = await super().sync(hub, on_progress=on_progress)
+        except HoldfastError as error:
+            around.chronicle(peer, began, error)
+            raise
+        around.chronicle(peer, began, report)
         around.met(meeting, report)
         return report
 

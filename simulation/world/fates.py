@@ -52,7 +52,7 @@ class Fates:
 
     def crash(self, node: SimNode) -> None:
         """Kill the process: nothing is cleaned up."""
-        self._end(node)
+        self._end(node, "crash")
         node.disk.crash_image(node.next_folder())
         self._look(node, "")
 
@@ -63,6 +63,8 @@ class Fates:
 
     def resume(self, node: SimNode) -> None:
         """Let a stopped process go on."""
+        if node.paused:
+            self.world.chronicle.note(node.name, "resumed")
         node.paused = False
         self.world.loop.release(node.name)
 
@@ -85,6 +87,7 @@ class Fates:
 
     def _pause(self, node: SimNode, for_ms: int | None) -> None:
         node.paused = True
+        self.world.chronicle.note(node.name, "paused")
         self.world.loop.hold(node.name)
         if for_ms is not None:
             self.world.later(for_ms, lambda: self.resume(node))
@@ -93,7 +96,8 @@ class Fates:
         if down_ms is not None:
             self.world.later(down_ms, lambda: self.restart(node))
 
-    def _end(self, node: SimNode) -> None:
+    def _end(self, node: SimNode, cause: str) -> None:
+        self.world.chronicle.note(node.name, "down", cause)
         self.world.loop.abandon(node.name)
         self.world.network.crash(node.name)
         node.let_go()
@@ -110,7 +114,7 @@ class Fates:
             node.let_go()
 
     def _power_cut(self, node: SimNode) -> None:
-        self._end(node)
+        self._end(node, "power cut")
         node.disk.power_cut(node.next_folder())
         unsafe = node.plan.durability != "full"
         self._look(node, "a power cut with durability normal" if unsafe else "")
@@ -129,7 +133,7 @@ class Fates:
         if backup is None:
             self.world.figures.skipped += 1
             return
-        self._end(node)
+        self._end(node, f"restored from the backup {name}")
         node.disk.restore(backup, node.next_folder())
         self._look(node, f"restored from the backup {name}")
         self.restart(node)

@@ -26,6 +26,7 @@ LOOK_EVERY_S = 1.0
 
 async def heal(world: World) -> None:
     """End all faults, and wait until all agree; raises Violation if they do not in time, or agree on what is wrong."""
+    world.chronicle.note("", "healing")
     for node in world.nodes:
         world.ailments[node.name].heal()
         world.fates.resume(node)
@@ -45,6 +46,7 @@ async def heal(world: World) -> None:
             raise _stuck(world)
         await asyncio.sleep(LOOK_EVERY_S)
     world.figures.converged_ms = round((world.loop.time() - began) * 1000)
+    world.chronicle.note("", "agreed")
     await _judge(world)
     await _reopen(world)
     await _judge(world)
@@ -128,6 +130,7 @@ async def _reopen(world: World) -> None:
         world.network.register(node.name, None)
         engine = node.engine
         assert engine is not None, "all are up"
+        world.chronicle.note(node.name, "down", "closed")
         node.let_go()
         world.loop.abandon(node.name)
         await world.loop.spawn(node.name, engine.close())

@@ -56,8 +56,9 @@ class Figures:
 
     def as_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        values = ((each.name, getattr(self, each.name)) for each in fields(self))
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
+        # asdict() would make a Counter of the pairs of a Counter.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,8 @@ class Worker:
             self.fault(fault)
         except HoldfastError as error:
             self.figures.refused[f"{action.name}: {error.code}"] += 1
-            if offline and isinstance(error, UsageError):  # there is no such record, say: that is an answer
-                self.figures.offline[kind] += 1
+            if offline and isinstance(error, UsageError):
+                self.figures.offline[kind] += 1  # "there is no such record" is an answer
             if kind == "sync":
                 self.figures.syncs[error.code] += 1
             return

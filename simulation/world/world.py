@@ -38,6 +38,7 @@ from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
+from .chronicle import Chronicle
 from .engine import SimEngine
 from .fates import Fates
 from .healing import heal
@@ -79,8 +80,9 @@ class World:
         self.resolvers = resolvers
         self.programs = dict(programs or {})
         self.checks = tuple(checks)
-        self.trace = trace or Trace()
+        self.trace = Trace() if trace is None else trace  # an empty one is false
         self.loop = SimLoop(choices, self.trace)
+        self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us)
         self.network = Network(choices, self.loop, on_event=self._network_event)
         self.history = History()
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
@@ -281,6 +283,8 @@ class World:
         node.status = None
         if node.recorder.observe_after(connection, wall_ms=node.clock.now_ms()):
             self.trace.state(self.loop.now_us, node.name, _state(connection))
+            self.chronicle.wrote(node.recorder.observed.wrote)
+            self.chronicle.conflicts(node.name, connection, node.recorder.observed.image.lsn)
             self.check(node)
 
     def check(self, node: SimNode) -> None:
@@ -327,13 +331,14 @@ class Around:
         if meeting is not None and report.completed:
             meeting.completed(self._node.clock.now_ms())
             self._world.check(self._node)
-        self._world.trace.add(
-            self._world.loop.now_us,
-            self._node.name,
-            "synced",
-            f"sent {report.sent}, received {report.received}, conflicts {report.conflicts}"
-            + ("" if report.completed else f"; {'; '.join(report.blockers)}"),
-        )
+
+    def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
+        """How a session ended, for the trace."""
+        chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
+        if isinstance(end, SyncReport):
+            chronicle.synced(self._node.name, peer, began_us, end)
+        else:
+            chronicle.sync_failed(self._node.name, peer, began_us, end)
 
 
 def _throw(fault: HoldfastError) -> None:
