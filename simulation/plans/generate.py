@@ -41,7 +41,7 @@ _FIELDS: Final = (
     FieldPlan(name="price", resolver="manual", values="integer"),
     FieldPlan(name="extra", values="any"),
 )
-_ON_DELETE: Final = ("update-wins", "delete-wins", "ask-on-delete", "manual")
+_ON_DELETE: Final = ("update-wins", "delete-wins", "ask-on-delete")
 
 
 def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
