@@ -1,4 +1,4 @@
-"""Options of the long runs, for all tests: which seeds, and where their results are kept."""
+"""Options of the test run: which seeds the long runs take, where their results are kept, how many worlds are run."""
 
 from __future__ import annotations
 
@@ -13,4 +13,7 @@ def pytest_addoption(parser):
         metavar="FILE",
         type=Path,
         help="append the result of each run to FILE (JSON Lines) and leave out the seeds that it has already",
+    )
+    parser.addoption(
+        "--simulation-seeds", type=int, default=100, metavar="N", help="seeds that tests/simulation/runs runs; 100"
     )
