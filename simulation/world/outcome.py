@@ -7,7 +7,7 @@ for the real time that they took.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from holdfast.errors import HoldfastError, Violation
@@ -52,9 +52,7 @@ class Figures:
 
     def as_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        # asdict() would make a Counter of the pairs of a Counter.
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
