@@ -20,6 +20,7 @@ from .inspection import ledger, log, status, verify
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
+from .simulate import simulate
 from .syncing import sync
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
@@ -52,6 +53,7 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify, hub
+    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify, hub,
+    simulate,
 ):  # fmt: skip
     main.add_command(_command)

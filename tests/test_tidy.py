@@ -32,8 +32,9 @@ WORLD_NAMES = {
 SEAMS = {
     "engine/seams.py": {"os.urandom", "random", "time"},  # the real clock and the real entropy
     "engine/storage/connection.py": {"threading", "time"},  # the storage thread, and how long a lock is waited for
-    "simulation/choices.py": {"random"},  # seeded generators, nothing else
-    "simulation/loop.py": {"threading"},  # to know a foreign thread when it calls
+    "simulation/kernel/choices.py": {"random"},  # seeded generators, nothing else
+    "simulation/kernel/loop.py": {"threading"},  # to know a foreign thread when it calls
+    "simulation/runs/stopwatch.py": {"time"},  # how long a run took, outside its world
     "transport/links/": {"socket"},  # the links are the only place that knows addresses
 }
 

@@ -35,6 +35,34 @@ def outside(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
+def origin_of(error: BaseException) -> tuple[str, str]:
+    """Whose code raised an error, and where: ("holdfast" or "program", `file:line`); ("", "") if nobody's line shows.
+
+    Python's library is passed over: whoever called it with what made it raise is meant.
+    """
+    traceback, found = error.__traceback__, ("", "")
+    while traceback is not None:
+        frame = traceback.tb_frame
+        module = module_of(frame)
+        if module.partition(".")[0] == "holdfast":
+            found = ("holdfast", f"{frame.f_code.co_filename}:{traceback.tb_lineno}")
+        elif not is_internal(module) or module == "__main__":
+            found = ("program", f"{frame.f_code.co_filename}:{traceback.tb_lineno}")
+        traceback = traceback.tb_next
+    return found
+
+
+def program_line(error: BaseException) -> str:
+    """The innermost line of a program that an error came through, as `file:line`; "" if there is none."""
+    traceback, found = error.__traceback__, ""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if not is_internal(module_of(frame)) or module_of(frame) == "__main__":
+            found = f"{frame.f_code.co_filename}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
+
+
 def program_fault(what: str, remedy: str, frame: FrameType | None = None) -> ProgramFault:
     """The fault of the caller: of this frame, or of the innermost that is neither Python's library nor Holdfast."""
     blamed = frame or outside(sys._getframe(1))  # noqa: SLF001 - the only way to a frame without a traceback

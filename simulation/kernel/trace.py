@@ -42,6 +42,7 @@ class Trace:
         self.steps = steps
         self._rows: deque[Row] = deque(maxlen=keep)
         self._hash = blake2b(digest_size=16)
+        self._sealed = ""
 
     def add(self, time_us: int, node: str, what: str, detail: str = "") -> None:
         """Add a row."""
@@ -61,7 +62,20 @@ class Trace:
 
     def digest(self) -> str:
         """The hash of everything so far, in hex."""
-        return self._hash.hexdigest()
+        return self._sealed or self._hash.hexdigest()
+
+    def __getstate__(self) -> tuple[int, bool, deque[Row], str]:
+        # A hash cannot travel to another process; a trace that does is complete.
+        return self.count, self.steps, self._rows, self.digest()
+
+    def __setstate__(self, state: tuple[int, bool, deque[Row], str]) -> None:
+        self.count, self.steps, self._rows, self._sealed = state
+
+    def without_rows(self) -> Trace:
+        """The same count and hash, and nothing to look at: for the many traces that nobody will read."""
+        lean = Trace(0, steps=self.steps)
+        lean.count, lean._sealed = self.count, self.digest()
+        return lean
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)

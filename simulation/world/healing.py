@@ -34,6 +34,8 @@ async def heal(world: World) -> None:
     world.ways.calm()
     for node in world.nodes:
         world.fates.restart(node)
+    for worker in world.workers.values():
+        await worker.end_programs()
     began = world.loop.time()
     deadline = began + world.plan.heal.deadline_minutes * 60
     routes = healing_routes(world.plan)

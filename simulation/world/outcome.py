@@ -7,11 +7,12 @@ for the real time that they took.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from holdfast.errors import HoldfastError, Violation
 
+from ..kernel.choices import Tape
 from ..kernel.trace import Trace
 from ..plans.plan import Plan
 
@@ -26,6 +27,7 @@ class Figures:
         offline_asked: The same, asked for.
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
         skipped: Events that met a node that was down.
+        acknowledged: Writes whose callers got a receipt; unaccounted: those of them that are nowhere.
         conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
         records, operations: Records in the end, operations over all nodes.
         bytes: That arrived, over all ways.
@@ -40,6 +42,8 @@ class Figures:
     offline_asked: Counter[str] = field(default_factory=Counter)
     syncs: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
+    acknowledged: int = 0
+    unaccounted: int = 0
     conflicts: int = 0
     conflicts_settled: int = 0
     records: int = 0
@@ -52,7 +56,8 @@ class Figures:
 
     def as_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return asdict(self)
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,8 @@ class Outcome:
         figures: What was counted.
         trace: What happened; digest: of all of it, states of all nodes included.
         reached: Rare states of the engine that it was in, and how often.
+        tape: The choices that were made, in order; empty unless they were recorded.
+        cpu_s: Processor time that it took.
     """
 
     seed: int
@@ -75,6 +82,8 @@ class Outcome:
     trace: Trace
     digest: str
     reached: Counter[str]
+    tape: Tape = ()
+    cpu_s: float = field(default=0, compare=False)
 
     @property
     def ok(self) -> bool:

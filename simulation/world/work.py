@@ -7,7 +7,7 @@ cause; anything else that comes out of it is a violation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, assert_never
@@ -22,11 +22,10 @@ from ..kernel.choices import Choices, between
 from ..plans import actions as plan
 from .engine import SimEngine
 from .outcome import Figures
+from .programs import Program, end_programs, run_program
 
 READS: Final = (plan.Read, plan.Query, plan.CheckExport)
 ATTEMPTS_MAX: Final = 5
-
-Program = Callable[[SimEngine], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class Worker:
     is_offline: Callable[[], bool]
     programs: dict[str, Program]
     fault: Callable[[HoldfastError], None]
-    _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def do(self, engine: SimEngine, action: plan.Work) -> None:
         """Do one thing, and count how it went."""
@@ -63,8 +62,8 @@ class Worker:
             self.fault(fault)
         except HoldfastError as error:
             self.figures.refused[f"{action.name}: {error.code}"] += 1
-            if offline and isinstance(error, UsageError):
-                self.figures.offline[kind] += 1  # "there is no such record" is an answer
+            if offline and isinstance(error, UsageError):  # there is no such record, say: that is an answer
+                self.figures.offline[kind] += 1
             if kind == "sync":
                 self.figures.syncs[error.code] += 1
             return
@@ -76,6 +75,10 @@ class Worker:
         waited = round((asyncio.get_running_loop().time() - began) * 1000)
         if kind != "sync":
             self.figures.stall_ms_max = max(self.figures.stall_ms_max, waited - getattr(action, "think_ms", 0))
+
+    async def end_programs(self) -> None:
+        """The chaos is over: end what runs for ever, so that nodes can come to agree."""
+        await end_programs(self._running, self.fault)
 
     def _escaped(self, action: plan.Work, error: Exception) -> Violation:
         fault = Violation(
@@ -120,7 +123,7 @@ class Worker:
             case plan.SyncEvery():
                 await self._sync_every(engine, action)
             case plan.RunProgram():
-                await self.programs[action.program](engine)
+                await run_program(action.program, self.programs[action.program], engine, self._running)
             case _:
                 assert_never(action)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -36,6 +36,7 @@ from ..observed.recorder import Meeting, Recorder
 from ..plans import actions as plan
 from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
+from .after import Check, ask
 from .ailments import Ailments
 from .chronicle import Chronicle
 from .engine import SimEngine
@@ -43,8 +44,9 @@ from .fates import Fates
 from .healing import heal
 from .node import SimNode
 from .outcome import Figures, Outcome
+from .programs import Program, of_program
 from .ways import Ways
-from .work import Program, Worker
+from .work import Worker
 
 DRIFT_MS_MAX = 300_000
 
@@ -57,6 +59,7 @@ class World:
         choices: Decide what the plan leaves open.
         folder: Where the files are; empty.
         resolvers, programs: The user's, by name.
+        checks: The user's; each is asked about the nodes in the end, when they agree.
         trace: What happens is written there.
     """
 
@@ -68,6 +71,7 @@ class World:
         *,
         resolvers: Mapping[str, Resolver] | None = None,
         programs: Mapping[str, Program] | None = None,
+        checks: Sequence[Check] = (),
         trace: Trace | None = None,
     ) -> None:
         self.plan = plan_
@@ -75,6 +79,7 @@ class World:
         self.folder = folder
         self.resolvers = resolvers
         self.programs = dict(programs or {})
+        self.checks = tuple(checks)
         self.trace = Trace() if trace is None else trace  # an empty one is false
         self.loop = SimLoop(choices, self.trace)
         self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us)
@@ -108,6 +113,8 @@ class World:
         figures.virtual_ms, figures.steps = self.loop.now_us // 1000, self.loop.steps
         figures.bytes = sum(t.bytes_to + t.bytes_from for t in self.network.traffic.values())
         figures.operations = self.model.all.bit_count()
+        figures.acknowledged = self.history.acknowledged.bit_count()
+        figures.unaccounted = len(getattr(self.fault, "evidence", {}).get("acknowledged", ()))
         if self.fault is not None:
             self._note("", "FAULT", str(self.fault))
         return Outcome(
@@ -147,7 +154,7 @@ class World:
         """What nobody could raise where it happened."""
         unseen = [*self.network.faults, *(complaint.error for complaint in self.loop.complaints if complaint.error)]
         if unseen and self.fault is None:
-            self.fault = self.fates.escaped("the world", unseen[0])
+            self.fault = of_program("a task of a program", unseen[0]) or self.fates.escaped("the world", unseen[0])
 
     # ----------------------------------------------------------------------------------------------------- events
 
@@ -262,9 +269,12 @@ class World:
     # --------------------------------------------------------------------------------------------------- checking
 
     def fail(self, fault: HoldfastError) -> None:
-        """Something must not have happened: the world ends here."""
-        self.fault = self.fault or fault
-        raise fault if isinstance(fault, SimulationFault) else self.fates.escaped("the world", fault)
+        """Something must not have happened: the world ends with the next step."""
+        self.fault = self.fault or (
+            fault if isinstance(fault, SimulationFault) else self.fates.escaped("the world", fault)
+        )
+        self.loop.call_soon(_throw, self.fault)
+        raise self.fault
 
     def _written(self, node: SimNode, connection: sqlite3.Connection, failed: bool) -> None:  # noqa: FBT001 - the disk's hook
         if failed:
@@ -286,6 +296,7 @@ class World:
         """Ask all checkers about the end."""
         for checker in self.checkers:
             checker.end(self)
+        ask(self.checks, self.nodes)
 
     def _network_event(self, _time: float, source: str, target: str, what: str, detail: str) -> None:
         self._note(source, f"net {what}", f"{target} {detail}".rstrip())
@@ -328,6 +339,11 @@ class Around:
             chronicle.synced(self._node.name, peer, began_us, end)
         else:
             chronicle.sync_failed(self._node.name, peer, began_us, end)
+
+
+def _throw(fault: HoldfastError) -> None:
+    """A fault that is raised in a task stays there; in a callback it ends the loop."""
+    raise fault
 
 
 async def _routine(worker: Worker, action: plan.Work, engine: SimEngine) -> None:

@@ -54,7 +54,7 @@ class Inline:
     async def _handed(self, function, done):
         try:
             result, error = await self.run(function), None
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - it belongs to whom `done` tells
             result, error = None, fault
         done(result, error)
 

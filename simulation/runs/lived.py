@@ -1,0 +1,112 @@
+"""One seed of a scenario, lived through: a folder, a fence, a world, and whose fault it was.
+
+Invariants: the outcome follows from plan and choices; nothing is left on disk; what the user's code did wrong comes
+before what looks like the engine's failure, because it may be the cause of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
+from holdfast.resolvers import Resolver
+
+from ..kernel.choices import Choices, RecordingChoices, SeededChoices
+from ..kernel.fence import Fence, fenced
+from ..kernel.trace import ROWS_KEPT, Trace, first_difference
+from ..plans.plan import Plan
+from ..plans.schemas import BUILT_IN
+from ..world.outcome import Outcome
+from ..world.programs import defined_at
+from ..world.world import World
+from .scenario import Scenario
+from .stopwatch import cpu_s
+from .watched import Watch
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
+"""Files of worlds go there if there is such a place: a world writes and syncs a lot."""
+
+
+def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None = None) -> Outcome:
+    """Live through a plan once."""
+    began = cpu_s()
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-world-", dir=MEMORY if MEMORY.is_dir() else None))
+    watch = Watch()
+    try:
+        with fenced(scenario.functions) as fence:
+            world = World(
+                plan,
+                choices,
+                folder,
+                resolvers=_watched(scenario.resolvers, watch),
+                programs=scenario.programs,
+                checks=scenario.checks,
+                trace=trace,
+            )
+            try:
+                outcome = world.run()
+            finally:
+                world.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return replace(outcome, fault=_first(fence, watch, outcome), cpu_s=cpu_s() - began)
+
+
+def live_seed(scenario: Scenario, seed: int, *, keep: int | None = ROWS_KEPT, again: bool = False) -> Outcome:
+    """Live through one seed; a second time if it fails or `again`: for the tape, and to see whether both are the same.
+
+    Args:
+        scenario: What is run.
+        seed: Of the choices, and of the plan if it is drawn.
+        keep: Rows of the trace that are kept.
+        again: Run it twice in any case.
+    """
+    plan = scenario.plan(seed)
+    first = live(scenario, plan, SeededChoices(seed), Trace(keep))
+    if first.ok and not again:
+        return first
+    choices = RecordingChoices(SeededChoices(seed))
+    second = live(scenario, plan, choices, Trace(keep))
+    outcome = replace(second, tape=tuple(choices.tape), cpu_s=first.cpu_s + second.cpu_s)
+    if first.digest == second.digest:
+        return outcome
+    return replace(outcome, fault=_not_deterministic(scenario, seed, first, second))
+
+
+def _watched(resolvers: Mapping[str, Resolver], watch: Watch) -> dict[str, Resolver]:
+    return {
+        name: resolver if resolver is BUILT_IN.get(name) else watch.over(resolver)
+        for name, resolver in resolvers.items()
+    }
+
+
+def _first(fence: Fence, watch: Watch, outcome: Outcome) -> HoldfastError | None:
+    if isinstance(outcome.fault, ProgramFault):
+        return outcome.fault
+    users = [*fence.faults, *watch.faults]
+    if not users:
+        return outcome.fault
+    if outcome.fault is not None:
+        users[0].__cause__ = outcome.fault
+    return users[0]
+
+
+def _not_deterministic(scenario: Scenario, seed: int, first: Outcome, second: Outcome) -> HoldfastError:
+    parted = first_difference(first.trace, second.trace)
+    rows = "" if parted is None else f": first {_said(parted[1])}, then {_said(parted[2])}"
+    what = f"two runs of seed {seed} differ{rows}"
+    if not scenario.functions:
+        remedy = "This is a defect of the simulation: report it with the seed and the versions."
+        return SimulationFault(what, subject=f"seed {seed}", remedy=remedy)
+    places = ", ".join(dict.fromkeys(defined_at(each) for each in scenario.functions))
+    remedy = "Let programs, resolvers and checks follow from their arguments alone: no state that outlives a run."
+    return ProgramFault(f"a program is not deterministic: {what}", subject=places, remedy=remedy)
+
+
+def _said(row: object) -> str:
+    return "nothing" if row is None else " ".join(str(part) for part in row if part != "")  # type: ignore[attr-defined]

@@ -1,0 +1,53 @@
+"""A process of a crew: loads a scenario from a pipe, then runs the seeds that come, until the pipe is closed.
+
+Invariant: whatever goes wrong is sent back or ends the process; nothing is printed and no world is left on disk.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from holdfast.errors import HoldfastError, SimulationFault
+
+from ..world.outcome import Outcome
+from .lived import live_seed
+from .scenario import Scenario
+
+
+def work(pipe: Connection) -> None:
+    """Serve the other end of a pipe."""
+    text = pipe.recv_bytes()
+    try:
+        scenario: Scenario = pickle.loads(text)  # noqa: S301 - from the process that started this one
+    except Exception as error:  # noqa: BLE001 - modules of the user may raise whatever they like
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    pipe.send("")
+    for seed in iter(pipe.recv, None):
+        pipe.send(_lived(scenario, seed))
+
+
+def _lived(scenario: Scenario, seed: int) -> Outcome | HoldfastError:
+    try:
+        return live_seed(scenario, seed)
+    except HoldfastError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - a defect of the simulation, reported where it can be seen
+        what = f"the simulation failed itself: {type(error).__name__}: {error}"
+        return SimulationFault(what, subject=f"seed {seed}", remedy="Run this seed alone to see where.")
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)  # folders of worlds are removed on the way out
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        work(Connection(int(sys.argv[1])))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)

@@ -1,0 +1,85 @@
+"""The user's programs on the nodes of a world: run, ended, and blamed for what is theirs.
+
+Knows no plan. Invariants: what a program raises, or lets through, is reported as the program's with its line, and what
+the engine raises beyond its errors as the engine's; no program runs when the nodes are judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
+
+from ..kernel.blame import origin_of, program_line
+from ..kernel.life import SimTask
+from .engine import SimEngine
+
+Program = Callable[[SimEngine], Awaitable[None]]
+
+ENDING_S: Final = 600
+"""Virtual seconds that a program has to end after it was cancelled."""
+
+
+async def run_program(name: str, program: Program, engine: SimEngine, running: dict[asyncio.Task[None], str]) -> None:
+    """Run a program to its end; raises ProgramFault for whatever it raises."""
+    task = asyncio.current_task()
+    assert task is not None, "programs run in tasks"
+    running[task] = name
+    try:
+        await program(engine)
+    except SimulationFault:
+        raise
+    except Exception as error:
+        fault = of_program(f"the program {name}", error)
+        if fault is None:
+            raise
+        raise fault from error
+    finally:
+        running.pop(task, None)
+
+
+async def end_programs(running: dict[asyncio.Task[None], str], fail: Callable[[HoldfastError], None]) -> None:
+    """Cancel what runs, and wait until it has ended; what a crash has ended is gone."""
+    for task in [*running]:
+        if isinstance(task, SimTask) and task.life is not None and not task.life.alive:
+            running.pop(task)
+    tasks, names = [*running], [*running.values()]
+    for task in tasks:
+        task.cancel()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ENDING_S
+    while any(task in running and not task.done() for task in tasks):
+        if loop.time() > until:
+            what = f"the program {names[0]} goes on after it was cancelled"
+            remedy = "Let asyncio.CancelledError through: when healing begins, programs end."
+            fail(ProgramFault(what, subject=names[0], remedy=remedy))
+        await asyncio.sleep(1)
+
+
+def of_program(who: str, error: BaseException) -> ProgramFault | None:
+    """The fault of a program for an error that came out of it; None if the engine is to blame."""
+    whose, place = origin_of(error)
+    line = program_line(error)
+    if not line or (whose == "holdfast" and not isinstance(error, HoldfastError)):
+        return None
+    if isinstance(error, HoldfastError):
+        what = f"{who} did not catch {type(error).__name__}: {error.what}"
+        remedy = f"Catch it where it can happen, as the application must: {error.remedy}"
+        fault = ProgramFault(what, subject=line, remedy=remedy)
+    else:
+        what = f"{who} raised {type(error).__name__}: {error}"
+        fault = ProgramFault(what, subject=place, remedy="Mend the program; the engine had no part in it.")
+    fault.__cause__ = error
+    return fault
+
+
+def defined_at(function: Any) -> str:  # noqa: ANN401 - whatever can be called
+    """Where a function or an object of a user is defined, as `file:line`."""
+    function = getattr(function, "func", function)
+    for found in (function, getattr(function, "resolve", None), vars(type(function)).get("__call__")):
+        code = getattr(found, "__code__", None)
+        if code is not None:
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return type(function).__qualname__
