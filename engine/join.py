@@ -77,12 +77,18 @@ def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_conte
 
 
 def _same(ours: Sibling, theirs: Sibling) -> bool:
-    return ours == theirs or (theirs.value is None and ours.stamp == theirs.stamp)
+    if theirs.value is None:
+        # Once both values stand here, what is left out is one of them: asking again would never end.
+        return ours.stamp == theirs.stamp or ours.tag == EQUIVOCAL
+    return ours == theirs
 
 
 def _either(ours: Sibling, theirs: Sibling) -> Sibling:
     """What two sides that say different things under one dot agree on, whichever is asked."""
-    if theirs.value is not None and (ours.value, ours.tag) != (theirs.value, theirs.tag):
+    if theirs.value is None:
+        # It was left out because we hold it, but under this dot we hold another write: two copies of an identity wrote.
+        raise ValueLeftOutError
+    if (ours.value, ours.tag) != (theirs.value, theirs.tag):
         return equivocal(ours, theirs)
     base = max(ours.base or b"", theirs.base or b"") or None
     return Sibling(max(ours.stamp, theirs.stamp), ours.tag, ours.value, base)

@@ -208,23 +208,24 @@ class Replica:
 
         await self._node.write(take_over)
 
-    async def renew(self, reason: str, *, of: Actor | None = None) -> None:
+    async def renew(self, reason: str, *, of: Actor | None = None, peer: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
 
-        Operations that no peer is known to have stored keep their values under new names: the other copy may have used
-        the old ones. All others come back from peers.
+        Operations that this peer is not known to have stored keep their values under new names: the other copy may have
+        used the old ones. All others come back from peers.
 
         Args:
             reason: What the sign was.
             of: The identity that it spoke of: if another session has put an end to that, nothing is left to do.
+            peer: Who gave the sign; None if that is not known: then what any peer has stored keeps its name.
         """
 
         def begin(tx: Tx) -> bool:
             if of is not None and of != tx.actor:
                 return False
-            old, stored = tx.own, stored_elsewhere(tx)
+            old, known, stored = tx.own, stored_elsewhere(tx, peer), stored_elsewhere(tx)
             begin_incarnation(tx, self._node.label)
-            reissue(tx, old, stored)
+            reissue(tx, old, known, stored)
             return True
 
         if await self._node.write(begin):

@@ -96,10 +96,14 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Begin a new incarnation in place of `of`: the peer has shown that it is used twice. The session starts anew."""
+    """Begin a new incarnation in place of `of`: `peer` has shown that it is used twice. The session starts anew.
+
+    `peer` is None if it refused without saying who it is.
+    """
 
     reason: str
     of: Actor
+    peer: Actor | None
 
 
 @dataclass(frozen=True, slots=True)

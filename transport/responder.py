@@ -173,8 +173,8 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
             await replica.meet(peer, head)
         case Adopt(space):
             await replica.adopt(space)
-        case Renew(reason, of):
-            await replica.renew(reason, of=of)
+        case Renew(reason, of, peer):
+            await replica.renew(reason, of=of, peer=peer)
         case IssueTicket(actor, shown):
             return session.ticketed(await replica.issue_ticket(actor, shown))
         case Read():

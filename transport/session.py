@@ -112,8 +112,7 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        # What was owed moves nothing by itself: the drained batch behind it does. A peer that has read more than there
-        # is learns from the end of the batch that its checkpoint is wrong.
+        # What was owed moves nothing by itself: the drained batch behind it does. Its end also corrects a wrong `acked`.
         if self.owes or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
@@ -164,7 +163,7 @@ class Initiator:
         self.holes = outcome.holes
         if outcome.foreign:
             self.renewed = True
-            return [Renew(used_elsewhere(outcome), self.facts.actor)]
+            return [Renew(used_elsewhere(outcome.foreign), self.facts.actor, self.peer.actor if self.peer else None)]
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -177,7 +176,7 @@ class Initiator:
         reason = used_twice(said, facts)
         if reason:
             self.renewed = True
-            return [Renew(reason, facts.actor)]
+            return [Renew(reason, facts.actor, said.actor)]
         if facts.adopted and said.space != facts.space:
             return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
@@ -226,7 +225,7 @@ class Initiator:
     def _refused(self, refusal: Refuse) -> list[Effect]:
         if refusal.code == RENEW:
             self.renewed = True
-            return [Renew(refusal.message, self.facts.actor)]
+            return [Renew(refusal.message, self.facts.actor, self.facts.peer.actor if self.facts.peer else None)]
         return [Fail(refusal_error(refusal, self.url))]
 
 
@@ -253,7 +252,7 @@ class Responder:
     _filled: bool = False
     _checkpoint: int = -1
     _taken: bool = False
-    _foreign: str = ""
+    _foreign: int = 0
     _answered_bytes: int = 0
 
     def receive(self, message: Message) -> list[Effect]:
@@ -282,7 +281,7 @@ class Responder:
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         reason = (used_twice(said, facts) or forgotten(said, vector, facts)) if may_write else None
         if reason:
-            return [Renew(reason, facts.actor), Introduce(said.actor)]
+            return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
         refusal = refusal_of(said, facts)
         if refusal:
             self.stopped = True
@@ -334,7 +333,7 @@ class Responder:
         if self.stopped or self.peer is None or self.facts is None:
             return []
         if self._foreign:
-            return [Renew(self._foreign, self.facts.actor)]  # what is acknowledged to the old identity helps nobody
+            return [Renew(used_elsewhere(self._foreign), self.facts.actor, self.peer.actor)]
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
@@ -371,7 +370,7 @@ class Responder:
         self._lacking = _bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
         self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
-        self._foreign = self._foreign or (used_elsewhere(outcome) if outcome.foreign else "")
+        self._foreign = max(self._foreign, outcome.foreign)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 

@@ -12,7 +12,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.clocks import Actor
 from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
@@ -114,23 +113,23 @@ class _Sync:
                 await self.replica.meet(peer, head)
             case Adopt(space):
                 await self.replica.adopt(space)
-            case Renew(reason, of):
-                await self._renew(reason, of)
+            case Renew():
+                await self._renew(effect)
             case Fail(error):
                 raise error
             case _:
                 raise AssertionError(f"an answer asks for no {effect!r}")
         return []
 
-    async def _renew(self, reason: str, of: Actor) -> None:
+    async def _renew(self, sign: Renew) -> None:
         self.renewals += 1
         if self.renewals > RENEWALS_MAX:
             raise SessionRefused(
-                f"the peer asks for a new identity again and again: {reason}",
+                f"the peer asks for a new identity again and again: {sign.reason}",
                 subject=self.link.url,
                 remedy="Look for a second copy of this file that syncs at the same time.",
             )
-        await self.replica.renew(reason, of=of)
+        await self.replica.renew(sign.reason, of=sign.of, peer=sign.peer)
 
     def _done(self, session: Initiator) -> bool:
         if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:

@@ -26,6 +26,7 @@ from .fresh import insert_fresh, unseen_rows
 from .holes import fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint, read_anew
+from .reissue import rename_returned
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
@@ -113,6 +114,8 @@ class _Merge:
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
         follower.write(self.journal)
+        if fresh or self.changed or follower.merged:
+            rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
             tx.take_in(batch.vector)
         self.carried.write(completed=completed)

@@ -165,7 +165,8 @@ class Follower:
         if seq > self.sent[author]:
             return False  # the join says what it is
         if (self._local[author], seq) == (node, mine):
-            return row.doc == self.batch.delta.doc[at] and self._unchanged(row)
+            same = (row.doc, row.clock) == (self.batch.delta.doc[at], self.batch.delta.clock[at])
+            return same and self._unchanged(row)
         ours_newer = self._held[author] >= seq
         if ours_newer == theirs_newer:
             return False
@@ -186,6 +187,8 @@ class Follower:
             ours = decode(row.cells) if row.cells is not None else mine
         except UnreadableCellsError:
             return False  # the join says what it is
+        if not _mean_the_same(ours.stamps if isinstance(ours, Packed) else [*mine, row.clock], stamps):
+            return False
         successor = succeed(row.doc, ours, delta.doc[at], came.here, came.news)
         if successor is None:
             return False
@@ -218,3 +221,12 @@ class Follower:
         self._digest += digest - row.digest
         self.size += len(doc) + len(cells or b"")
         self.merged += 1
+
+
+def _mean_the_same(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether no dot stands for two writes: those would have other clocks. Copies of an identity make such dots."""
+    known = {(ours[0], ours[1]): ours[2]}
+    if len(ours) > _ONE_STAMP:
+        known = dict(zip(zip(ours[::4], ours[1::4], strict=True), ours[2::4], strict=True))
+    dots = zip(theirs[::4], theirs[1::4], theirs[2::4], strict=True)
+    return all(known.get((node, seq), clock) == clock for node, seq, clock in dots)

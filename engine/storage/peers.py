@@ -163,13 +163,13 @@ def unmark_tickets(tx: Tx, mark: bytes) -> None:
     tx.connection.executemany("UPDATE peer SET ticket = ? WHERE actor = ?", marked_last)
 
 
-def stored_elsewhere(tx: Tx) -> int:
-    """The highest own operation that a peer has acknowledged as it stands in this file."""
+def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:
+    """The highest own operation that this peer, or any, has acknowledged as it stands in this file."""
     query = (
-        "SELECT coalesce(max(l.seq), 0) FROM log l"
-        " WHERE l.node = ? AND l.lsn <= (SELECT max(acked) FROM peer WHERE acked_feed = ?)"
+        "SELECT coalesce(max(l.seq), 0) FROM log l WHERE l.node = ?1"
+        " AND l.lsn <= (SELECT max(acked) FROM peer WHERE acked_feed = ?2 AND (?3 IS NULL OR actor = ?3))"
     )
-    (seq,) = tx.connection.execute(query, (tx.own, tx.feed)).fetchone()
+    (seq,) = tx.connection.execute(query, (tx.own, tx.feed, actor)).fetchone()
     return int(seq)
 
 

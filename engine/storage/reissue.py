@@ -1,15 +1,15 @@
 """Gives operations that stand only in this file new names, when a peer's sign shows that the old ones were used twice.
 
-Invariant: only dots above `known` are renamed, and nobody is known to hold those as they stand here; the vector no
-longer claims them and peers' feeds are read anew, so the other copy's operations of the same names arrive like any
-peer's, also those that were passed over while the vector claimed them. The log row of a reissued operation has a
-context without them, so that receipts can be followed.
+Invariant: only dots above `known` are renamed, and whoever gave the sign is not known to hold those as they stand
+here; the vector no longer claims them and peers' feeds are read anew, so the other copy's operations of the same names
+arrive like any peer's, also those that were passed over while the vector claimed them. The log row of a reissued
+operation has a context without them, so that receipts can be followed.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.clocks import Actor, Dot, VersionVector
 
@@ -25,6 +25,13 @@ _CANDIDATES = (
     " WHERE r.cells IS NOT NULL OR (r.node = ? AND r.seq > ?) ORDER BY r.id"
 )
 
+_CHANGED = (
+    f"SELECT {COLUMNS}, c.name, r.key FROM record r JOIN collection c ON c.id = r.collection WHERE r.lsn = ?"  # noqa: S608 - constants only
+    " ORDER BY r.id"
+)
+
+_OWN = "SELECT 1 FROM log WHERE node = ? AND seq = ? AND record = ? AND clock = ? AND kind <> ?"
+
 _RENAMED_SINCE = (
     "SELECT a.actor, max(l.seq), v.vector FROM record r JOIN collection c ON c.id = r.collection"
     " JOIN log w ON w.record = r.id AND w.kind <> ? AND w.seq = ? AND w.node = (SELECT id FROM actor WHERE actor = ?)"
@@ -34,30 +41,74 @@ _RENAMED_SINCE = (
 )
 
 
-def reissue(tx: Tx, old: int, known: int) -> int:
+def reissue(tx: Tx, old: int, known: int, stored: int) -> int:
     """Rename the operations of identity number `old` above `known`; gives how many.
 
+    Those up to `stored` stand with other peers under their old names, which the other copy may have used as well: what
+    arrives under these is to be renamed too (`rename_returned`).
     The transaction has begun the new identity already.
     """
     actor = tx.names.actor(old)
     places = _written_by(tx, old, known)
+    if stored > known:
+        tx.connection.execute("INSERT OR REPLACE INTO reused (actor, low, high) VALUES (?, ?, ?)", (old, known, stored))
     _withdraw(tx, old, actor, known)  # before the log rows, whose context then tells which operations were renamed
+    lsn = tx.next_lsn()
+    count = _rename(tx, places, lsn, lambda _, stamp: stamp.dot.actor == actor and stamp.dot.seq > known)
+    spread(tx, lsn)
+    return count
+
+
+def rename_returned(tx: Tx, numbers: Sequence[int], lsn: int) -> int:
+    """Rename what a batch brought under names that this file has used for other writes; gives how many operations.
+
+    Peers that know the old names from this file take them for known and would pass over what the copy wrote. The new
+    names supersede the old ones wherever both were taken in, and both values stand under new names then.
+
+    Args:
+        tx: The transaction in which the batch was joined.
+        numbers: The identities that the batch names.
+        lsn: What the records have that it changed.
+    """
+    used = tx.connection.execute("SELECT actor, low, high FROM reused").fetchall()
+    ranges = {tx.names.actor(actor): (actor, low, high) for actor, low, high in used if actor in numbers}
+    if not ranges:
+        return 0
+
+    def is_copys(record: int, stamp: Stamp) -> bool:
+        actor, low, high = ranges.get(stamp.dot.actor, (0, 0, 0))
+        if not low < stamp.dot.seq <= high:
+            return False
+        own = tx.connection.execute(_OWN, (actor, stamp.dot.seq, record, stamp.clock, int(Kind.MERGE))).fetchone()
+        return own is None
+
+    places = [
+        (name, key)
+        for *columns, name, key in tx.connection.execute(_CHANGED, (lsn,)).fetchall()
+        if any(is_copys(row.id, stamp) for row in [Row._make(columns)] for stamp in row.record(tx.names).stamps())
+    ]
+    return _rename(tx, places, lsn, is_copys)
+
+
+def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callable[[int, Stamp], bool]) -> int:
+    """Give the chosen stamps of these records dots of this node, in records of this lsn; gives how many."""
     journal = Journal(tx)
     records = Records(tx, journal)
-    lsn, clock = tx.next_lsn(), tx.clock.tick()
-    renamed: dict[Dot, Dot] = {}
+    clock = tx.clock.tick()
+    count = 0
     for collection, key in places:
         stored = records.at(collection, key)
         before = records.current(stored)
-        for dot in sorted({s.dot for s in before.stamps() if s.dot.actor == actor and s.dot.seq > known}):
+        renamed: dict[Dot, Dot] = {}
+        for dot in sorted({stamp.dot for stamp in before.stamps() if chosen(stored.number, stamp)}):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
             journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
         records.change(stored, _renamed(before, renamed), lsn)
+        count += len(renamed)
     records.flush()
     journal.flush()
-    spread(tx, lsn)
-    return len(renamed)
+    return count
 
 
 def present_name(connection: sqlite3.Connection, receipt: Receipt) -> Dot:

@@ -212,8 +212,8 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
             now(replica.meet(peer, head))
         case Adopt(space):
             now(replica.adopt(space))
-        case Renew(reason, of):
-            now(replica.renew(reason, of=of))
+        case Renew(reason, of, peer):
+            now(replica.renew(reason, of=of, peer=peer))
         case Apply(batch, actor):
             return session.applied(batch, now(replica.apply(batch, actor, follows=session.unbroken)))
         case Acknowledge(actor, feed, checkpoint, ticket, told, taken):

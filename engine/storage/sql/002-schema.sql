@@ -143,6 +143,14 @@ CREATE TABLE hole (
     UNIQUE (feed, collection, key)
 ) STRICT;
 
+-- Names of own former identities that stand for two writes: one of this file, which some peer has stored, and one of a
+-- copy, which another peer knows. What arrives under them from the copy gets a name of this node.
+CREATE TABLE reused (
+    actor INTEGER PRIMARY KEY REFERENCES actor (id),
+    low   INTEGER NOT NULL CHECK (low >= 0),               -- names above this
+    high  INTEGER NOT NULL CHECK (high > low)              -- up to this
+) STRICT;
+
 -- What this node knows of each identity it met.
 CREATE TABLE peer (
     actor      TEXT    PRIMARY KEY,
