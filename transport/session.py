@@ -112,7 +112,7 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        # What was owed moves nothing by itself: the drained batch behind it does. Its end also corrects a wrong `acked`.
+        # What was owed moves nothing by itself: the drained batch behind it does. Its end corrects a wrong `acked` too.
         if self.owes or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
