@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,13 +15,14 @@ from holdfast.engine.storage.birth import begin_incarnation
 from holdfast.errors import SessionRefused
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.messages import Ack, Batch, Hello, NeedVector, NeedWhole, VectorNote
+from holdfast.transport.session import Responder
 from holdfast.transport.sync import sync as sync_over
 from holdfast.transport.wire import Decoder, encode
 
 from ..nodes import assert_equal as assert_nodes_equal
 from ..nodes import heal, meet, opened
 from ..transport.samples import decoded
-from .side import Side, assert_equal, begin, exchange, now, sync
+from .side import Side, assert_equal, begin, exchange, now, perform, sync
 
 MALLORY, FEED = Actor("66" * 16), FeedId("66" * 8)
 NOTHING = VectorNote(b"", VersionVector({}))
@@ -263,6 +265,37 @@ def test_a_checkpoint_beyond_the_end_of_the_callers_feed_is_given_up():
 
 
 # ------------------------------------------------------------------------------------------------ identities that stay
+
+
+def answered(hub, said):
+    """What the hub answers to a request."""
+    responder, answers = Responder("rw"), []
+    for message in said:
+        answers += [] if responder.stopped else perform(hub, responder, responder.receive(message))
+    return answers + perform(hub, responder, responder.finish()) + perform(hub, responder, responder.close())
+
+
+@pytest.mark.parametrize("arrives", [*itertools.product(["first", "second", "neither"], repeat=3)])
+def test_a_request_that_is_repeated_on_the_way_costs_nothing(arrives):
+    """A proxy sends it again; the answer to the one or to the other arrives, or none, and an older one comes again."""
+    node, hub = Side("node"), Side("hub")
+    sync(node, hub)
+    before, older = node.actor, []
+    for n, which in enumerate(arrives):
+        node.write(f"k{n}", {})
+        session = begin(node)
+        said = perform(node, session, session.opening())
+        answers = {"first": answered(hub, said), "second": answered(hub, said), "neither": []}
+        for message in answers[which]:
+            perform(node, session, session.receive(message))
+        assert not session.renewed
+        for request in older:
+            answered(hub, request)
+        older.append(said)
+        answered(hub, said)
+    sync(node, hub)
+    assert node.actor == before
+    assert_equal(node, hub)
 
 
 @pytest.mark.parametrize("cuts", [(a, b) for a in (None, 0, 1, 2, 3) for b in (None, 0, 1, 2, 3)])
