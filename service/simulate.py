@@ -140,7 +140,7 @@ def _simulate(
         found = simulation.simulate(seeds=wanted, faults=chosen, on_progress=lambda seen: show(seen.done), **options)
     files = [_write(outcome, found, out) for outcome in found.outcomes if not outcome.ok]
     if report is not None:
-        import_module("holdfast.simulation.report").write_report(found, report)
+        import_module("holdfast.simulation.report.page").write_report(found, report)
     if wants_json():
         print_json({**found.as_json(), "artefacts": [str(file) for file in files]})
     else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, FeedBatch
 from holdfast.engine.replica import Facts
-from holdfast.engine.storage.apply import Applied
 from holdfast.engine.storage.peers import Peer
 
 from .messages import Batch, Hello, VectorNote
@@ -122,9 +121,9 @@ def used_twice(said: Hello, facts: Facts) -> str | None:
     return None
 
 
-def used_elsewhere(outcome: Applied) -> str:
+def used_elsewhere(seq: int) -> str:
     """Why this node's identity must not write again, by what came in a batch (tripwire)."""
-    return f"a peer sent operation {outcome.foreign} of this identity, which did not write it here"
+    return f"a peer sent operation {seq} of this identity, which did not write it here"
 
 
 def lacks_of(own: VersionVector, assumed: VersionVector) -> VersionVector:

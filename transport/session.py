@@ -112,8 +112,7 @@ class Initiator:
         if self.owes:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
-        # What was owed moves nothing by itself: the drained batch behind it does. A peer that has read more than there
-        # is learns from the end of the batch that its checkpoint is wrong.
+        # What was owed moves nothing by itself: the drained batch behind it does. Its end corrects a wrong `acked` too.
         if self.owes or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
@@ -164,7 +163,7 @@ class Initiator:
         self.holes = outcome.holes
         if outcome.foreign:
             self.renewed = True
-            return [Renew(used_elsewhere(outcome), self.facts.actor, self.peer.actor if self.peer else None)]
+            return [Renew(used_elsewhere(outcome.foreign), self.facts.actor, self.peer.actor if self.peer else None)]
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -253,7 +252,7 @@ class Responder:
     _filled: bool = False
     _checkpoint: int = -1
     _taken: bool = False
-    _foreign: str = ""
+    _foreign: int = 0
     _answered_bytes: int = 0
 
     def receive(self, message: Message) -> list[Effect]:
@@ -335,9 +334,7 @@ class Responder:
         if self.stopped or self.peer is None or self.facts is None:
             return []
         if self._foreign:
-            return [
-                Renew(self._foreign, self.facts.actor, self.peer.actor)
-            ]  # what is acknowledged to the old identity helps nobody
+            return [Renew(used_elsewhere(self._foreign), self.facts.actor, self.peer.actor)]
         effects: list[Effect] = []
         # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
@@ -374,7 +371,7 @@ class Responder:
         self._lacking = _bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
         self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
-        self._foreign = self._foreign or (used_elsewhere(outcome) if outcome.foreign else "")
+        self._foreign = max(self._foreign, outcome.foreign)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 

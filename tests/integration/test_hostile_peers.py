@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,13 +15,15 @@ from holdfast.engine.storage.birth import begin_incarnation
 from holdfast.errors import SessionRefused
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.messages import Ack, Batch, Hello, NeedVector, NeedWhole, VectorNote
+from holdfast.transport.responder import respond
+from holdfast.transport.session import Responder
 from holdfast.transport.sync import sync as sync_over
 from holdfast.transport.wire import Decoder, encode
 
 from ..nodes import assert_equal as assert_nodes_equal
-from ..nodes import heal, meet, opened
+from ..nodes import heal, link_to, meet, opened
 from ..transport.samples import decoded
-from .side import Side, assert_equal, begin, exchange, now, sync
+from .side import Side, assert_equal, begin, exchange, now, perform, sync
 
 MALLORY, FEED = Actor("66" * 16), FeedId("66" * 8)
 NOTHING = VectorNote(b"", VersionVector({}))
@@ -265,6 +268,37 @@ def test_a_checkpoint_beyond_the_end_of_the_callers_feed_is_given_up():
 # ------------------------------------------------------------------------------------------------ identities that stay
 
 
+def answered(hub, said):
+    """What the hub answers to a request."""
+    responder, answers = Responder("rw"), []
+    for message in said:
+        answers += [] if responder.stopped else perform(hub, responder, responder.receive(message))
+    return answers + perform(hub, responder, responder.finish()) + perform(hub, responder, responder.close())
+
+
+@pytest.mark.parametrize("arrives", [*itertools.product(["first", "second", "neither"], repeat=3)])
+def test_a_request_that_is_repeated_on_the_way_costs_nothing(arrives):
+    """A proxy sends it again; the answer to the one or to the other arrives, or none, and an older one comes again."""
+    node, hub = Side("node"), Side("hub")
+    sync(node, hub)
+    before, older = node.actor, []
+    for n, which in enumerate(arrives):
+        node.write(f"k{n}", {})
+        session = begin(node)
+        said = perform(node, session, session.opening())
+        answers = {"first": answered(hub, said), "second": answered(hub, said), "neither": []}
+        for message in answers[which]:
+            perform(node, session, session.receive(message))
+        assert not session.renewed
+        for request in older:
+            answered(hub, request)
+        older.append(said)
+        answered(hub, said)
+    sync(node, hub)
+    assert node.actor == before
+    assert_equal(node, hub)
+
+
 @pytest.mark.parametrize("cuts", [(a, b) for a in (None, 0, 1, 2, 3) for b in (None, 0, 1, 2, 3)])
 def test_a_hub_that_renews_costs_its_edges_nothing(cuts):
     hub, edges = Side("hub"), [Side("a"), Side("b")]
@@ -290,16 +324,28 @@ def test_a_hub_that_renews_costs_its_edges_nothing(cuts):
     assert_equal(hub, *edges)
 
 
-async def test_syncs_of_one_node_at_once_cost_it_nothing(tmp_path):
+async def test_a_sync_that_another_would_overtake_goes_first(tmp_path):
+    """Else the later ticket would arrive first, and the earlier one look like a copy's."""
     async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
         await heal(hub, a)
-        actor = await a.actor()
+        actor, said, later = await a.actor(), asyncio.Event(), []
 
-        async def write(n):
-            await a["t"].put(f"k{n}", {"n": n})
-            await meet(a, hub)
+        async def slow(chunks):
+            said.set()
+            if later:
+                await asyncio.wait(later, timeout=0.3)  # as long as it takes, if it does not wait for this one
+            async for frame in respond(Replica(hub), chunks, rights="rw"):
+                yield frame
 
-        for round_ in range(3):
-            await asyncio.gather(*[write(10 * round_ + n) for n in range(6)])
+        await a["t"].put("k", {})
+        later.append(asyncio.create_task(_after(said, a, hub)))
+        await sync_over(Replica(a), MemoryLink(slow, url=link_to(hub).url))
+        await asyncio.gather(*later)
         assert (await a.actor(), a.renewed) == (actor, None)
         await assert_nodes_equal(a, hub)
+
+
+async def _after(said, a, hub):
+    await said.wait()
+    await a["t"].put("l", {})
+    await meet(a, hub)
