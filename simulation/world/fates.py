@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from holdfast.errors import HoldfastError, StorageError, Violation
+from holdfast.errors import StorageError, Violation
 
 from ..disk.images import CRASH_LEAVES, copy_files
 from ..plans import actions as plan
@@ -31,6 +31,8 @@ class Fates:
                 self.restart(node)
             case plan.RestoreBackup():
                 self._restore(node, action.backup)
+            case plan.Clone():
+                self._clone(node, action.as_node)
             case _ if node.engine is None:
                 self.world.figures.skipped += 1
             case plan.Pause():
@@ -45,8 +47,6 @@ class Fates:
                 self._back_later(node, action.down_ms)
             case plan.Backup():
                 self._backup(node, action.backup)
-            case plan.Clone():
-                self._clone(node, action.as_node)
             case _:
                 assert_never(action)
 
@@ -138,11 +138,8 @@ class Fates:
         folder = node.folder / f"{name}-0"
         copy_files(node.disk.folder, folder, CRASH_LEAVES)
         clone = self.world.add(replace(node.plan, name=name), folder)
-        try:
+        if clone.path.exists():  # a node that has not come up yet may have none
             clone.recorder.cloned(clone.connection, wall_ms=clone.clock.now_ms())
-        except HoldfastError as error:  # the copy of a file in the making
-            raise self.escaped(name, error) from error
-        finally:
             clone.let_go()
         clone.routines = [*node.routines]
         self.world.start(clone)

@@ -127,8 +127,8 @@ async def _reopen(world: World) -> None:
         engine = node.engine
         assert engine is not None, "all are up"
         node.let_go()
+        await world.loop.spawn(node.name, engine.close())  # which waits for what it has accepted
         world.loop.abandon(node.name)
-        await world.loop.spawn(node.name, engine.close())
         node.recorder.reopened(node.connection, wall_ms=node.clock.now_ms(), clean=True)
         node.let_go()
         await world.start(node)
