@@ -13,6 +13,7 @@ from holdfast.clocks import Actor, SpaceId, VersionVector
 
 from .delta import FeedBatch, FeedId
 from .node import Node
+from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
@@ -82,7 +83,8 @@ class Replica:
 
     async def read(self, start: int, held: VersionVector) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
-        batch = await self._node.readers.run(read_batch, start=start, held=held)
+        size = self._node.seams.batch_bytes
+        batch = await self._node.readers.run(read_batch, start=start, held=held, bytes_target=size)
         await self.share()
         return batch
 
@@ -151,6 +153,7 @@ class Replica:
         def issue(tx: Tx) -> bytes:
             peer = find_peer(tx.connection, actor)
             if peer.issued != shown:
+                reached("session: a ticket that would arrive late")
                 return b""
             peer.pending = tx.store.seams.entropy(TICKET_BYTES)
             save_peer(tx, peer)
@@ -178,6 +181,7 @@ class Replica:
 
     async def withdraw(self, shared: Shared) -> None:
         """Take back what `share` noted: no peer was reached, so nothing has left the node and nobody saw the mark."""
+        reached("session: marks of a peer that was not reached")
 
         def take_back(tx: Tx) -> None:
             tx.shared = min(tx.shared, shared.before)
@@ -200,6 +204,7 @@ class Replica:
         the old ones. All others come back from peers.
         """
         self._node.renewed = reason
+        reached("identity: a peer's sign shows a copy")
 
         def begin(tx: Tx) -> None:
             old, stored = tx.own, stored_elsewhere(tx)

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, FeedBatch
+from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
 
@@ -273,6 +274,7 @@ class Responder:
             facts = self.facts = replace(facts, space=space, adopted=True)
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
+            reached("session: a vector on a base that is not held")
             self.stopped = True
             return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
         if rolled_back(said, vector, facts):

@@ -14,9 +14,10 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import DamagedFile, UsageError
 
 from ..cells import Record
-from ..delta import FeedBatch
+from ..delta import ASIDE, FeedBatch
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
+from ..reached import reached
 from .arrival import Arrival, arrivals
 from .carry import Carried
 from .faults import REMEDY_DAMAGED
@@ -100,7 +101,7 @@ class _Merge:
             tx.names.number(actor, label)
         self.carried = Carried(tx, batch.vector, self.lsn)
         self.had_holes = holes_of(tx, batch.feed) > 0
-        at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start
+        at_start = self._starts_at_checkpoint()
         fresh, rest = self._insert_fresh(hopeful=at_start and batch.drained and not self.had_holes)
         follower = Follower(tx, batch, self.lsn, self.carried)
         self._merge(rest, follower)
@@ -109,6 +110,8 @@ class _Merge:
         completed = moved and batch.drained and not holes
         follower.write(self.journal)
         if completed:
+            if tx.names.unsettled():
+                reached("apply: the vector is taken in while records carry extra contexts")
             tx.take_in(batch.vector)
         self.carried.write(completed=completed)
         self.journal.flush()
@@ -129,6 +132,15 @@ class _Merge:
             suspect_ms=suspect_ms,
             lsn=self._take_lsn(follower.size) if fresh or merged else None,
         )
+
+    def _starts_at_checkpoint(self) -> bool:
+        if self.batch.start != ASIDE:
+            if self.peer.checkpoint_in(self.batch.feed) != self.batch.start:
+                reached("apply: a batch behind a gap")
+                return False
+            if not self.follows:
+                reached("apply: a batch behind one that moved nothing")
+        return self.follows and self.batch.start != ASIDE
 
     def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
@@ -174,8 +186,10 @@ class _Merge:
         try:
             self._join(arrival, stored)
         except ValueLeftOutError:
+            reached("apply: a value had to be asked for whole")
             self.lacking.append(arrival.place)
         except (UnreadableCellsError, UsageError) as error:
+            reached("apply: a record that cannot be joined")
             note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
         else:
             if self.had_holes:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from holdfast.clocks import Actor, Dot, VersionVector
 
 from ..cells import Cell, Life, Record, Stamp
+from ..reached import reached
 from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
@@ -54,6 +55,8 @@ def reissue(tx: Tx, old: int, known: int) -> int:
             renamed[dot] = Dot(tx.actor, tx.seq)
             journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
         records.change(stored, _renamed(before, renamed), lsn)
+    if renamed:
+        reached("identity: operations get new names")
     records.flush()
     journal.flush()
     spread(tx, lsn)
