@@ -168,6 +168,7 @@ class Recorder:
         self.history.events.append(Reopened(node=self.node, clean=clean))
         if rolled_back:
             self.history.observed[self.node] = Observed()
+            self.history.actors.pop(self.node, None)  # the file says who it is now, if it says anything
             self.history.events.append(RolledBack(node=self.node, why=rolled_back))
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)

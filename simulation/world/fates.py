@@ -103,8 +103,9 @@ class Fates:
         connection, clock = node.connection, node.clock.now_ms()
         try:
             empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
-            if not empty:
+            if rolled_back or not empty:  # a file that nobody has made yet has no earlier life
                 node.recorder.reopened(connection, wall_ms=clock, rolled_back=rolled_back)
+            if not empty:
                 self.world.check(node)
         finally:
             node.let_go()

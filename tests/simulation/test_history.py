@@ -318,6 +318,25 @@ async def test_a_transaction_that_failed_leaves_no_trace_in_what_was_observed(fl
     fleet.raise_violation()
 
 
+async def test_a_file_that_is_put_back_is_who_it_was_then(fleet):
+    """Its return to an earlier identity is none of the new incarnations that status counts; an empty file has none."""
+    a, b = fleet.nodes
+    a.backup = fleet.folder / "backup"
+    await a.engine["tasks"].put("x", {"a": 0})
+    a.save(a.backup)
+    for _ in range(2):
+        await a.engine["tasks"].put("x", {"a": 1})
+        await fleet.meet(b, a, cut=False)
+        await a.close()
+        a.put_back(a.backup, ("", "-wal"))
+        a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+        await a.open()
+    assert a.engine.renewed
+    assert sum(isinstance(event, Renewed) and event.node == "a" for event in fleet.history.events) == 2
+    await fleet.ask(a)
+    fleet.raise_violation()
+
+
 async def test_stamps_of_an_earlier_life_are_not_judged_by_the_clock_of_this_one(fleet):
     """What was suspect when it came is within the horizon when the file is put back later."""
     a, b = fleet.nodes
