@@ -313,3 +313,11 @@ ATTACKS: Final = (
     Attack("operation of the victim", _forged_operation_of_the_victim, M, M, _SIGNED),
 )
 """Every attack, from bytes to claims."""
+
+_ENDLESS: Final = frozenset({"never knows the base", "never acknowledges", "never drained", "identity of the victim"})
+"""What keeps an initiator busy for ever, or leaves records that wait for ever: for laboratories."""
+
+IN_WORLDS: Final = tuple(
+    attack for attack in ATTACKS if M not in (attack.called, attack.answered) and attack.name not in _ENDLESS
+)
+"""What a world must survive with every promise kept: all but what misleads until operations are signed."""

@@ -79,9 +79,17 @@ class Meeting:
     had: tuple[Known, Known]
     vectors: tuple[dict[Actor, int], dict[Actor, int]]
     peers_actor: Actor
+    began: int
 
     def completed(self, at_ms: int, *, pulled: bool = True, pushed: bool = True) -> None:
-        """The session was completed: each side that took part in a direction now has what the other had."""
+        """The session was completed: each side that took part in a direction now has what the other had.
+
+        Unless a file was put back meanwhile: whoever called learns of that in the next session.
+        """
+        files = (self.node.node, self.peer.node)
+        since = self.node.history.events[self.began :]
+        if any(isinstance(event, RolledBack) and event.node in files for event in since):
+            return
         self.node.history.events.append(
             Synced(
                 node=self.node.node,
@@ -196,6 +204,7 @@ class Recorder:
             (dict(ours.known), dict(theirs.known)),
             (dict(ours.image.vector), dict(theirs.image.vector)),
             theirs.image.actor,
+            len(self.history.events),
         )
 
     def _look(self, connection: sqlite3.Connection, *, everything: bool = False) -> None:

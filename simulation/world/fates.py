@@ -79,10 +79,6 @@ class Fates:
         fault.__cause__ = error
         return fault
 
-    def attack(self, node: SimNode, action: plan.Attack) -> None:
-        """An adversary meets the node."""
-        self.world.figures.skipped += 1
-
     def _pause(self, node: SimNode, for_ms: int | None) -> None:
         node.paused = True
         self.world.loop.hold(node.name)
@@ -115,6 +111,8 @@ class Fates:
         node.disk.power_cut(node.next_folder())
         unsafe = node.plan.durability != "full"
         self._look(node, "a power cut with durability normal" if unsafe else "")
+        if unsafe:  # the witness may have gone with the writes: only a peer can tell
+            self.world.history.copies.add(node.recorder.observed.image.actor)
 
     def _backup(self, node: SimNode, name: str) -> None:
         target = node.folder / f"{node.name}-backup-{name}"

@@ -78,7 +78,10 @@ def _summary(node: SimNode) -> str:
         )
     )
     (digest,) = connection.execute("SELECT digest FROM node").fetchone()
-    (waiting,) = connection.execute("SELECT count(*) FROM context WHERE settled = 0").fetchone()
+    # Contexts that no record carries are left by sessions that ended early: nothing waits for them.
+    (waiting,) = connection.execute(
+        "SELECT count(*) FROM record r JOIN context c ON c.id = r.extra WHERE c.settled = 0"
+    ).fetchone()
     return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waiting else ""])
 
 
@@ -111,7 +114,7 @@ async def _ask(node: SimNode, engine: SimEngine) -> None:
     """All that checkers want to know, newer than the last commit."""
     node.verified = await engine.verify()
     exported = {}
-    for (name,) in node.connection.execute("SELECT name FROM collection ORDER BY id").fetchall():
+    for name in (await engine.status()).collections:
         async for page in engine[name].pages("TRUE ORDER BY key"):
             for document in page:
                 text = json.dumps(document.fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -25,6 +25,7 @@ class Figures:
         offline: Reads and writes that were answered, and asked for, while the node reached no hub: by "read", "write".
         offline_asked: The same, asked for.
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
+        attacks: What came of each attack: its name, and the code of the error or "answered".
         skipped: Events that met a node that was down.
         conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
         records, operations: Records in the end, operations over all nodes.
@@ -39,6 +40,7 @@ class Figures:
     offline: Counter[str] = field(default_factory=Counter)
     offline_asked: Counter[str] = field(default_factory=Counter)
     syncs: Counter[str] = field(default_factory=Counter)
+    attacks: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     conflicts: int = 0
     conflicts_settled: int = 0

@@ -337,6 +337,23 @@ async def test_a_file_that_is_put_back_is_who_it_was_then(fleet):
     fleet.raise_violation()
 
 
+async def test_a_session_during_which_a_file_was_put_back_proves_nothing(fleet):
+    a, b = fleet.nodes
+    a.backup = fleet.folder / "backup"
+    a.save(a.backup)
+    await b.engine["tasks"].put("x", {"a": 1})
+    meeting = b.recorder.meets(a.recorder)
+    await fleet.meet(b, a, cut=False)
+    events = sum(isinstance(event, Synced) for event in fleet.history.events)
+    await a.close()
+    a.put_back(a.backup, ("", "-wal"))
+    a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+    meeting.completed(b.wall.ms)
+    assert sum(isinstance(event, Synced) for event in fleet.history.events) == events
+    fleet.check(a)
+    fleet.raise_violation()
+
+
 async def test_stamps_of_an_earlier_life_are_not_judged_by_the_clock_of_this_one(fleet):
     """What was suspect when it came is within the horizon when the file is put back later."""
     a, b = fleet.nodes
