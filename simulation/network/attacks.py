@@ -73,7 +73,8 @@ def _member(forge: Forge) -> bytes:
 
 
 def _mutated(forge: Forge) -> bytes:
-    data = bytearray(_member(forge))
+    # Not in an acknowledgement behind them: what was whole before it is a member's.
+    data = bytearray(frames(forge.hello(), forge.batch()))
     at = between(forge.choices, STREAM, 0, len(data) - 1)
     data[at] ^= 1 + forge.choices.draw(STREAM, 255)
     return bytes(data)

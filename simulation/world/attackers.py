@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _BY_NAME = {attack.name: attack for attack in IN_WORLDS}
 
 
+def _has_met(node: SimNode) -> bool:
+    """Whether it shares a space with others: who meets a stranger first has founded one with the stranger."""
+    return bool(node.connection.execute("SELECT adopted FROM node").fetchone()[0])
+
+
 @dataclass(slots=True)
 class Attackers:
     """The strangers of a world."""
@@ -38,7 +43,7 @@ class Attackers:
         """Attack a node, one time after the other."""
         attack = _BY_NAME[action.attack]
         expected = attack.called if node.plan.role == "hub" else attack.answered
-        if expected is None or node.engine is None:
+        if expected is None or node.engine is None or not _has_met(node):
             self.world.figures.skipped += 1
             return
         if node.plan.role == "hub":

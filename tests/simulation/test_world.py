@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.plans.actions import Attack
 from holdfast.simulation.plans.builder import PlanBuilder
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.world.world import World
@@ -45,4 +46,28 @@ def test_a_device_that_is_off_can_be_copied(tmp_path):
     world, outcome = lived(plan, tmp_path)
     assert outcome.fault is None
     assert [*world.by_name] == ["hub", "a", "b"]
+    assert outcome.figures.records == 2
+
+
+def test_strangers_attack_and_honest_nodes_keep_every_promise(tmp_path):
+    """A hub is called, an edge is lured; what a member may write arrives everywhere, and nothing else does."""
+    builder = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").edge("b").sync_every("a", "hub", seconds=10)
+    builder.at(seconds=5).put("a", "things", "x", {"n": 1}).sync("b", "hub").at(seconds=60)
+    for name in ("ordinary member", "broken cells", "mutated byte", "holds what was never written"):
+        builder.do("hub", Attack(attack=name, times=2)).do("b", Attack(attack=name)).after(seconds=20)
+    world, outcome = lived(builder.build(), tmp_path)
+    assert outcome.fault is None
+    assert sum(outcome.figures.attacks.values()) == 12
+    assert not outcome.figures.skipped
+    assert len(world.history.outsiders) == 3
+    assert outcome.figures.records == 2  # the member's, and that of the application
+    assert outcome.reached["apply: a record that cannot be joined"]
+    assert outcome.reached["identity: a peer's sign shows a copy"]
+
+
+def test_hubs_share_a_space_before_anybody_meets_them(tmp_path):
+    plan = PlanBuilder(hours=0.1, seed=3).hub("hub").hub("hub-2").edge("a").edge("b")
+    plan.put("a", "things", "x", {"n": 1}).put("b", "things", "y", {"n": 2}).sync("a", "hub").sync("b", "hub-2")
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
     assert outcome.figures.records == 2
