@@ -21,6 +21,7 @@ from .documents import decode_object, encode_value, shown
 from .edits import Delete as DeleteRecord
 from .edits import Edit, Update
 from .host import Host
+from .reached import reached
 from .storage.inbox import unpack_versions
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row
@@ -117,6 +118,7 @@ async def reopen_conflict(node: Host, conflict_id: str) -> OpenConflict:
         done = tx.connection.execute("UPDATE conflict SET state = 'open', closed = NULL WHERE id = ?", (conflict_id,))
         if done.rowcount == 0:
             raise _unknown(conflict_id)
+        reached("inbox: a conflict that was reopened")
 
     await node.write(reopen)
     return await find_conflict(node, conflict_id)

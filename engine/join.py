@@ -10,6 +10,7 @@ from holdfast.clocks import Dot, VersionVector
 from holdfast.resolvers.canonical import decode, encode
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling
+from .reached import reached
 
 
 class ValueLeftOutError(Exception):
@@ -96,6 +97,7 @@ def _either(ours: Sibling, theirs: Sibling) -> Sibling:
 
 def equivocal(ours: Sibling, theirs: Sibling) -> Sibling:
     """Two values under one dot: two copies of one identity wrote. Both are kept, in an order all nodes agree on."""
+    reached("apply: one dot with two values")
     values = sorted(set(claims(ours)) | set(claims(theirs)))
     stamp = max(ours.stamp, theirs.stamp)
     return Sibling(stamp, EQUIVOCAL, encode(values), max(ours.base or b"", theirs.base or b"") or None)

@@ -17,6 +17,7 @@ from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 
 from .arguments import check_choice
 from .documents import check_name
+from .reached import reached
 from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
@@ -107,6 +108,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     with store.transaction() as tx:
         reason = None if fresh else doubt(witness.recall(), tx.actor, tx.seq, witness.place())
         if reason:
+            reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
         if opening.label and opening.label != _label(tx, opening):
             _relabel(tx, opening.label)

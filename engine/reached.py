@@ -14,6 +14,7 @@ from typing import Final
 RARE_STATES: Final = frozenset(
     {
         "apply: a batch behind a gap",
+        "apply: a batch behind one that moved nothing",
         "apply: a value had to be asked for whole",
         "apply: a record that cannot be joined",
         "apply: the vector is taken in while records carry extra contexts",
@@ -23,8 +24,12 @@ RARE_STATES: Final = frozenset(
         "identity: a peer's sign shows a copy",
         "identity: operations get new names",
         "inbox: a conflict grows",
+        "inbox: a conflict that was reopened",
         "session: a vector on a base that is not held",
+        "session: a ticket that would arrive late",
         "session: cut after batches were applied",
+        "session: marks of a peer that was not reached",
+        "storage: SQLite has undone a transaction by itself",
     }
 )
 """Every name, by part and state."""

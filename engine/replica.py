@@ -16,6 +16,7 @@ from holdfast.errors import SessionRefused, SpaceMismatch
 
 from .delta import FeedBatch, FeedId
 from .node import Node
+from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
@@ -95,7 +96,8 @@ class Replica:
 
     async def read(self, start: int, held: VersionVector) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
-        batch = await self._node.readers.run(read_batch, start=start, held=held)
+        size = self._node.seams.batch_bytes
+        batch = await self._node.readers.run(read_batch, start=start, held=held, bytes_target=size)
         await self.share()
         return batch
 
@@ -170,6 +172,7 @@ class Replica:
         def issue(tx: Tx) -> bytes:
             peer = find_peer(tx.connection, actor)
             if peer.issued != shown:
+                reached("session: a ticket that would arrive late")
                 return b""
             if not peer.pending or shown.startswith(peer.pending):
                 peer.pending = tx.store.seams.entropy(TICKET_BYTES)
@@ -208,6 +211,7 @@ class Replica:
         """
         if self._node.handshakes > shared.handshakes + 1:  # one is that of the session which reached nobody
             return
+        reached("session: marks of a peer that was not reached")
 
         def take_back(tx: Tx) -> None:
             tx.shared = min(tx.shared, shared.before)
@@ -264,6 +268,7 @@ class Replica:
             return True
 
         if await self._node.write(begin):
+            reached("identity: a peer's sign shows a copy")
             self._node.renewed = reason
             _log.warning("new incarnation of %s: %s", self._node.path, reason)
 

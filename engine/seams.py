@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from holdfast.clocks import Entropy, TimeSource
 
 from .arguments import check_count, check_port
+from .delta import BATCH_BYTES_TARGET
 from .storage.connection import Storage, Threads
 
 
@@ -33,12 +34,14 @@ class Seams:
         entropy: Random bytes for identities, feeds and tickets.
         storage: What opens connections to the file and runs functions on them.
         drift_ms_max: How far ahead of `time` a peer's stamp may be before it counts as suspect.
+        batch_bytes: Bytes at rest at which a batch of the feed is closed.
     """
 
     time: TimeSource = field(default_factory=SystemClock)
     entropy: Entropy = os.urandom
     storage: Storage = field(default_factory=Threads)
     drift_ms_max: int = 300_000
+    batch_bytes: int = BATCH_BYTES_TARGET
 
     def __post_init__(self) -> None:
         """Check; raises UsageError."""

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, FeedBatch
+from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
 
@@ -293,6 +294,7 @@ class Responder:
             effects.append(Adopt(space))
             facts = self.facts = replace(facts, space=space, adopted=True)
         if vector is None:
+            reached("session: a vector on a base that is not held")
             self.stopped = True
             return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
         if rolled_back(said, vector, facts):

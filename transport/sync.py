@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
@@ -42,6 +43,7 @@ class _Sync:
     owes: Places = ()
     whole_vector: bool = False
     renewals: int = 0
+    applied: int = 0
     idle: int = 0
     last: Initiator | None = None
     reached: Reached = field(default_factory=Reached)
@@ -60,6 +62,10 @@ class _Sync:
         shared = await self.replica.share()  # before the hello: its ticket shows what may leave
         try:
             return await self._meet()
+        except LinkCut:
+            if self.applied:
+                reached("session: cut after batches were applied")
+            raise
         except Unreachable:
             if shared is not None:  # or a long outage would fill the ticket with marks that nobody saw
                 await self.replica.withdraw(shared)
@@ -106,7 +112,9 @@ class _Sync:
     async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
         match effect:
             case Apply(batch, actor):
-                return session.applied(batch, await self.replica.apply(batch, actor, follows=session.unbroken))
+                outcome = await self.replica.apply(batch, actor, follows=session.unbroken)
+                self.applied += 1
+                return session.applied(batch, outcome)
             case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
                 await self.replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken)
             case Meet(peer, head):

@@ -15,9 +15,10 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import DamagedFile, UsageError
 
 from ..cells import Record
-from ..delta import FeedBatch
+from ..delta import ASIDE, FeedBatch
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
+from ..reached import reached
 from .arrival import Arrival, arrivals
 from .carry import Carried
 from .faults import REMEDY_DAMAGED
@@ -105,7 +106,7 @@ class _Merge:
             tx.names.number(actor, label)
         self.carried = Carried(tx, batch.vector, self.lsn)
         self.had_holes = holes_of(tx, batch.feed) > 0
-        at_start = self.follows and self.peer.checkpoint_in(batch.feed) == batch.start <= batch.end
+        at_start = self._starts_at_checkpoint()
         sent = self._sent()
         fresh, rest = self._insert_fresh(sent, hopeful=at_start and batch.drained and not self.had_holes)
         follower = Follower(tx, batch, self.lsn, self.carried, sent)
@@ -117,6 +118,8 @@ class _Merge:
         if fresh or self.changed or follower.merged:
             rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
+            if tx.names.unsettled():
+                reached("apply: the vector is taken in while records carry extra contexts")
             tx.take_in(batch.vector)
         self.carried.write(completed=completed)
         self.journal.flush()
@@ -140,6 +143,15 @@ class _Merge:
             suspect_ms=suspect_ms,
             lsn=self._take_lsn(follower.size) if fresh or merged else None,
         )
+
+    def _starts_at_checkpoint(self) -> bool:
+        if self.batch.start != ASIDE:
+            if self.peer.checkpoint_in(self.batch.feed) != self.batch.start:
+                reached("apply: a batch behind a gap")
+                return False
+            if not self.follows:
+                reached("apply: a batch behind one that moved nothing")
+        return self.follows and self.batch.start != ASIDE and self.batch.start <= self.batch.end
 
     def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
@@ -190,8 +202,10 @@ class _Merge:
         try:
             self._join(arrival, stored)
         except ValueLeftOutError:
+            reached("apply: a value had to be asked for whole")
             self.lacking.append(arrival.place)
         except (UnreadableCellsError, UsageError) as error:
+            reached("apply: a record that cannot be joined")
             note_hole(self.tx, self.batch.feed, arrival.place, arrival.context, str(error))
         else:
             if self.had_holes:

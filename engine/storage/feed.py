@@ -17,6 +17,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
 from ..documents import compose
 from ..packing import Packed, decode, forward
+from ..reached import reached
 from .store import vector_of
 
 ROWS_AT_ONCE: Final = 64
@@ -137,6 +138,8 @@ def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[
         size += sum(map(_size, group))
         if taken and (len(taken) + len(group) > records_max or size > bytes_target):
             return taken, True
+        if len(group) > 1 and (len(group) > records_max or size > bytes_target):
+            reached("feed: one transaction larger than a batch")
         taken += group
         if more and (len(taken) >= records_max or size >= bytes_target):
             return taken, True  # before the next transaction is read, which may be as large

@@ -18,6 +18,7 @@ from holdfast.resolvers.values import Conflict, Version
 
 from ..cells import DECISION, Record, Stamp
 from ..projection import Projection
+from ..reached import reached
 from .store import Tx
 
 _STANDING = "SELECT id, field, opened, siblings FROM conflict WHERE record = ? AND standing = 1"
@@ -65,6 +66,7 @@ class Inbox:
             if now is None or not {v.dot for v in now.siblings} & {v.dot for v in unpack_versions(siblings)}:
                 _close(self.tx, number, _ending(after, name), lsn)
             elif now.id != number:
+                reached("inbox: a conflict grows")
                 grown[now.id] = opened
                 self.tx.connection.execute("DELETE FROM conflict WHERE id = ?", (number,))
         return {number for number, *_ in standing}, grown

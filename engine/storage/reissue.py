@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from holdfast.clocks import Actor, Dot, VersionVector
 
 from ..cells import Cell, Life, Record, Stamp
+from ..reached import reached
 from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
@@ -106,6 +107,8 @@ def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callabl
             journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
         records.change(stored, _renamed(before, renamed), lsn)
         count += len(renamed)
+    if count:
+        reached("identity: operations get new names")
     records.flush()
     journal.flush()
     return count

@@ -16,6 +16,7 @@ from holdfast.resolvers import Policy
 from ..cells import Stamp
 from ..delta import FeedId
 from ..digest import added
+from ..reached import reached
 from ..seams import Seams
 from .names import Names
 
@@ -47,6 +48,8 @@ class Store:
             self.forget()
             if self.connection.in_transaction:  # a full disk has rolled back already
                 self.connection.execute("ROLLBACK")
+            else:
+                reached("storage: SQLite has undone a transaction by itself")
             raise
 
     def forget(self) -> None:

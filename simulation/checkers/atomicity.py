@@ -1,8 +1,9 @@
 """I6: operations of one transaction are there together or not at all.
 
-At the author always; elsewhere whenever the node is whole: no record carries an extra context, so no session was cut
-in the middle. A transaction of which a part is lost (its author's file was rolled back after a session was cut) stays
-in parts for ever, and so does one of which a part has another name now.
+At the author always, as long as it goes on under the identity that wrote it (behind a restore its own operations come
+back like those of others); elsewhere whenever the node is whole: no record carries an extra context, so no session was
+cut in the middle. A transaction of which a part is lost (its author's file was rolled back after a session was cut)
+stays in parts for ever, and so does one of which a part has another name now.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ class Atomicity(Checker):
         excused = history.lost | history.withdrawn
         for author, together in history.transactions:
             present = together & everything
-            if present in (0, together) or together & excused or not (whole or author == node.name):
+            if present in (0, together) or together & excused:
                 continue
             there, missing = [*world.model.members(present)], [*world.model.members(together & ~present)]
+            if not whole and (author != node.name or there[0].name.actor != seen.image.actor):
+                continue
             first = missing[0]
             raise self.fail(
                 node,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
+from holdfast.clocks import Actor
 from holdfast.errors import HoldfastError
 from holdfast.transport.messages import Message
 
 from ..kernel.choices import Choices
 from .attacks import Attack
-from .forgery import Forge, Overheard, messages_of, pieces
+from .forgery import MALLORY, Forge, Overheard, messages_of, pieces
 from .network import Network
 
 
@@ -39,18 +40,20 @@ class Adversary:
         network: Where it is.
         choices: Decide what is arbitrary.
         name: Under which name it is reached.
+        actor: Under which identity it writes.
         answered: Answers that it gave.
     """
 
     network: Network
     choices: Choices
     name: str = "mallory"
+    actor: Actor = MALLORY
     answered: int = field(default=0, init=False)
 
     async def call(self, attack: Attack, victim: str, member: str) -> Reply:
         """Attack a node with a request, knowing what `member` has said to it."""
         requests = [request.body for request in self.network.requests(member, victim) if request.complete]
-        data = attack.make(Forge(self.choices, Overheard.on_the_way(requests[-1])))
+        data = attack.make(Forge(self.choices, Overheard.on_the_way(requests[-1]), self.actor))
         got = b""
         try:
             async for chunk in self.network.link(self.name, victim).exchange(_chunks(data)):
@@ -67,7 +70,7 @@ class Adversary:
             heard = Overheard.at_the_door(request)
             if heard is not None:
                 self.answered += 1
-                for piece in pieces(attack.make(Forge(self.choices, heard))):
+                for piece in pieces(attack.make(Forge(self.choices, heard, self.actor))):
                     yield piece
 
         self.network.register(name or self.name, answer)

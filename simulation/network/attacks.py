@@ -73,7 +73,8 @@ def _member(forge: Forge) -> bytes:
 
 
 def _mutated(forge: Forge) -> bytes:
-    data = bytearray(_member(forge))
+    # Not in an acknowledgement behind them: what was whole before it is a member's.
+    data = bytearray(frames(forge.hello(), forge.batch()))
     at = between(forge.choices, STREAM, 0, len(data) - 1)
     data[at] ^= 1 + forge.choices.draw(STREAM, 255)
     return bytes(data)
@@ -318,3 +319,11 @@ ATTACKS: Final = (
     Attack("operation of the victim", _forged_operation_of_the_victim, N, N, "that is how a copied file is recognised"),
 )
 """Every attack, from bytes to claims."""
+
+_ENDLESS: Final = frozenset({"never knows the base", "never acknowledges", "never drained", "identity of the victim"})
+"""What keeps an initiator busy for ever, or leaves records that wait for ever: for laboratories."""
+
+IN_WORLDS: Final = tuple(
+    attack for attack in ATTACKS if M not in (attack.called, attack.answered) and attack.name not in _ENDLESS
+)
+"""What a world must survive with every promise kept: all but what misleads until operations are signed."""

@@ -22,6 +22,9 @@ from ..kernel.choices import Choices
 
 STREAM: Final = "adversary"
 
+MALLORY: Final = Actor("66" * 16)
+"""The identity of an adversary that needs no other."""
+
 FAR: Final = 10**9
 """A sequence number that no honest node has reached."""
 
@@ -105,7 +108,7 @@ class Forge:
 
     choices: Choices
     heard: Overheard
-    actor: Actor = Actor("66" * 16)
+    actor: Actor = MALLORY
     feed: FeedId = FeedId("66" * 8)
     vector: VersionVector = field(init=False)
 

@@ -65,7 +65,7 @@ def _intent(write: Write) -> Intent:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    before: Mapping[Place, Held]
+    before: Image
     after: Image
     rows: list[LogRow]
 
@@ -79,9 +79,17 @@ class Meeting:
     had: tuple[Known, Known]
     vectors: tuple[dict[Actor, int], dict[Actor, int]]
     peers_actor: Actor
+    began: int
 
     def completed(self, at_ms: int, *, pulled: bool = True, pushed: bool = True) -> None:
-        """The session was completed: each side that took part in a direction now has what the other had."""
+        """The session was completed: each side that took part in a direction now has what the other had.
+
+        Unless a file was put back meanwhile: whoever called learns of that in the next session.
+        """
+        files = (self.node.node, self.peer.node)
+        since = self.node.history.events[self.began :]
+        if any(isinstance(event, RolledBack) and event.node in files for event in since):
+            return
         self.node.history.events.append(
             Synced(
                 node=self.node.node,
@@ -154,6 +162,8 @@ class Recorder:
 
     def undone(self) -> None:
         """The function failed: nothing of what it wrote stands, as far as one knows."""
+        if self._looks:  # also the numbers of its log rows are given again
+            self.observed.image = self._looks[0].before
         self._looks.clear()
         self._unsure = True
 
@@ -166,12 +176,14 @@ class Recorder:
         self.history.events.append(Reopened(node=self.node, clean=clean))
         if rolled_back:
             self.history.observed[self.node] = Observed()
+            self.history.actors.pop(self.node, None)  # the file says who it is now, if it says anything
             self.history.events.append(RolledBack(node=self.node, why=rolled_back))
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)
         self._settle()
         self._unsure = False
         if rolled_back:
+            self.observed.came.clear()  # it came in another life, under another wall clock
             self.history.count_losses(self.model)
 
     def cloned(self, connection: sqlite3.Connection, *, wall_ms: int) -> None:
@@ -180,6 +192,7 @@ class Recorder:
         self._look(connection, everything=True)
         self._settle()
         self._unsure = False
+        self.observed.came.clear()  # at the node that was copied
         self.history.copies.add(self.observed.image.actor)
 
     def meets(self, peer: Recorder) -> Meeting:
@@ -191,11 +204,12 @@ class Recorder:
             (dict(ours.known), dict(theirs.known)),
             (dict(ours.image.vector), dict(theirs.image.vector)),
             theirs.image.actor,
+            len(self.history.events),
         )
 
     def _look(self, connection: sqlite3.Connection, *, everything: bool = False) -> None:
         image = self.observed.image
-        before = dict(image.records)
+        before = replace(image, records=dict(image.records))
         rows = look(connection, image, everything=everything)
         if not image.feed:
             return  # a file that is being made
@@ -208,13 +222,13 @@ class Recorder:
         changed: set[Place] = set()
         for seen in self._looks:
             changed |= seen.after.changed
-            observed.wrote += self.scribe.tell(seen.before, seen.after, seen.rows)
+            observed.wrote += self.scribe.tell(seen.before.records, seen.after, seen.rows)
             self._renew(seen)
             self._note_discarded(seen)
             observed.came += [
                 (place, name)
                 for place in sorted(seen.after.changed & seen.after.records.keys())
-                for name in sorted(seen.after.records[place].names - _names(seen.before, place))
+                for name in sorted(seen.after.records[place].names - _names(seen.before.records, place))
                 if name.actor != seen.after.actor
             ]
         self._looks.clear()
@@ -237,11 +251,14 @@ class Recorder:
         self.history.events.append(Renewed(node=self.node, old=old, new=seen.after.actor))
         rows = [row for row in seen.rows if row.kind == Kind.REISSUE and not self.model.named(row.dot)]
         known = seen.after.vector.get(old, 0)
-        renamed = self.scribe.rename(seen.before, seen.after, rows, old)
+        renamed = self.scribe.rename(seen.before.records, seen.after, rows, old)
         given = {operation.renames for operation in renamed}
+        # What has a name only here stands in no vector.
+        unnamed = (operation.name for operation in renamed if operation.name.actor != seen.after.actor)
+        self.history.withdrawn |= self.model.bits(unnamed)
         owed = self.observed.owed
         for place, bits in owed.items():
-            shown = _names(seen.before, place)
+            shown = _names(seen.before.records, place)
             for operation in self.model.members(bits):
                 name = operation.name
                 # What stood here and was given no name is still owed; what something else had replaced went with it.
@@ -271,9 +288,10 @@ class Recorder:
 
     def _note_discarded(self, seen: _Look) -> None:
         """Siblings of conflicts that stood before a job, and whose values its end no longer shows."""
-        for place in sorted(seen.after.changed & seen.before.keys()):
+        before = seen.before.records
+        for place in sorted(seen.after.changed & before.keys()):
             after = seen.after.records[place].cells if place in seen.after.records else {}
-            for field_name, cell in sorted(seen.before[place].cells.items()):
+            for field_name, cell in sorted(before[place].cells.items()):
                 now = after.get(field_name, {})
                 gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())
                 self.observed.discarded += [(place, field_name, name) for name in gone if len(set(cell.values())) > 1]

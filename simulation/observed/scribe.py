@@ -8,7 +8,7 @@ on an earlier read.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -129,8 +129,9 @@ class Scribe:
     def rename(self, before: Mapping[Place, Held], after: Image, rows: Sequence[LogRow], old: Actor) -> list[Wrote]:
         """Enter the new names that operations of identity `old` were given; gives them.
 
-        What an operation's author had seen under a name that the node no longer stands for, it has not seen: whoever
-        holds that name may bring it back.
+        What those had superseded has no new name in the file, but what it did is in what they left: it is entered
+        under a name that stands nowhere. Under its old name it is not what they have seen: whoever holds that may
+        bring it back.
         """
         known = after.vector.get(old, 0)
         names: dict[Name, Name] = {}
@@ -140,25 +141,28 @@ class Scribe:
             gone = [name for name in gone if name.actor == old and name.seq > known]
             # A name that was not given anew stays owed, and its checker speaks.
             names |= {name: Name(*dot, name.clock) for name, dot in zip(gone, dots, strict=False)}
+        nowhere = Actor(f"{after.actor}'")
+        for name in self._behind(names, old, known):
+            names.setdefault(name, Name(nowhere, name.seq, name.clock))
         told = []
         for name in sorted(names, key=lambda name: self.model.bits([name])):
             operation = self.model.operation(name)
-            seen = self._unhidden(operation.seen, names, old, known)
+            seen = frozenset(names.get(before, before) for before in operation.seen)
             renamed = replace(operation, node=self.node, name=names[name], seen=seen, lsn=0, renames=name)
             self.model.add(renamed)
             told.append(renamed)
         return told
 
-    def _unhidden(self, seen: frozenset[Name], names: Mapping[Name, Name], old: Actor, known: int) -> frozenset[Name]:
+    def _behind(self, names: Iterable[Name], old: Actor, known: int) -> set[Name]:
+        """These operations of `old`, and those above `known` that they had seen, and so on."""
         found: set[Name] = set()
-        for name in seen:
-            if name in names:
-                found.add(names[name])
-            elif name.actor == old and name.seq > known:
-                found |= self._unhidden(self.model.operation(name).seen, names, old, known)
-            else:
+        ahead = [*names]
+        while ahead:
+            name = ahead.pop()
+            if name not in found and name.actor == old and name.seq > known:
                 found.add(name)
-        return frozenset(found)
+                ahead += self.model.operation(name).seen
+        return found
 
 
 def _stand(standing: _Standing, operation: Wrote) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from ..network.attacks import IN_WORLDS
 from .action import (
     CLOCK_MS_MAX,
     Action,
@@ -25,7 +26,7 @@ from .action import (
 )
 from .arguments import Integer, Name, Node, Word
 
-ATTACKS: Final = ("mutated", "truncated", "reordered", "forged", "replayed")
+ATTACKS: Final = tuple(attack.name for attack in IN_WORLDS)
 """What an adversary does with the frames that it sends."""
 
 # ------------------------------------------------------------------------------------------------- a node's life

@@ -7,6 +7,7 @@ plan passes `check`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from holdfast.engine.schema import Schema
@@ -80,6 +81,7 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     hubs = tuple(node.name for node in fleet if node.role == "hub")
     edges = tuple(node.name for node in fleet if node.role == "edge")
     collections = _collections(Dice(choices, "plan:schema"), schema)
+    fleet = _batches(Dice(choices, "plan:batches"), fleet)
     agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
@@ -144,6 +146,13 @@ def _node(dice: Dice, name: str, swarm: Swarm) -> NodePlan:
         clock_offset_ms=offset_ms if clock else 0,
         clock_drift_ppm=drift_ppm if clock else 0,
     )
+
+
+def _batches(dice: Dice, fleet: tuple[NodePlan, ...]) -> tuple[NodePlan, ...]:
+    """On some seeds sessions take many batches, as those of large spaces do."""
+    if dice.chance(500):
+        return fleet
+    return tuple(replace(node, batch_bytes=dice.pick((1, 200, 1_000, node.batch_bytes))) for node in fleet)
 
 
 def _collections(dice: Dice, schema: Declared | Sequence[Declared] | None) -> tuple[CollectionPlan, ...]:

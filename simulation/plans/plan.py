@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+from holdfast.engine.delta import BATCH_BYTES_TARGET
+
 from .actions import CLOCK_MS_MAX, AnyAction, read_action, write_action
 from .arguments import (
     SPAN_MS_MAX,
@@ -68,6 +70,7 @@ class NodePlan:
         clock_offset_ms: How far its clock is from true time at the start.
         clock_drift_ppm: How much faster (or slower) than true time it runs, in millionths.
         clock_step_ms: The steps in which it advances.
+        batch_bytes: At which a batch that it sends is closed: small ones make sessions that can be cut in the middle.
         schema_version: It declares each collection in its newest version up to this one.
     """
 
@@ -77,6 +80,7 @@ class NodePlan:
     clock_offset_ms: Annotated[int, Integer(-CLOCK_MS_MAX, CLOCK_MS_MAX, "ms")] = 0
     clock_drift_ppm: Annotated[int, Integer(-100_000, 100_000, "ppm")] = 0
     clock_step_ms: Annotated[int, Integer(1, 3_600_000, "ms")] = 1
+    batch_bytes: Annotated[int, Integer(1, BATCH_BYTES_TARGET, "bytes")] = BATCH_BYTES_TARGET
     schema_version: Annotated[int, Integer(1, 1_000_000)] = 1
 
 

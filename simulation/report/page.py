@@ -62,7 +62,7 @@ def write_report(report: Report, path: str | Path, *, command: str = "") -> Outc
     return shown
 
 
-def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:
+def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:  # noqa: D417 - plain values
     """The report as HTML.
 
     Args:

@@ -145,7 +145,7 @@ def _without(what: str, operations: Sequence[str]) -> str:
 
 def _evidence(value: Any) -> str:  # noqa: ANN401 - any JSON value
     said = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return said if len(said) <= 2_000 else f"{said[:1_999]}…"
+    return said if len(said) <= 2_000 else f"{said[:1_999]}…"  # noqa: PLR2004 - what a person reads
 
 
 def _offline(name: str, kind: str, results: Iterable[Result]) -> Figure:

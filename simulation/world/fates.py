@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from holdfast.errors import HoldfastError, StorageError, Violation
+from holdfast.errors import StorageError, Violation
 
 from ..disk.images import CRASH_LEAVES, copy_files
 from ..plans import actions as plan
@@ -31,6 +31,8 @@ class Fates:
                 self.restart(node)
             case plan.RestoreBackup():
                 self._restore(node, action.backup)
+            case plan.Clone():
+                self._clone(node, action.as_node)
             case _ if node.engine is None:
                 self.world.figures.skipped += 1
             case plan.Pause():
@@ -45,8 +47,6 @@ class Fates:
                 self._back_later(node, action.down_ms)
             case plan.Backup():
                 self._backup(node, action.backup)
-            case plan.Clone():
-                self._clone(node, action.as_node)
             case _:
                 assert_never(action)
 
@@ -81,10 +81,6 @@ class Fates:
         fault.__cause__ = error
         return fault
 
-    def attack(self, node: SimNode, action: plan.Attack) -> None:
-        """An adversary meets the node."""
-        self.world.figures.skipped += 1
-
     def _pause(self, node: SimNode, for_ms: int | None) -> None:
         node.paused = True
         self.world.chronicle.note(node.name, "paused")
@@ -107,8 +103,9 @@ class Fates:
         connection, clock = node.connection, node.clock.now_ms()
         try:
             empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
-            if not empty:
+            if rolled_back or not empty:  # a file that nobody has made yet has no earlier life
                 node.recorder.reopened(connection, wall_ms=clock, rolled_back=rolled_back)
+            if not empty:
                 self.world.check(node)
         finally:
             node.let_go()
@@ -118,6 +115,8 @@ class Fates:
         node.disk.power_cut(node.next_folder())
         unsafe = node.plan.durability != "full"
         self._look(node, "a power cut with durability normal" if unsafe else "")
+        if unsafe:  # the witness may have gone with the writes: only a peer can tell
+            self.world.history.copies.add(node.recorder.observed.image.actor)
 
     def _backup(self, node: SimNode, name: str) -> None:
         target = node.folder / f"{node.name}-backup-{name}"
@@ -142,11 +141,8 @@ class Fates:
         folder = node.folder / f"{name}-0"
         copy_files(node.disk.folder, folder, CRASH_LEAVES)
         clone = self.world.add(replace(node.plan, name=name), folder)
-        try:
+        if clone.path.exists():  # a node that has not come up yet may have none
             clone.recorder.cloned(clone.connection, wall_ms=clone.clock.now_ms())
-        except HoldfastError as error:  # the copy of a file in the making
-            raise self.escaped(name, error) from error
-        finally:
             clone.let_go()
         clone.routines = [*node.routines]
         self.world.start(clone)

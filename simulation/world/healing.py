@@ -82,7 +82,10 @@ def _summary(node: SimNode) -> str:
         )
     )
     (digest,) = connection.execute("SELECT digest FROM node").fetchone()
-    (waiting,) = connection.execute("SELECT count(*) FROM context WHERE settled = 0").fetchone()
+    # Contexts that no record carries are left by sessions that ended early: nothing waits for them.
+    (waiting,) = connection.execute(
+        "SELECT count(*) FROM record r JOIN context c ON c.id = r.extra WHERE c.settled = 0"
+    ).fetchone()
     return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waiting else ""])
 
 
@@ -115,7 +118,7 @@ async def _ask(node: SimNode, engine: SimEngine) -> None:
     """All that checkers want to know, newer than the last commit."""
     node.verified = await engine.verify()
     exported = {}
-    for (name,) in node.connection.execute("SELECT name FROM collection ORDER BY id").fetchall():
+    for name in (await engine.status()).collections:
         async for page in engine[name].pages("TRUE ORDER BY key"):
             for document in page:
                 text = json.dumps(document.fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -132,8 +135,8 @@ async def _reopen(world: World) -> None:
         assert engine is not None, "all are up"
         world.chronicle.note(node.name, "down", "closed")
         node.let_go()
+        await world.loop.spawn(node.name, engine.close())  # which waits for what it has accepted
         world.loop.abandon(node.name)
-        await world.loop.spawn(node.name, engine.close())
         node.recorder.reopened(node.connection, wall_ms=node.clock.now_ms(), clean=True)
         node.let_go()
         await world.start(node)

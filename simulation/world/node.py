@@ -100,6 +100,7 @@ class SimNode:
             time=self.clock,
             entropy=bytes_source(self.choices, f"ids:{self.name}"),
             storage=self.disk,
+            batch_bytes=self.plan.batch_bytes,
             around=around,
         )
         return await SimEngine.open(

@@ -26,6 +26,7 @@ class Figures:
         offline: Reads and writes that were answered, and asked for, while the node reached no hub: by "read", "write".
         offline_asked: The same, asked for.
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
+        attacks: What came of each attack: its name, and the code of the error or "answered".
         skipped: Events that met a node that was down.
         acknowledged: Writes whose callers got a receipt; unaccounted: those of them that are nowhere.
         conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
@@ -41,6 +42,7 @@ class Figures:
     offline: Counter[str] = field(default_factory=Counter)
     offline_asked: Counter[str] = field(default_factory=Counter)
     syncs: Counter[str] = field(default_factory=Counter)
+    attacks: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     acknowledged: int = 0
     unaccounted: int = 0

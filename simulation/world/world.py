@@ -38,6 +38,7 @@ from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
+from .attackers import Attackers
 from .chronicle import Chronicle
 from .engine import SimEngine
 from .fates import Fates
@@ -95,6 +96,7 @@ class World:
         self.ailments: dict[str, Ailments] = {}
         self.ways = Ways(self.network, [])
         self.fates = Fates(self)
+        self.attackers = Attackers(self)
         self.fault: HoldfastError | None = None
         self.healing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,12 +140,21 @@ class World:
         for node in self.plan.nodes:
             self.add(node, self.folder / f"{node.name}-0")
         await asyncio.gather(*(self.start(node) for node in self.nodes))
+        await self._found_space()
         for event in self.plan.events:
             await self._until(event.at_ms)
             self._happen(event)
         await self._until(self.plan.length_ms)
         self.healing = True
         await heal(self)
+
+    async def _found_space(self) -> None:
+        """Hubs share one space before anybody else meets them: two that were founded apart never mix."""
+        first, *others = [node.name for node in self.plan.nodes if node.role == "hub"]
+        for name in others:
+            engine = self.by_name[name].engine
+            assert engine is not None, "nothing has happened to it yet"
+            await self.loop.spawn(name, engine.sync(f"http://{first}"))
 
     async def _until(self, at_ms: int) -> None:
         wait = at_ms / 1000 - self.loop.time()
@@ -172,7 +183,7 @@ class World:
         elif isinstance(action, plan.Life):
             self.fates.meet(node, action)
         elif isinstance(action, plan.Attack):
-            self.fates.attack(node, action)
+            self.attackers.attack(node, action)
         else:
             self._work(node, action)
 

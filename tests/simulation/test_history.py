@@ -24,7 +24,7 @@ from tests.engine.habits import write_typed
 from tests.engine.mutants import MUTANTS
 
 from .fleet import Fleet
-from .watched import Node, Wall
+from .watched import DRIFT_MS, Node, Wall
 
 DECIDED = Update({"a": '"decided"'})
 
@@ -270,6 +270,105 @@ async def test_new_names_of_a_copy_keep_what_they_named(fleet, tmp_path):
     assert {operation.name.actor for operation in renames} == {renewed.new}
     assert fleet.history.withdrawn == fleet.model.bits(operation.renames for operation in renames)
     await fleet.judge()
+
+
+async def test_what_a_renamed_operation_had_hidden_goes_on_under_a_name_that_stands_nowhere(fleet):
+    """The put that cleared a field is superseded in the file; its effect travels with the update that got a name."""
+    hub, a = fleet.nodes
+    await hub.engine["tasks"].put("x", {"a": 1, "d": "cleared"})
+    await fleet.meet(a, hub, cut=False)
+    await a.close()
+    copy = _copy_of(fleet, a)
+    for node in (a, copy):
+        await node.open()
+    copy.recorder.cloned(copy.connection, wall_ms=copy.wall.ms)
+    for node in (a, copy):
+        node.wall.ms += 1_000 if node is a else 2_000
+        await node.engine["tasks"].put("x", {"d": "cleared as well"})
+        await node.engine["tasks"].put("x", {"a": 2})
+        await node.engine["tasks"].update("x", {"a": node.name})
+    for _ in range(3):
+        for node in (a, copy):
+            await fleet.meet(node, hub, cut=False)
+    fleet.raise_violation()
+    assert [event for event in fleet.history.events if isinstance(event, Renewed)]
+    hidden = [op for op in fleet.model.operations if op.renames and op.name.actor.endswith("'")]
+    assert [values(operation) for operation in hidden] == [{"d": '"cleared as well"'}, {"a": "2"}]
+    await fleet.judge()
+
+
+async def test_a_transaction_that_failed_leaves_no_trace_in_what_was_observed(fleet):
+    """Numbers of log rows are given again: the next operation stands under the one that was taken back."""
+    node = fleet.nodes[0]
+    await node.engine["tasks"].put("x", {"a": 1})
+    image = node.recorder.observed.image
+    log, records = image.log, dict(image.records)
+
+    def fails(tx):
+        write_all(tx, [Write(collection="tasks", key="x", edit=Update({"a": "2"}))])
+        node.recorder.observe_between(tx.connection)
+        raise UsageError("the disk is full", subject="x", remedy="Make room.")
+
+    with pytest.raises(UsageError):
+        await node.engine.write(fails)
+    image = node.recorder.observed.image
+    assert (image.log, image.records) == (log, records)
+    await node.engine["tasks"].update("x", {"a": 3})
+    assert [values(operation) for operation in told(fleet)] == [{"a": "1"}, {"a": "3"}]
+    fleet.raise_violation()
+
+
+async def test_a_file_that_is_put_back_is_who_it_was_then(fleet):
+    """Its return to an earlier identity is none of the new incarnations that status counts; an empty file has none."""
+    a, b = fleet.nodes
+    a.backup = fleet.folder / "backup"
+    await a.engine["tasks"].put("x", {"a": 0})
+    a.save(a.backup)
+    for _ in range(2):
+        await a.engine["tasks"].put("x", {"a": 1})
+        await fleet.meet(b, a, cut=False)
+        await a.close()
+        a.put_back(a.backup, ("", "-wal"))
+        a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+        await a.open()
+    assert a.engine.renewed
+    assert sum(isinstance(event, Renewed) and event.node == "a" for event in fleet.history.events) == 2
+    await fleet.ask(a)
+    fleet.raise_violation()
+
+
+async def test_a_session_during_which_a_file_was_put_back_proves_nothing(fleet):
+    a, b = fleet.nodes
+    a.backup = fleet.folder / "backup"
+    a.save(a.backup)
+    await b.engine["tasks"].put("x", {"a": 1})
+    meeting = b.recorder.meets(a.recorder)
+    await fleet.meet(b, a, cut=False)
+    events = sum(isinstance(event, Synced) for event in fleet.history.events)
+    await a.close()
+    a.put_back(a.backup, ("", "-wal"))
+    a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+    meeting.completed(b.wall.ms)
+    assert sum(isinstance(event, Synced) for event in fleet.history.events) == events
+    fleet.check(a)
+    fleet.raise_violation()
+
+
+async def test_stamps_of_an_earlier_life_are_not_judged_by_the_clock_of_this_one(fleet):
+    """What was suspect when it came is within the horizon when the file is put back later."""
+    a, b = fleet.nodes
+    b.wall.ms = a.wall.ms + 10 * DRIFT_MS
+    await b.engine["tasks"].put("x", {"a": 1})
+    await fleet.meet(a, b, cut=False)
+    assert a.recorder.observed.clock < b.recorder.observed.clock
+    a.backup = fleet.folder / "backup"
+    a.save(a.backup)
+    a.wall.ms = b.wall.ms
+    await a.close()
+    a.put_back(a.backup, ("", "-wal"))
+    a.recorder.reopened(a.connection, wall_ms=a.wall.ms, rolled_back="restored")
+    fleet.check(a)
+    fleet.raise_violation()
 
 
 def _copy_of(fleet: Fleet, node: Node) -> Node:

@@ -69,7 +69,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "heal": {"group": ["edge-1"]},
     "quality": {"group": ["edge-1"], "latency_ms_min": 2, "loss_per_mille": 5, "bytes_per_s": 9},
     "flap": {"group": ["edge-1", "edge-2"], "peers": ["hub"], "down_ms": 100, "up_ms": 50},
-    "attack": {"attack": "forged", "times": 3},
+    "attack": {"attack": "broken cells", "times": 3},
 }
 ON_LINKS = {"cut", "heal", "quality", "flap"}
 

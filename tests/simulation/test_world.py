@@ -1,0 +1,73 @@
+"""Worlds that once went wrong by themselves, and what a world does with the edges of a plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.plans.actions import Attack
+from holdfast.simulation.plans.builder import PlanBuilder
+from holdfast.simulation.plans.generate import plan_of
+from holdfast.simulation.world.world import World
+
+
+def lived(plan, folder):
+    world = World(plan, SeededChoices(plan.seed), folder)
+    try:
+        return world, world.run()
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(("seed", "nodes"), [(3, 3), (7, 3), (10, 5)])
+def test_worlds_that_found_faults_of_their_observers_end_well(tmp_path, seed, nodes):
+    """Renamed operations over hidden ones; a device that is copied while it is off; closing while syncs run."""
+    _, outcome = lived(plan_of(seed, nodes=nodes, hours=1), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.converged_ms is not None
+    assert outcome.figures.operations
+
+
+def test_a_device_that_is_off_can_be_copied(tmp_path):
+    plan = (
+        PlanBuilder(hours=0.1, seed=1)
+        .hub("hub")
+        .edge("a")
+        .at(seconds=10)
+        .put("a", "things", "x", {"n": 1})
+        .at(seconds=20)
+        .crash("a", down_minutes=2)
+        .at(seconds=30)
+        .clone("a", "b")
+        .at(seconds=60)
+        .put("b", "things", "y", {"n": 2})
+        .build()
+    )
+    world, outcome = lived(plan, tmp_path)
+    assert outcome.fault is None
+    assert [*world.by_name] == ["hub", "a", "b"]
+    assert outcome.figures.records == 2
+
+
+def test_strangers_attack_and_honest_nodes_keep_every_promise(tmp_path):
+    """A hub is called, an edge is lured; what a member may write arrives everywhere, and nothing else does."""
+    builder = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").edge("b").sync_every("a", "hub", seconds=10)
+    builder.at(seconds=5).put("a", "things", "x", {"n": 1}).sync("b", "hub").at(seconds=60)
+    for name in ("ordinary member", "broken cells", "mutated byte", "holds what was never written"):
+        builder.do("hub", Attack(attack=name, times=2)).do("b", Attack(attack=name)).after(seconds=20)
+    world, outcome = lived(builder.build(), tmp_path)
+    assert outcome.fault is None
+    assert sum(outcome.figures.attacks.values()) == 12
+    assert not outcome.figures.skipped
+    assert len(world.history.outsiders) == 3
+    assert outcome.figures.records == 2  # the member's, and that of the application
+    assert outcome.reached["apply: a record that cannot be joined"]
+    assert outcome.reached["identity: a peer's sign shows a copy"]
+
+
+def test_hubs_share_a_space_before_anybody_meets_them(tmp_path):
+    plan = PlanBuilder(hours=0.1, seed=3).hub("hub").hub("hub-2").edge("a").edge("b")
+    plan.put("a", "things", "x", {"n": 1}).put("b", "things", "y", {"n": 2}).sync("a", "hub").sync("b", "hub-2")
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 2
