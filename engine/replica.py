@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
-from holdfast.errors import SessionRefused, SpaceMismatch
+from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId
 from .node import Node
@@ -149,7 +149,7 @@ class Replica:
         await self._node.write(note)
 
     async def has_reached(self, receipt: Receipt, url: str) -> bool:
-        """Whether the peer that was last met at this URL said, when it was, that it has stored a write durably."""
+        """Whether the peer that was last met at this URL has stored a write, durably."""
         facts = await self.facts(url=url)
         if facts.peer is None:
             return False
@@ -218,26 +218,6 @@ class Replica:
             unmark_tickets(tx, shared.mark)
 
         await self._node.write(take_back)
-
-    async def fix_space(self, space: SpaceId) -> None:
-        """Give a file that holds nothing the id of a space that stands elsewhere.
-
-        Raises:
-            SpaceMismatch: It holds operations, or belongs to nodes, of another space.
-        """
-
-        def fix(tx: Tx) -> None:
-            (now,) = tx.connection.execute("SELECT space FROM node").fetchone()
-            if now != space and (tx.vector or tx.lsn):
-                raise SpaceMismatch(
-                    f"the space holds data under the id {now}, it cannot become {space}",
-                    subject=str(self._node.path),
-                    remedy="Set it before the first node syncs, or export the data and import it into the other space.",
-                    typed="Make another space for that id: `holdfast hub space add DIR NAME --id ID`.",
-                )
-            tx.connection.execute("UPDATE node SET space = ?, adopted = 1", (space,))
-
-        await self._node.write(fix)
 
     async def adopt(self, space: SpaceId) -> None:
         """Take over the space's id from the first node that was met."""

@@ -54,7 +54,7 @@ def _status_text(found: Status) -> str:
         facts(
             (
                 ("file", found.path),
-                ("space", f"{found.space} ({found.space_id})"),
+                ("space", found.space),
                 ("node", f"{found.label} ({found.actor}, life {found.incarnations})"),
                 ("records", f"{found.records:,} (and {found.deleted:,} deleted)"),
                 ("conflicts", conflicts),

@@ -53,13 +53,13 @@ def hello(
         note: Its vector.
         holds: The receiver's vector as it is held here.
         rights: What the receiver may do here.
-        answering: Whether it answers one: the receiver may then adopt the space id of what this node holds.
+        answering: Whether the receiver may adopt this node's space id.
     """
     peer = facts.peer
     return Hello(
         features=FEATURES,
         space_name=facts.space_name,
-        space=facts.space if facts.adopted or (answering and facts.vector) else SpaceId(""),
+        space=facts.space if facts.adopted or answering else SpaceId(""),
         actor=facts.actor,
         label=facts.label,
         feed=facts.feed,

@@ -13,21 +13,15 @@ from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolErro
 from .handshake import RENEW
 from .messages import Hello, Refuse
 
-_KEEP = (
-    "Keep this file: what it has not synced stands only here. Sync it with the hub that it belongs to, or give a hub"
-    " whose space is still empty the id of the node's (`holdfast hub space set-id`)."
-)
-
 
 def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
     """Why this node does not meet the one that said hello; None if it does."""
     if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
         return Refuse(
             code=SpaceMismatch.code,
-            message=f"this is the space {_named(facts.space_name, facts.space)},"
-            f" the peer holds {_named(said.space_name, said.space)}",
+            message=f"this is the space {facts.space_name!r} ({facts.space[:8]}), the peer holds {said.space_name!r}",
             subject=said.label,
-            remedy=_KEEP,
+            remedy="Sync with the hub's space of the same name, or start with an empty file.",
         )
     if said.actor == facts.actor:
         return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
@@ -50,10 +44,9 @@ def rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
 def other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
     """The peer at this URL holds another space."""
     return SpaceMismatch(
-        f"the peer holds the space {_named(said.space_name, said.space)},"
-        f" this node {_named(facts.space_name, facts.space)}",
+        f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
         subject=url,
-        remedy=_KEEP,
+        remedy="Choose the hub that this file was synced with, or start with an empty file.",
     )
 
 
@@ -64,10 +57,6 @@ def itself(url: str) -> SessionRefused:
         subject=url,
         remedy="Check the address. If a copy answers there, let the copy sync with another node first.",
     )
-
-
-def _named(name: str, space: str) -> str:
-    return f"{name!r} with the id {space}" if space else f"{name!r} without an id"
 
 
 def odd(what: str, subject: str) -> MalformedMessage:

@@ -178,7 +178,7 @@ class Initiator:
         if reason:
             self.renewed = True
             return [Renew(reason, facts.actor, said.actor)]
-        if facts.adopted and said.space and said.space != facts.space:
+        if facts.adopted and said.space != facts.space:
             return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
@@ -195,7 +195,7 @@ class Initiator:
         peer = met(facts, said, vector, url=self.url)
         if said.holds == facts.vector.fingerprint():
             peer = replace(peer, told=facts.vector)
-        effects: list[Effect] = [] if facts.adopted or not said.space else [Adopt(said.space)]
+        effects: list[Effect] = [] if facts.adopted else [Adopt(said.space)]
         if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
             effects.append(Meet(peer, said.head))
         if not (self.pushing or stale) and peer.acked == facts.head and peer.told == facts.vector:
@@ -288,8 +288,7 @@ class Responder:
             self.stopped = True
             return [Send(refusal)]
         effects: list[Effect] = []
-        # Two that hold nothing bind each other to no id: a node that belongs somewhere may still come.
-        if not facts.adopted and may_write and (said.space or vector is None or vector or facts.vector):
+        if not facts.adopted and may_write:
             space = said.space or facts.space
             effects.append(Adopt(space))
             facts = self.facts = replace(facts, space=space, adopted=True)
