@@ -337,10 +337,9 @@ class Responder:
         if self._foreign:
             return [Renew(used_elsewhere(self._foreign), self.facts.actor, self.peer.actor)]
         effects: list[Effect] = []
-        # Holes are asked for once in a session: what has just come aside is all that the peer can say of them.
+        # Holes are asked for once in a session: what came aside is all that the peer can say of them.
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
-        lacking = _bounded(self._lacking, holes)
-        if lacking:
+        if lacking := _bounded(self._lacking, holes):
             effects.append(Send(NeedWhole(self.peer.feed, lacking)))
         if self._checkpoint >= 0:
             effects.append(IssueTicket(self.peer.actor, self.peer.ticket))

@@ -106,6 +106,7 @@ class PlainDriver:
             "this disk cannot lose power: Python's sqlite3 shows no syncs",
             subject=str(source),
             remedy="Make the disk with driver=PowerDriver(), of holdfast[power].",
+            typed="Install holdfast[power].",
         )
 
     def give_up(self) -> None:

@@ -75,9 +75,6 @@ class HoldfastError(Exception):
         subject: The object it happened to, as its user names it: `tasks/t1`, `edge.db`, a URL.
         remedy: What to do about it, as a whole sentence.
         typed: The remedy as a command or option to type, where the other one speaks of Python.
-
-    Attributes:
-        code: The kind of the error as a stable word in kebab-case.
     """
 
     code: ClassVar[str] = "holdfast-error"

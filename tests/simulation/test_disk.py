@@ -127,7 +127,7 @@ def test_observers_stand_around_each_function_and_see_the_connection(disk):
 
     async def main():
         disk.before_write(lambda c: seen.append(("before", tables(c))))
-        disk.after_write(lambda c: seen.append(("after", tables(c))))
+        disk.after_write(lambda c, _: seen.append(("after", tables(c))))
         disk.after_step(lambda: seen.append("step"))
         connection = await disk.open_writer(disk.path)
         await connection.run(lambda c: c.execute("CREATE TABLE t (a)").fetchall())
@@ -147,7 +147,7 @@ def test_what_an_observer_raises_never_reaches_the_engine(disk):
         complaints = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
         connection = await disk.open_writer(disk.path)
-        disk.after_write(lambda _: 1 // 0)
+        disk.after_write(lambda _, failed: 1 // 0)
         waiting = asyncio.ensure_future(connection.run(lambda _: "result"))
         await asyncio.sleep(1)
         assert not waiting.done()

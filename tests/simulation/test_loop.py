@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from holdfast.errors import ProgramFault, SimulationDeadlock, Violation
-from holdfast.simulation import loop as loops
+from holdfast.simulation.kernel import loop as loops
 from holdfast.simulation.kernel.choices import RecordingChoices, SeededChoices
 from holdfast.simulation.kernel.life import current_node
 from holdfast.simulation.kernel.loop import SimLoop

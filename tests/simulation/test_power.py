@@ -72,7 +72,7 @@ def test_an_engine_that_does_not_sync_is_caught(ram, monkeypatch):
 def test_the_same_seed_cuts_in_the_same_place(ram):
     def told(name):
         disk = Disk("a", ram / name, choices := RecordingChoices(SeededChoices(3)), PowerDriver())
-        disk.driver.platters.cut_after(120)
+        disk.driver.platters.cut_after(260)
 
         async def main():
             node = await booted(disk)
@@ -164,7 +164,7 @@ def test_a_file_system_goes_with_its_driver():
 
 
 def test_without_apsw_the_extra_is_named(monkeypatch):
-    monkeypatch.delitem(sys.modules, "holdfast.simulation.crash_vfs", raising=False)
+    monkeypatch.delitem(sys.modules, "holdfast.simulation.disk.crash_vfs", raising=False)
     monkeypatch.setitem(sys.modules, "apsw", None)
     with pytest.raises(MissingExtra, match=r"holdfast\[power\]"):
         PowerDriver()
