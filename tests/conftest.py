@@ -15,5 +15,5 @@ def pytest_addoption(parser):
         help="append the result of each run to FILE (JSON Lines) and leave out the seeds that it has already",
     )
     parser.addoption(
-        "--simulation-seeds", type=int, default=100, metavar="N", help="seeds that tests/simulation/runs runs; 100"
+        "--simulation-seeds", type=int, default=20, metavar="N", help="seeds that tests/simulation/runs runs; 20"
     )

@@ -82,8 +82,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = follow.Follower._settle
 
-    def lazy(self, at, row) -> bool:
-        return original(self, at, row) or self._unchanged(row)
+    def lazy(self, at, row, came) -> bool:
+        return original(self, at, row, came) or self._unchanged(row)
 
     patch.setattr(follow.Follower, "_settle", lazy)
 

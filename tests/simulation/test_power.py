@@ -194,6 +194,8 @@ class Lossy:
         return Fate.LOST if n == len(Fate) else 0
 
 
+# A connection of the dead process that is collected late complains of the power that is off.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_a_reader_saw_after_a_crash_of_the_process_survives_a_power_cut(ram):
     """A process that dies between a commit's writes and its sync leaves what SQLite shows and nothing made certain."""
     cases = Counter()
