@@ -71,7 +71,8 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path):
     def installed(file: Path) -> str:
         return "/".join((*_import_name(file).split("."), file.name))
 
-    data = [file.relative_to(ROOT) for folder in FOLDERS for file in (ROOT / folder).rglob("*.sql")]
+    found = [file for folder in FOLDERS for kind in ("*.sql", "*.html") for file in (ROOT / folder).rglob(kind)]
+    data = [file.relative_to(ROOT) for file in found]
     expected = {installed(file) for file in (*product_files(), *data)} | {"holdfast/py.typed"}
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == expected

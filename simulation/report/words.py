@@ -16,7 +16,8 @@ from ..runs.results import Result
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
 
-NONE: Final = "–"
+NONE: Final = "-"
+EVIDENCE_CHARS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _without(what: str, operations: Sequence[str]) -> str:
 
 def _evidence(value: Any) -> str:  # noqa: ANN401 - any JSON value
     said = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return said if len(said) <= 2_000 else f"{said[:1_999]}…"
+    return said if len(said) <= EVIDENCE_CHARS else f"{said[: EVIDENCE_CHARS - 1]}…"
 
 
 def _offline(name: str, kind: str, results: Iterable[Result]) -> Figure:
