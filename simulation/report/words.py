@@ -99,8 +99,10 @@ class Divergence:
         """Whether a row speaks of the record, or of the node if it is about no record."""
         if self.place:
             collection, _, key = self.place.partition("/")
-            return f"{self.place} " in f"{row.detail} " or (
-                f"collection={collection}," in row.detail and f"key={key}," in f"{row.detail},"
+            return (
+                f"{self.place} " in f"{row.detail} "
+                or f"{self.place}." in row.detail
+                or (f"collection={collection}," in row.detail and f"key={key}," in f"{row.detail},")
             )
         return bool(self.node) and row.node == self.node
 
