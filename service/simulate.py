@@ -50,7 +50,7 @@ def _file(*words: str, text: str, readable: bool = False) -> Callable[..., Any]:
 
 @click.command(cls=Command)
 @click.option("--nodes", type=click.IntRange(2, 500), default=4, show_default=True, help="Nodes, hubs included.")
-@click.option("--hours", type=click.FloatRange(1 / 60), default=1.0, show_default=True, help="Virtual hours of chaos.")
+@click.option("--hours", type=float, metavar="HOURS", default=1.0, show_default=True, help="Virtual hours of chaos.")
 @click.option(
     "--partitions",
     type=click.Choice(["none", "light", "medium", "heavy"]),
@@ -74,7 +74,14 @@ def _file(*words: str, text: str, readable: bool = False) -> Callable[..., Any]:
 @_file("--plan", text="Run this plan (docs/reference/plan.md) instead of drawn ones.", readable=True)
 @_file("--replay", text="Run the failure in FILE again, exactly.", readable=True)
 @_file("--shrink", text="Make the failure in FILE small, and write it beside it.", readable=True)
-@click.option("--seconds", type=click.FloatRange(1), default=300, show_default=True, help="How long --shrink may take.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1),
+    metavar="S",
+    default=300,
+    show_default=True,
+    help="How long --shrink may take.",
+)
 @_file("--results", text="Append a line for each seed; what stands there is not run again, and all adds up.")
 @_file("--report", text="Write a report to look at in a browser.")
 @click.option(

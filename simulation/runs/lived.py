@@ -6,9 +6,11 @@ before what looks like the engine's failure, because it may be the cause of it.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -38,7 +40,7 @@ def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None =
     folder = Path(tempfile.mkdtemp(prefix="holdfast-world-", dir=MEMORY if MEMORY.is_dir() else None))
     watch = Watch()
     try:
-        with fenced(scenario.functions) as fence:
+        with _quiet(), fenced(scenario.functions) as fence:
             world = World(
                 plan,
                 choices,
@@ -76,6 +78,19 @@ def live_seed(scenario: Scenario, seed: int, *, keep: int | None = ROWS_KEPT, ag
     if first.digest == second.digest:
         return outcome
     return replace(outcome, fault=_not_deterministic(scenario, seed, first, second))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What an engine warns of is everyday life here; whoever asked for more than warnings gets them all."""
+    logger = logging.getLogger("holdfast")
+    level = logger.level
+    if level in (logging.NOTSET, logging.WARNING):
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _watched(resolvers: Mapping[str, Resolver], watch: Watch) -> dict[str, Resolver]:

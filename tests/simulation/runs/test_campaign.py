@@ -1,0 +1,21 @@
+"""Seeds of small worlds hold: as many as `--simulation-seeds` says, ten to a test so that cores share them."""
+
+from __future__ import annotations
+
+from holdfast.simulation import simulate
+
+SEEDS_EACH = 10
+
+
+def pytest_generate_tests(metafunc):
+    if "first" in metafunc.fixturenames:
+        metafunc.parametrize("first", range(0, metafunc.config.getoption("--simulation-seeds"), SEEDS_EACH))
+
+
+def test_seeds_hold(first):
+    seeds = range(first, first + SEEDS_EACH)
+    report = simulate(seeds=seeds, nodes=3, hours=0.05, operations=25, processes=1)
+    failed = [f"seed {result.seed}: {result.error}" for result in report.results if not result.ok]
+    assert not failed, "\n".join(failed)
+    assert report.totals.acknowledged > 0
+    assert report.totals.accuracy == 1

@@ -1,0 +1,146 @@
+"""`simulate` runs seeds, adds them up, and tells whose fault a failure is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from holdfast import InvalidPlan, Manual, ProgramFault, UsageError, Violation
+from holdfast.simulation import PlanBuilder, simulate
+from holdfast.simulation.runs import lived
+from holdfast.simulation.runs.results import ResultsFile
+
+from . import users
+
+SMALL = {"nodes": 3, "hours": 0.05, "operations": 15, "faults": ["cut", "crash"]}
+
+
+def fault_of(**options):
+    failure = simulate(**options).first_failure
+    assert failure is not None
+    return failure.fault
+
+
+def test_seeds_in_processes_give_what_they_give_in_this_one():
+    here = simulate(seeds=range(3, 7), processes=1, **SMALL)
+    there = simulate(seeds=range(3, 7), processes=2, **SMALL)
+    assert [outcome.seed for outcome in there.outcomes] == [3, 4, 5, 6]
+    assert [result.digest for result in here.results] == [result.digest for result in there.results]
+    assert [replace(result, cpu_s=0) for result in here.results] == [replace(r, cpu_s=0) for r in there.results]
+    assert len({result.digest for result in here.results}) == 4
+
+
+def test_a_report_says_what_was_answered_and_accounted_for():
+    report = simulate(seeds=2, **SMALL)
+    assert report.ok
+    assert report.first_failure is None
+    totals = report.totals
+    assert totals.seeds == 2
+    assert totals.acknowledged > 0
+    assert totals.accuracy == 1
+    assert totals.virtual_s > 300
+    assert totals.converged_ms_p50 <= totals.converged_ms_p99
+    assert json.loads(json.dumps(report.as_json()))["totals"]["seeds"] == 2
+
+
+def test_nothing_is_left_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(lived, "MEMORY", tmp_path)
+    assert simulate(seeds=1, **SMALL).ok
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_users_schema_programs_and_checks_are_run():
+    plan = users.meeting()
+    report = simulate(plan, schemas=users.schema(), resolvers=[users.Longest()], checks=[users.has_nodes], seeds=[1, 2])
+    assert report.ok, report.first_failure.fault
+    assert report.totals.conflicts == report.totals.seeds
+    drawn = simulate(schemas=users.schema(), programs={"patient": users.patient}, seeds=1, **SMALL)
+    assert drawn.ok, drawn.first_failure.fault
+    assert drawn.outcomes[0].plan.events[-1].at_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("resolver", "said"),
+    [
+        (users.Raising, "raised KeyError"),
+        (users.Timed, "time.time()"),
+        (users.Stateful, "not deterministic"),
+        (users.Answerless, "an answer that is none"),
+    ],
+)
+def test_a_resolver_that_breaks_its_contract_is_the_users_fault_with_its_line(resolver, said):
+    fault = fault_of(plan=users.meeting(), resolvers=[resolver()], schemas=())
+    assert isinstance(fault, ProgramFault)
+    assert said in fault.what
+    assert "users.py:" in fault.subject
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (users.raising, "raised KeyError"),
+        (users.careless, "did not catch Unreachable"),
+        (users.sleeping, "time.sleep()"),
+        (users.deaf, "goes on after it was cancelled"),
+        (users.changing, "not deterministic"),
+    ],
+)
+def test_a_program_that_fails_is_the_users_fault_with_its_line(program, said):
+    builder = PlanBuilder(hours=0.05).hub("hub").edge("a").run("a", "mine")
+    fault = fault_of(plan=builder.build(programs=["mine"]), programs={"mine": program})
+    assert isinstance(fault, ProgramFault)
+    assert said in fault.what
+    assert "users.py:" in fault.subject or program is users.deaf
+
+
+def test_a_check_that_fails_is_a_broken_rule_and_one_that_raises_is_to_be_mended():
+    plan, resolvers = users.meeting(), [users.Longest()]
+    broken = fault_of(plan=plan, resolvers=resolvers, checks=users.titles_are_short)
+    assert isinstance(broken, Violation)
+    assert broken.invariant == "your check titles_are_short"
+    assert "k0 at hub" in broken.what
+    assert isinstance(fault_of(plan=plan, resolvers=resolvers, checks=users.broken_check), ProgramFault)
+
+
+def test_functions_that_cannot_travel_run_here():
+    seen = []
+    report = simulate(users.meeting(), resolvers=[users.Longest()], checks=[seen.append], seeds=2)
+    assert report.ok
+    assert len(seen) >= 2
+
+
+def test_results_in_a_file_are_not_run_again_and_add_up(tmp_path):
+    file = tmp_path / "results.jsonl"
+    first = simulate(seeds=range(2), results=file, **SMALL)
+    file.write_text(file.read_text() + '{"half a li')
+    seen = []
+    both = simulate(seeds=range(3), results=file, on_progress=seen.append, **SMALL)
+    assert [outcome.seed for outcome in both.outcomes] == [2]
+    assert [(step.done, step.total) for step in seen] == [(3, 3)]
+    assert [result.seed for result in both.results] == [0, 1, 2]
+    assert both.totals.acknowledged > first.totals.acknowledged
+    assert [*ResultsFile(file, both.scenario.digest).found] == [0, 1, 2]
+    with pytest.raises(UsageError, match="another scenario"):
+        simulate(seeds=1, results=file, **{**SMALL, "nodes": 4})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"plan": "{"},
+        {"nodes": 1},
+        {"partitions": "stormy"},
+        {"faults": ["earthquake"]},
+        {"schemas": [users.schema(), users.schema(Manual()), replace(users.schema(users.Raising()), name="other")]},
+    ],
+)
+def test_what_cannot_be_run_is_refused(arguments):
+    with pytest.raises(InvalidPlan):
+        simulate(**arguments)
+
+
+def test_no_seeds_are_a_mistake():
+    with pytest.raises(UsageError, match="no seeds"):
+        simulate(seeds=[])

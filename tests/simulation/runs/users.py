@@ -1,0 +1,117 @@
+"""What a user brings to a simulation, good and bad: resolvers, programs and checks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass
+
+from holdfast import LinkError, Schema, Take, UsageError
+from holdfast.simulation import PlanBuilder
+
+
+@dataclass(frozen=True)
+class Longest:
+    """Settles a conflict with the longest text."""
+
+    name: str = "longest"
+    version: int = 1
+
+    def resolve(self, conflict):
+        lengths = [len(sibling.text) for sibling in conflict.siblings]
+        return Take(lengths.index(max(lengths)))
+
+
+class Raising(Longest):
+    def resolve(self, conflict):
+        raise KeyError("weight")
+
+
+class Timed(Longest):
+    def resolve(self, conflict):
+        return Take(int(time.time()) % 2)
+
+
+class Stateful(Longest):
+    turns = itertools.count()
+
+    def resolve(self, conflict):
+        return Take(next(self.turns) % 2)
+
+
+class Answerless(Longest):
+    def resolve(self, conflict):
+        return "the longest"
+
+
+def schema(resolver=None):
+    return Schema(name="tasks", fields={"title": resolver or Longest()})
+
+
+async def patient(engine):
+    """Works for ever, and copes with what can happen."""
+    for turn in itertools.count():
+        await asyncio.sleep(30)
+        try:
+            await engine["tasks"].update("k0", {"title": f"turn {turn}"}, upsert=True)
+            await engine.sync("http://hub")
+        except (LinkError, UsageError):
+            continue
+
+
+async def raising(engine):
+    await asyncio.sleep(30)
+    raise KeyError("weight")
+
+
+async def careless(engine):
+    await engine.sync("http://nobody")
+
+
+async def sleeping(engine):
+    time.sleep(1)  # noqa: ASYNC251 - that is what must be found
+
+
+async def deaf(engine):
+    while True:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            continue
+
+
+_runs = itertools.count()
+
+
+async def changing(engine):
+    """Does something else in every run."""
+    await engine["tasks"].put("k0", {"title": f"run {next(_runs)}"})
+
+
+def titles_are_short(world):
+    for node, key, fields in world.records("tasks"):
+        assert len(fields.get("title", "")) < 5, f"{key} at {node}"
+
+
+def has_nodes(world):
+    return len(world.nodes) == 3
+
+
+def broken_check(world):
+    return world.nodes[99]
+
+
+def meeting(resolver=None):
+    """Two edges that write one field while apart, so that a conflict is certain."""
+    return (
+        PlanBuilder(hours=0.05)
+        .hub("hub")
+        .edge("a")
+        .edge("b")
+        .collection(schema(resolver))
+        .heal(every_seconds=10)
+        .put("a", "tasks", "k0", {"title": "one"})
+        .put("b", "tasks", "k0", {"title": "another"})
+        .build()
+    )
