@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, LinkError
 from holdfast.transport.progress import SyncReport
 
 from ..kernel.trace import Trace
@@ -73,7 +73,9 @@ class Chronicle:
 
     def sync_failed(self, node: str, peer: str, began_us: int, error: HoldfastError) -> None:
         """A session was cut off, or never began."""
-        self.note(node, "sync failed", f"{peer} {self._since(began_us)} ms: {error.code}: {error.what}")
+        # Errors of storage name the file, whose folder is another in each run: a row must not.
+        said = f"{error.code}: {error.what}" if isinstance(error, LinkError) else error.code
+        self.note(node, "sync failed", f"{peer} {self._since(began_us)} ms: {said}")
 
     def _since(self, began_us: int) -> int:
         return (self.now_us() - began_us) // 1000
