@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.errors import HoldfastError, LinkError
+from holdfast.errors import HoldfastError
 from holdfast.transport.progress import SyncReport
 
 from ..kernel.trace import Trace
@@ -40,14 +40,17 @@ class Chronicle:
     Args:
         trace: Where they go.
         now_us: Virtual time.
+        folder: Where the files of this run are.
     """
 
     trace: Trace
     now_us: Callable[[], int]
+    folder: str
     _seen_lsn: dict[str, int] = field(default_factory=dict)
 
     def note(self, node: str, what: str, detail: str = "") -> None:
-        """A row; a long detail is cut."""
+        """A row; a long detail is cut, and the folder of this run is left out: equal runs have equal rows."""
+        detail = detail.replace(self.folder, "")
         cut = detail if len(detail) <= DETAIL_CHARS_MAX else f"{detail[: DETAIL_CHARS_MAX - 1]}…"
         self.trace.add(self.now_us(), node, what, cut)
 
@@ -73,9 +76,7 @@ class Chronicle:
 
     def sync_failed(self, node: str, peer: str, began_us: int, error: HoldfastError) -> None:
         """A session was cut off, or never began."""
-        # Errors of storage name the file, whose folder is another in each run: a row must not.
-        said = f"{error.code}: {error.what}" if isinstance(error, LinkError) else error.code
-        self.note(node, "sync failed", f"{peer} {self._since(began_us)} ms: {said}")
+        self.note(node, "sync failed", f"{peer} {self._since(began_us)} ms: {error.code}: {error.what}")
 
     def _since(self, began_us: int) -> int:
         return (self.now_us() - began_us) // 1000
