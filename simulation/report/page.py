@@ -26,6 +26,7 @@ from ..kernel.trace import Row, clock_text
 from ..runs.lived import live_seed
 from ..runs.report import Report
 from ..runs.results import Result
+from ..runs.scenario import Fleet
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
 from .lanes import MARKS, around, lanes_of
@@ -49,7 +50,7 @@ def write_report(report: Report, path: str | Path, *, command: str = "") -> Outc
     Args:
         report: What `simulate` gave.
         path: Where to; an HTML file.
-        command: Replays what is drawn, for the reader to copy; {seed} stands for its seed.
+        command: Replays what is drawn, for the reader to copy; "" finds one if the command line can do it.
 
     Raises:
         FileUnreadable: The file cannot be written.
@@ -57,16 +58,28 @@ def write_report(report: Report, path: str | Path, *, command: str = "") -> Outc
     shown = shown_first(report.outcomes)
     if shown is not None and shown.trace.count > len(shown.trace):
         shown = replace(live_seed(report.scenario, shown.seed, keep=ROWS_DRAWN), fault=shown.fault)
-    told = command.replace("{seed}", str(shown.seed)) if shown is not None else command
+    told = command if command or shown is None else _again(report, shown)
     _save(page(report.results, report.totals, shown, told), Path(path))
     return shown
 
 
-def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:  # noqa: D417 - plain values
+def _again(report: Report, shown: Outcome) -> str:
+    """What runs it again from a shell; "" if that needs the user's own code."""
+    fleet = report.scenario.source
+    if not shown.ok:
+        return f"holdfast simulate --replay failure-{shown.seed}.json"
+    if report.scenario.functions or report.scenario.schemas or not isinstance(fleet, Fleet):
+        return ""
+    how = f"--nodes {fleet.nodes} --hours {fleet.hours:g} --partitions {fleet.partitions}"
+    return f"holdfast simulate {how} --seed {shown.seed}"
+
+
+def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:
     """The report as HTML.
 
     Args:
-        results, totals: Of all seeds.
+        results: Of all seeds.
+        totals: Their sums.
         shown: The one that is drawn, with all rows of its trace.
         command: Replays it.
     """
@@ -180,12 +193,14 @@ def _timeline(shown: Outcome, rows: Sequence[Row], command: str) -> str:
     swatches = "".join(_box(kind, name, f'<svg aria-hidden="true">{art}</svg>') for kind, name, art in _SWATCHES)
     lost = shown.trace.count - len(rows)
     missing = f" The first {lost:,} of {shown.trace.count:,} rows were not kept." if lost else ""
-    buttons = (("+", "Zoom in", "+"), ("-", "Zoom out", "−"), ("0", "Show all", "All"))
+    buttons = (("+", "Zoom in", "+"), ("-", "Zoom out", "&minus;"), ("0", "Show all", "All"))
     bar = "".join(
         f'<button type="button" data-act="{act}" aria-label="{name}">{s}</button>' for act, name, s in buttons
     )
     jump = "" if shown.ok else '<button type="button" data-act="v">To the violation</button>'
-    return f"""<section aria-labelledby="lanes-title"><div class="bar"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2><span class="space"></span>{jump}{bar}</div>
+    return f"""<section aria-labelledby="lanes-title">
+<div class="bar"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2>
+<span class="space"></span>{jump}{bar}</div>
 <p class="muted">{escape(_told(shown, rows))}{missing}</p>
 {_command(command)}
 <div class="bar"><div class="legend" role="group" aria-label="What is shown">{swatches}{marks}</div></div>
@@ -194,8 +209,8 @@ def _timeline(shown: Outcome, rows: Sequence[Row], command: str) -> str:
 aria-describedby="keys"><div class="tip" id="tip" hidden></div></div>
 <div class="overview" id="overview" aria-hidden="true"><i class="window"></i></div></div>
 <p class="keys" id="keys">Drag to move, <kbd>Ctrl</kbd>+wheel or double click to zoom. With the timeline focused: \
-<kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>0</kbd> all, <kbd>n</kbd> <kbd>p</kbd> next and \
-previous event, <kbd>v</kbd> violation.</p>
+<kbd>+</kbd> <kbd>&minus;</kbd> zoom, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>0</kbd> all, <kbd>n</kbd> <kbd>p</kbd> next \
+and previous event, <kbd>v</kbd> violation.</p>
 <div class="sr" id="spoken" aria-live="polite"></div>
 <noscript><p>The timeline needs JavaScript; the tables below do not.</p></noscript></section>"""
 

@@ -16,7 +16,8 @@ from ..runs.results import Result
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
 
-NONE: Final = "–"
+NONE: Final = "-"
+EVIDENCE_CHARS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,10 @@ class Divergence:
         """Whether a row speaks of the record, or of the node if it is about no record."""
         if self.place:
             collection, _, key = self.place.partition("/")
-            return f"{self.place} " in f"{row.detail} " or (
-                f"collection={collection}," in row.detail and f"key={key}," in f"{row.detail},"
+            return (
+                f"{self.place} " in f"{row.detail} "
+                or f"{self.place}." in row.detail
+                or (f"collection={collection}," in row.detail and f"key={key}," in f"{row.detail},")
             )
         return bool(self.node) and row.node == self.node
 
@@ -145,7 +148,7 @@ def _without(what: str, operations: Sequence[str]) -> str:
 
 def _evidence(value: Any) -> str:  # noqa: ANN401 - any JSON value
     said = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return said if len(said) <= 2_000 else f"{said[:1_999]}…"  # noqa: PLR2004 - what a person reads
+    return said if len(said) <= EVIDENCE_CHARS else f"{said[: EVIDENCE_CHARS - 1]}…"
 
 
 def _offline(name: str, kind: str, results: Iterable[Result]) -> Figure:

@@ -40,14 +40,17 @@ class Chronicle:
     Args:
         trace: Where they go.
         now_us: Virtual time.
+        folder: Where the files of this run are.
     """
 
     trace: Trace
     now_us: Callable[[], int]
+    folder: str
     _seen_lsn: dict[str, int] = field(default_factory=dict)
 
     def note(self, node: str, what: str, detail: str = "") -> None:
-        """A row; a long detail is cut."""
+        """A row; a long detail is cut, and the folder of this run is left out: equal runs have equal rows."""
+        detail = detail.replace(self.folder, "")
         cut = detail if len(detail) <= DETAIL_CHARS_MAX else f"{detail[: DETAIL_CHARS_MAX - 1]}…"
         self.trace.add(self.now_us(), node, what, cut)
 

@@ -83,7 +83,7 @@ class World:
         self.checks = tuple(checks)
         self.trace = Trace() if trace is None else trace  # an empty one is false
         self.loop = SimLoop(choices, self.trace)
-        self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us)
+        self.chronicle = Chronicle(self.trace, lambda: self.loop.now_us, str(folder))
         self.network = Network(choices, self.loop, on_event=self._network_event)
         self.history = History()
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
