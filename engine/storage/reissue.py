@@ -153,7 +153,7 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
 
 def _withdraw(tx: Tx, old: int, actor: Actor, known: int) -> None:
     """The vector covers the old identity only up to `known`, and what it hid is read anew."""
-    tx.connection.execute("UPDATE peer SET checkpoint = 0")
+    tx.connection.execute("UPDATE peer SET checkpoint = 0, stretch = x''")
     tx.connection.execute("DELETE FROM vector WHERE actor = ?", (old,))
     if known:
         tx.connection.execute("INSERT INTO vector (actor, seq) VALUES (?, ?)", (old, known))
