@@ -14,6 +14,7 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
+from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, SimulationFault
@@ -48,8 +49,6 @@ from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
 from .work import Worker
-
-DRIFT_MS_MAX = 300_000
 
 
 class World:
