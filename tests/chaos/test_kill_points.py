@@ -14,8 +14,9 @@ async def sweep(tmp_path, recorder, deed, call, **numbers):
     async with running_hub(tmp_path / "hub") as hub:
         found = Sweep(deed, call, hub, tmp_path)
         await found.run(**numbers)
+    figures = {f"at {call}": found.points, "writes acknowledged": found.acknowledged}
     how = f"strace, SIGKILL at each call ({deed})"
-    recorder.note(6, how, runs=found.points, violations=len(found.findings), writes_acknowledged=found.acknowledged)
+    recorder.note(6, how, runs=found.points, violations=len(found.findings), **figures)
     assert not found.findings, found.findings[:20]
     return found
 
