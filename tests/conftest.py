@@ -31,6 +31,13 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=done)
 
 
+def pytest_generate_tests(metafunc):
+    """A test with the argument `soak_seed` runs once for each seed."""
+    if "soak_seed" in metafunc.fixturenames:
+        first, _, last = metafunc.config.getoption("--seeds").partition("-")
+        metafunc.parametrize("soak_seed", range(int(first), int(last or first) + 1))
+
+
 @pytest.fixture
 def recorder(request):
     """Where the figures of a test go."""

@@ -1,4 +1,4 @@
-"""What the chaos needs of the machine, and the seeds of long runs."""
+"""What the chaos needs of the machine."""
 
 from __future__ import annotations
 
@@ -45,10 +45,3 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers():
         if reason := missing(marker.name):
             pytest.skip(reason)
-
-
-def pytest_generate_tests(metafunc):
-    """A test with the argument `soak_seed` runs once for each seed."""
-    if "soak_seed" in metafunc.fixturenames:
-        first, _, last = metafunc.config.getoption("--seeds").partition("-")
-        metafunc.parametrize("soak_seed", range(int(first), int(last or first) + 1))
