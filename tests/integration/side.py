@@ -5,6 +5,7 @@ The session's effects are carried out by the engine's own `Replica` over a node 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Coroutine
@@ -67,6 +68,7 @@ class _Instant:
         self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
+        self.sessions: dict[str, asyncio.Lock] = {}
         self._side = side
 
     async def run(self, function, *args, **options):
