@@ -23,7 +23,7 @@ from holdfast.transport.links.link import Link
 from holdfast.transport.progress import SyncReport
 from holdfast.transport.responder import respond
 
-from ..checkers import Checker, all_checkers
+from ..checkers import Checker, checkers_named
 from ..disk.disk import Disk
 from ..disk.drivers import Driver, PlainDriver
 from ..kernel.choices import Choices
@@ -90,7 +90,7 @@ class World:
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
         self.model = Model(policies)
         self.figures = Figures()
-        self.checkers: tuple[Checker, ...] = all_checkers()
+        self.checkers: tuple[Checker, ...] = checkers_named(plan_.checkers)
         self.drift_ms_max = DRIFT_MS_MAX
         self.by_name: dict[str, SimNode] = {}
         self.workers: dict[str, Worker] = {}

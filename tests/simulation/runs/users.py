@@ -150,6 +150,12 @@ def titles_are_short(world):
         assert len(fields.get("title", "")) < 5, f"{key} at {node}"
 
 
+def many_and_tagged(world):
+    found = [fields for node, _, fields in world.records("tasks") if node == "hub"]
+    assert len(found) < 3, "all are here"
+    assert len(found) > 2, "some are missing"
+
+
 def has_nodes(world):
     return len(world.nodes) == 3
 
