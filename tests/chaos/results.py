@@ -165,12 +165,13 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def put_into(document: str, text: str) -> str:
-    """The document with the table between its marks."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+def put_into(document: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The document with the text between its marks."""
+    begin, end = marks
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     if not pattern.search(document):
-        raise SystemExit(f"the document has no marks {BEGIN} and {END}")
-    return pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", document)
+        raise SystemExit(f"the document has no marks {begin} and {end}")
+    return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", document)
 
 
 def main() -> None:
