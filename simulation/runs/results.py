@@ -18,7 +18,7 @@ from holdfast.errors import FileUnreadable, UsageError
 
 from ..world.outcome import Outcome
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
