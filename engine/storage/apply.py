@@ -31,6 +31,7 @@ from .reissue import rename_returned
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
+from .withdrawal import claim_again
 
 ROWS_AT_ONCE: Final = 256
 """Records that are joined before they are written: a batch of them at once is work for the garbage collector."""
@@ -120,7 +121,7 @@ class _Merge:
         if completed:
             if tx.names.unsettled():
                 reached("apply: the vector is taken in while records carry extra contexts")
-            tx.take_in(batch.vector)
+            tx.take_in(claim_again(tx, batch.vector))
             close_holes(tx, self.peer.actor)
         self.carried.write(completed=completed)
         self.journal.flush()

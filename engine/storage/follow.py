@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import gt
+from operator import ge, gt
 from typing import Any, NamedTuple
 
 from holdfast.clocks import EMPTY, VersionVector
@@ -190,6 +190,8 @@ class Follower:
             ours = decode(row.cells) if row.cells is not None else mine
         except UnreadableCellsError:
             return False  # the join says what it is
+        if isinstance(ours, Packed) and not self._is_known(ours):
+            return False
         successor = succeed(row.doc, ours, delta.doc[at], came.here, came.news)
         if successor is None:
             return False
@@ -204,16 +206,21 @@ class Follower:
         author, seq, clock = delta.actor[at], delta.seq[at], delta.clock[at]
         flags, doc = delta.flags[at], delta.doc[at]
         try:
-            if row.cells is not None and not decode(row.cells).is_flat():
-                return False
+            ours = decode(row.cells) if row.cells is not None else None
         except UnreadableCellsError:
             return False  # the join says what it is
+        if ours is not None and not (ours.is_flat() and self._is_known(ours)):
+            return False
         old = replaced(split(row.doc), split(doc))
         head = digest_head(delta.collections[delta.collection[at]], delta.actors[author])
         (digest,) = plain_digests([(head, delta.key[at], seq, clock, flags, doc)])
         self._take(row, (self._local[author], seq, clock, flags, digest, None, doc), old)
         self.clocks.append(clock)
         return True
+
+    def _is_known(self, ours: Packed) -> bool:
+        """Whether the peer has taken in all that stands here: under a name that was given up, not what is behind it."""
+        return all(map(ge, map(self._context.__getitem__, ours.stamps[::4]), ours.stamps[1::4]))
 
     def _take(self, row: Row, values: tuple[int, int, int, int, int, bytes | None, str], old: str | None) -> None:
         node, seq, clock, _, digest, cells, doc = values
