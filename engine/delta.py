@@ -15,11 +15,17 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 FeedId = NewType("FeedId", str)
 """16 hex digits; new after any restore, copy or rebuild, so that nothing kept under an old one is used again."""
 
+FEED_BYTES: Final = 8
+"""Bytes of a feed id."""
+
 NO_FEED: Final = FeedId("")
 """Stands for the feed of a node that was never met."""
 
 StretchId = NewType("StretchId", bytes)
 """4 random bytes: what one opening of a file appended to its feed (see `storage.stretches`)."""
+
+STRETCH_BYTES: Final = 4
+"""Bytes of the id of a stretch."""
 
 NO_STRETCH: Final = StretchId(b"")
 """Stands for the stretch of lsn 0, where every feed starts."""

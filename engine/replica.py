@@ -47,6 +47,7 @@ class Facts:
         peer: What it knows of the other side; None if it does not know who that is.
         held: The highest sequence number of the other side's identity that it holds, extra contexts included.
         holes: (collection, key) of records of the other side's feed that could not be joined.
+        asking: Whether this node has a session under way that it has begun itself.
     """
 
     space_name: str
@@ -65,6 +66,7 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+    asking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Replica:
         self._node.handshakes += 1
         schemas = tuple(self._node.schemas.values())
         facts = await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms())
-        return replace(facts, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
+        asking = any(session.locked() for session in self._node.sessions.values())
+        return replace(facts, asking=asking, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
 
     async def gave(self, feed: FeedId, lsn: int, stretch: StretchId) -> bool:
         """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed."""

@@ -111,7 +111,7 @@ class Responder:
         reason = used_twice(said, facts, gave=self._gave) or forgotten(said, vector, facts)
         if reason and may_write:
             return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
-        refusal = refusal_of(said, facts)
+        refusal = refusal_of(said, vector, facts)
         if refusal:
             self.stopped = True
             return [Send(refusal)]

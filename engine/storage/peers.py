@@ -154,7 +154,13 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     if completed:
         peer.synced_ms = tx.now_ms
     save_peer(tx, peer)
-    tx.names.free_unsettled()
+    tx.names.free_unsettled(drained=completed)
+
+
+def read_anew(tx: Tx, actor: Actor | None = None) -> None:
+    """Go on from the start of this peer's feed, or of every peer's."""
+    query = "UPDATE peer SET checkpoint = 0, stretch = x'' WHERE ?1 IS NULL OR actor = ?1"
+    tx.connection.execute(query, (actor,))
 
 
 def mark_tickets(tx: Tx, mark: bytes) -> None:

@@ -14,12 +14,12 @@ from holdfast.clocks import Actor, Dot, HybridClock, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import Stamp
-from ..delta import NO_STRETCH, FeedId, StretchId
+from ..delta import NO_STRETCH, STRETCH_BYTES, FeedId, StretchId
 from ..digest import added
 from ..reached import reached
 from ..seams import Seams
 from .names import Names
-from .stretches import STRETCH_BYTES, begin_stretch
+from .stretches import begin_stretch
 
 _NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
 _SAVE = "UPDATE node SET seq = ?, shared = ?, lsn = ?, clock = ?, digest = ?"

@@ -12,8 +12,6 @@ from typing import Final
 
 from ..delta import NO_STRETCH, FeedId, StretchId
 
-STRETCH_BYTES: Final = 4
-
 _BEGIN: Final = (
     "INSERT INTO stretch (first, id) SELECT ?1, ?2 WHERE ?2 IS NOT (SELECT id FROM stretch ORDER BY first DESC LIMIT 1)"
 )
