@@ -200,7 +200,7 @@ class Responder:
         self.tally.conflicts += outcome.conflicts
         self._lacking = bounded(self._lacking, outcome.need_whole)
         self._filled = self._filled or batch.start == ASIDE
-        self._checkpoint, self._stretch, self._taken = outcome.checkpoint, outcome.stretch, outcome.completed
+        self._checkpoint, self._stretch, self._taken = outcome.checkpoint, outcome.stretch, outcome.taken
         self._foreign = max(self._foreign, outcome.foreign)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []

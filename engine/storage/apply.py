@@ -44,6 +44,7 @@ class Applied:
     Attributes:
         checkpoint, stretch: How far this node has now read the feed, durably, and the stretch that lies in.
         moved: Whether the batch moved the checkpoint; completed: whether the vector took in the sender's.
+        taken: Whether the vector covers the sender's, at the end of its feed: this batch, or another session's, did it.
         fresh, merged, unchanged: Records that were new here, changed here, or said nothing new.
         conflicts: Conflicts that are new here.
         need_whole: (collection, key) of records that lacked a value and were left alone.
@@ -57,6 +58,7 @@ class Applied:
     stretch: StretchId
     moved: bool
     completed: bool
+    taken: bool
     fresh: int
     merged: int
     unchanged: int
@@ -137,6 +139,7 @@ class _Merge:
             stretch=self.peer.stretch_in(batch.feed),
             moved=moved,
             completed=completed,
+            taken=batch.drained and tx.vector.dominates(batch.vector),
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,

@@ -722,3 +722,25 @@ def test_a_policy_that_differs_shows_otherwise_and_holds_the_same():
 def test_the_initiator_is_only_an_initiator():
     assert not hasattr(Initiator, "finish")
     assert HUB.startswith("list://")
+
+
+def test_an_acknowledgement_says_what_was_taken_in_by_then_by_whatever_session(node, hub):
+    """The hub is still at the batches of a session that was cut, when the next one sends them again."""
+    sync(node, hub)
+    node.write("k", {})
+    hub.write("l", {})
+    cut, cut_answer = begin(node), Responder("rw")
+    said = perform(node, cut, cut.opening())
+    perform(hub, cut_answer, cut_answer.receive(said[0]))
+    session, answer = begin(node), Responder("rw")
+    again = perform(node, session, session.opening())
+    answers = perform(hub, answer, answer.receive(again[0]))
+    for message in said[1:]:
+        perform(hub, cut_answer, cut_answer.receive(message))
+    for message in again[1:]:
+        perform(hub, answer, answer.receive(message))
+    answers += perform(hub, answer, answer.finish()) + perform(hub, answer, answer.close())
+    for message in answers:
+        perform(node, session, session.receive(message))
+    assert session.pushed
+    assert session.taken
