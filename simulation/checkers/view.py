@@ -17,8 +17,8 @@ from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
 from ..observed.history import Gain, History, Observed, Synced, Wrote
-from ..observed.image import Place
-from ..observed.model import Model
+from ..observed.image import Name, Place
+from ..observed.model import Expected, Model
 
 OPERATIONS_SHOWN = 12
 
@@ -153,3 +153,24 @@ def judged(world: WorldView, place: Place) -> bool:
 def vector_text(vector: Mapping[Actor, int]) -> dict[str, int]:
     """A version vector as evidence."""
     return dict(sorted(vector.items()))
+
+
+def expected(world: WorldView, node: NodeView, place: Place, known: int) -> Expected:
+    """The record that a set of operations makes at a node.
+
+    Names that their node has given up (a copy may have used them for something else) say nothing any more: whoever
+    holds one may bring it back until all have read the new names, also what had been replaced (docs/decisions, 0017).
+    """
+    given_up = known & world.history.withdrawn
+    held = observed(world, node).image.records.get(place)
+    if not given_up or held is None:
+        return world.model.expected(place, known)
+    free = {operation.name for operation in world.model.members(given_up)}
+    cells = {(field, name) for field, cell in held.cells.items() for name in free & cell.keys()}
+    lives = {(None, name) for name in free & held.existence.keys()}
+    return world.model.expected(place, known, given_up, frozenset[tuple[str | None, Name]]({*cells, *lives}))
+
+
+def is_given_up(world: WorldView, name: Name) -> bool:
+    """Whether a node has given up this name (see `expected`)."""
+    return name in world.model and bool(world.model.bits([name]) & world.history.withdrawn)

@@ -151,6 +151,13 @@ CREATE TABLE reused (
     high  INTEGER NOT NULL CHECK (high > low)              -- up to this
 ) STRICT;
 
+-- What the version vector claimed before own names were given up: it does so again when the feed of a peer that is not
+-- behind it has been read to its end. Until then each record says it for itself.
+CREATE TABLE taken_back (
+    actor INTEGER PRIMARY KEY REFERENCES actor (id),
+    seq   INTEGER NOT NULL CHECK (seq > 0)
+) STRICT;
+
 -- What this node knows of each identity it met.
 CREATE TABLE peer (
     actor      TEXT    PRIMARY KEY,
