@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -66,13 +67,12 @@ def write_report(report: Report, path: str | Path, *, command: str = "") -> Outc
 
 def _again(report: Report, shown: Outcome) -> str:
     """What runs it again from a shell; "" if that needs the user's own code."""
-    fleet = report.scenario.source
-    if not shown.ok:
-        return f"holdfast simulate --replay failure-{shown.seed}.json"
-    if report.scenario.functions or report.scenario.schemas or not isinstance(fleet, Fleet):
+    scenario, fleet = report.scenario, report.scenario.source
+    if scenario.functions or scenario.schemas or not isinstance(fleet, Fleet) or fleet.operations is not None:
         return ""
-    how = f"--nodes {fleet.nodes} --hours {fleet.hours:g} --partitions {fleet.partitions}"
-    return f"holdfast simulate {how} --seed {shown.seed}"
+    how = f"--nodes {fleet.nodes} --hours {fleet.hours!r} --partitions {fleet.partitions} --keys {fleet.keys}"
+    faults = "" if fleet.faults is None else f" --faults {shlex.quote(','.join(fleet.faults))}"
+    return f"holdfast simulate {how}{faults} --seed {shown.seed}"
 
 
 def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:
