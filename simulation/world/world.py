@@ -15,6 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NoReturn
 
+from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
 from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
@@ -50,8 +51,6 @@ from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
 from .work import Worker
-
-DRIFT_MS_MAX = 300_000
 
 
 class World:
