@@ -24,16 +24,17 @@ from .carry import Carried
 from .faults import REMEDY_DAMAGED
 from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
-from .holes import fill_hole, holes_of, note_hole
+from .holes import close_holes, fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint, read_anew
 from .reissue import rename_returned
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
+from .withdrawal import claim_again
 
 ROWS_AT_ONCE: Final = 256
-"""Records that are joined before they are written: a batch of them at once is work for the garbage collector."""
+"""Records that are merged before they are written: a batch of them at once is work for the garbage collector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +115,13 @@ class _Merge:
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
-        follower.write(self.journal)
         if fresh or self.changed or follower.merged:
             rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
             if tx.names.unsettled():
                 reached("apply: the vector is taken in while records carry extra contexts")
-            tx.take_in(batch.vector)
+            tx.take_in(claim_again(tx, batch.vector))
+            close_holes(tx, self.peer.actor)
         self.carried.write(completed=completed)
         self.journal.flush()
         suspect_ms = tx.observe([*delta.clock, *self.clocks, *follower.clocks])
@@ -136,7 +137,7 @@ class _Merge:
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
-            conflicts=self.conflicts,
+            conflicts=self.conflicts + follower.conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
             foreign=self.foreign,
@@ -186,16 +187,20 @@ class _Merge:
         return len(fresh), [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
 
     def _merge(self, rows: list[int], follower: Follower) -> None:
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            self._merge_some(rows[first : first + ROWS_AT_ONCE], follower)
+
+    def _merge_some(self, rows: list[int], follower: Follower) -> None:
         found = self._find(rows)
         if not self.had_holes:
             unsettled = self.tx.names.unsettled()
             rows = follower.settle(
                 rows, {at: row for at, row in found.items() if row.is_settled() and row.extra not in unsettled}
             )
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            for arrival in arrivals(self.batch, rows[first : first + ROWS_AT_ONCE]):
-                self._merge_row(arrival, found.get(arrival.place))
-            self.conflicts += self.records.flush()
+            follower.write(self.journal)
+        for arrival in arrivals(self.batch, rows):
+            self._merge_row(arrival, found.get(arrival.place))
+        self.conflicts += self.records.flush()
 
     def _merge_row(self, arrival: Arrival, row: Row | None) -> None:
         stored = self.records.know(*arrival.place, row)

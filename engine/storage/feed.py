@@ -1,8 +1,8 @@
 """Reads the feed: records in the order in which they changed here, as batches of columns.
 
 Read-only; knows nothing of sessions or bytes. Invariants (docs/protocol.md, Rules): a batch is read in one
-transaction and never ends inside an lsn; a record whose whole frontier the reader holds is skipped; `drained` is true
-exactly when nothing stood behind the batch in that transaction.
+transaction and never ends inside an lsn; a record of which the reader holds every operation is skipped; `drained` is
+true exactly when nothing stood behind the batch in that transaction.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WITH held (node, seq) AS MATERIALIZED (
 )
 SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc
 FROM record r LEFT JOIN held h ON h.node = r.node
-WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq)
+WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq OR (? AND r.cells IS NOT NULL))
 ORDER BY r.lsn, r.id
 """
 
@@ -42,10 +42,13 @@ JOIN record r ON r.collection = c.id AND r.key = j.value ->> 1
 _PENDING: Final = (
     "SELECT count(*), coalesce(sum(length(key) + length(doc) + coalesce(length(cells), 0)), 0) FROM ("  # noqa: S608 - constants only
     + _BEHIND
-    + ") WHERE node IS NOT NULL"
+    + ") WHERE cells IS NULL"
 )
-_SEVERAL: Final = "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND node IS NULL"
-"""Records whose frontier is several dots, which SQL cannot compare with a vector."""
+_SEVERAL: Final = (
+    "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND cells IS NOT NULL"
+)
+"""Records of several operations, which SQL cannot compare with a vector."""
+_WAITING: Final = "SELECT EXISTS (SELECT 1 FROM context WHERE settled = 0)"
 
 
 class FeedRow(NamedTuple):
@@ -85,18 +88,28 @@ def read_batch(
     connection.execute("BEGIN")
     try:
         head, feed = connection.execute("SELECT lsn, feed FROM node").fetchone()
-        cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start))
+        vector = vector_of(connection)
+        cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
         rows, more = _take(cursor, records_max, bytes_target)
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
             end=rows[-1].lsn if more else head,
             drained=not more,
-            vector=vector_of(connection),
+            vector=vector,
             delta=_delta(connection, rows, held, omit=omit),
         )
     finally:
         connection.execute("COMMIT")
+
+
+def _lags(connection: sqlite3.Connection, vector: VersionVector, held: VersionVector) -> bool:
+    """Whether the reader may lack an operation of a record whose frontier it holds.
+
+    Where names were given up (docs/decisions, 0020), what stands under an old one is not behind the frontier.
+    """
+    (waiting,) = connection.execute(_WAITING).fetchone()
+    return bool(waiting) or not held.dominates(vector)
 
 
 def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]]) -> FeedBatch:
@@ -118,14 +131,14 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
 
 def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> tuple[int, int]:
     """How many records stand behind a checkpoint that `held` does not cover, and their bytes at rest."""
-    count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start)).fetchone()
+    count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start, False)).fetchone()
     rest = connection.execute(_SEVERAL, (start,)).fetchall()
     actors = _actors(connection)[0] if rest else {}
     has = {number: held.seq(actor) for number, actor in actors.items()}
     for cells, length in rest:
         stored = decode(cells)
         stamps = zip(stored.stamps[::4], stored.stamps[1::4], strict=True)
-        if not _is_held(stored.shape.existence, [has[node] >= seq for node, seq in stamps]):
+        if not _is_held([has[node] >= seq for node, seq in stamps]):
             count, size = count + 1, size + length
     return int(count), int(size)
 
@@ -215,7 +228,7 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
 def _pack(
     rows: list[FeedRow], has: Mapping[int, int], *, omit: bool
 ) -> tuple[list[FeedRow], dict[int, tuple[str, Packed]]]:
-    """The rows whose frontier the reader lacks, and by position document and cells of those that several writes made.
+    """The rows of which the reader lacks an operation, and by position document and cells of those of several writes.
 
     Args:
         rows: Rows of the feed.
@@ -229,7 +242,7 @@ def _pack(
             stored = decode(row.cells)
             stamps = stored.stamps
             covered = [has[node] >= seq for node, seq in zip(stamps[::4], stamps[1::4], strict=True)]
-            if row.node is None and _is_held(stored.shape.existence, covered):
+            if _is_held(covered):
                 continue
             values, cells = forward(row.doc, stored, covered if omit else [False] * len(covered))
             packed[len(kept)] = compose(values), cells
@@ -237,9 +250,9 @@ def _pack(
     return kept, packed
 
 
-def _is_held(existence: list[int], covered: list[bool]) -> bool:
-    """Whether the reader holds the whole frontier."""
-    return all(covered[entry >> 1] for entry in existence)
+def _is_held(covered: list[bool]) -> bool:
+    """Whether the reader holds every operation that stands in a record."""
+    return all(covered)
 
 
 def _used(author: list[int], packed: Mapping[int, tuple[str, Packed]]) -> list[int]:

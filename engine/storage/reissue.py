@@ -19,6 +19,7 @@ from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
 from .store import Tx
+from .withdrawal import withdraw
 from .write import Receipt
 
 _CANDIDATES = (
@@ -53,7 +54,7 @@ def reissue(tx: Tx, old: int, known: int, stored: int) -> int:
     places = _written_by(tx, old, known)
     if stored > known:
         tx.connection.execute("INSERT OR REPLACE INTO reused (actor, low, high) VALUES (?, ?, ?)", (old, known, stored))
-    _withdraw(tx, old, actor, known)  # before the log rows, whose context then tells which operations were renamed
+    withdraw(tx, old, known)  # before the log rows, whose context then tells which operations were renamed
     lsn = tx.next_lsn()
     count = _rename(tx, places, lsn, lambda _, stamp: stamp.dot.actor == actor and stamp.dot.seq > known)
     spread(tx, lsn)
@@ -148,13 +149,14 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
         return {sibling.stamp.dot: sibling for sibling in siblings}
 
     lives = [Life(stamp(life.stamp), life.alive) for life in record.existence.values()]
+    # What others have written on has left the frontier. Under its new name nobody has seen it: there it stands again.
+    alive = any(life.alive for life in record.existence.values())
+    lives += [Life(stamp(old), alive) for old in _behind_all(record, names)]
     return Record({life.stamp.dot: life for life in lives}, {name: cell(old) for name, old in record.cells.items()})
 
 
-def _withdraw(tx: Tx, old: int, actor: Actor, known: int) -> None:
-    """The vector covers the old identity only up to `known`, and what it hid is read anew."""
-    tx.connection.execute("UPDATE peer SET checkpoint = 0")
-    tx.connection.execute("DELETE FROM vector WHERE actor = ?", (old,))
-    if known:
-        tx.connection.execute("INSERT INTO vector (actor, seq) VALUES (?, ?)", (old, known))
-    tx.store.take_others(VersionVector({a: s for a, s in tx.others.items() if a != actor} | {actor: known}))
+def _behind_all(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
+    """Stamps to be renamed that stand in fields, and behind no renamed one of the frontier."""
+    last = {dot.actor: dot.seq for dot in sorted(record.existence) if dot in names}
+    stamps = {stamp.dot: stamp for stamp in record.stamps() if stamp.dot in names}
+    return [stamp for dot, stamp in sorted(stamps.items()) if dot.seq > last.get(dot.actor, 0)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .view import Checker, NodeView, WorldView, changed, judged, listed, observed
+from .view import Checker, NodeView, WorldView, changed, is_given_up, judged, listed, observed
 
 
 class Causality(Checker):
@@ -26,6 +26,6 @@ class Causality(Checker):
             shown = [(field, name) for field, cell in sorted(held.cells.items()) for name in sorted(cell)]
             for field, name in [*shown, *((None, name) for name in sorted(held.existence))]:
                 newer = model.superseders(place, field, name, taken_in) if name in model else []
-                if newer:
+                if newer and not is_given_up(world, name):
                     what = f"{field or 'the existence'} shows {model.operation(name)}, superseded by {listed(newer)}"
                     raise self.fail(node, place, what, field=field, shown=str(name), by=[str(n.name) for n in newer])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .view import Checker, NodeView, WorldView, changed, judged, listed, observed
+from .view import Checker, NodeView, WorldView, changed, expected, is_given_up, judged, listed, observed
 
 
 class Deletes(Checker):
@@ -23,13 +23,15 @@ class Deletes(Checker):
             held, taken_in = seen.image.records[place], seen.owed[place]
             if not held.live or not judged(world, place):
                 continue
-            expected = model.expected(place, taken_in)
-            if not any(expected.existence.values()):
-                deletes = [model.operation(name) for name in expected.existence]
+            existence = expected(world, node, place, taken_in).existence
+            if not any(existence.values()):
+                deletes = [model.operation(name) for name in existence]
                 what = f"it is visible, and every operation on it that is alive was deleted by {listed(deletes)}"
                 raise self.fail(node, place, what, deletes=[str(delete) for delete in deletes])
             for field, cell in sorted(held.cells.items()):
                 for name in sorted(cell):
+                    if is_given_up(world, name):
+                        continue
                     again = model.superseders(place, field, name, taken_in) if name in model else []
                     beginnings = [o for o in again if o.reborn and o.clears is None]
                     if beginnings:

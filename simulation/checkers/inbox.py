@@ -10,7 +10,7 @@ import msgpack
 
 from ..observed.image import Name, Place
 from ..observed.projection import Dispute
-from .view import Checker, NodeView, WorldView, changed, judged, observed
+from .view import Checker, NodeView, WorldView, changed, expected, judged, observed
 
 _STANDING = "SELECT id, field, kind, state, siblings FROM conflict WHERE record = ? AND standing = 1 ORDER BY id"
 _STRAY = (
@@ -48,25 +48,25 @@ class Inbox(Checker):
             held = seen.image.records[place]
             if not judged(world, place) or seen.strangers.get(place):
                 continue
-            expected = {dispute.id: dispute for dispute in world.model.expected(place, seen.known[place]).conflicts}
-            if not expected and not held.conflicts:
+            disputes = {dispute.id: dispute for dispute in expected(world, node, place, seen.known[place]).conflicts}
+            if not disputes and not held.conflicts:
                 continue
             rows = {row[0]: row[1:] for row in node.connection.execute(_STANDING, (held.number,))}
-            self._rows(node, place, rows, expected)
-            if held.conflicts != len(expected):
-                raise self.fail(node, place, f"the record counts {held.conflicts} conflicts, it has {len(expected)}")
+            self._rows(node, place, rows, disputes)
+            if held.conflicts != len(disputes):
+                raise self.fail(node, place, f"the record counts {held.conflicts} conflicts, it has {len(disputes)}")
 
     def _rows(
         self,
         node: NodeView,
         place: Place,
         rows: Mapping[str, tuple[str | None, str, str, bytes]],
-        expected: Mapping[str, Dispute],
+        disputes: Mapping[str, Dispute],
     ) -> None:
-        for number in sorted(expected.keys() - rows.keys()):
-            raise self.fail(node, place, f"the inbox lacks {_said(expected[number])}", conflict=number)
+        for number in sorted(disputes.keys() - rows.keys()):
+            raise self.fail(node, place, f"the inbox lacks {_said(disputes[number])}", conflict=number)
         for number, (field, kind, state, siblings) in rows.items():
-            dispute = expected.get(number)
+            dispute = disputes.get(number)
             if dispute is None:
                 raise self.fail(node, place, f"the inbox shows a conflict of {field} that is none", conflict=number)
             if (field, kind) != (dispute.field, dispute.kind):

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..observed.image import Held, Name, Place, Value
 from ..observed.model import Expected
-from .view import Checker, NodeView, WorldView, changed, judged, listed, names_of, observed
+from .view import Checker, NodeView, WorldView, changed, expected, judged, listed, names_of, observed
 
 
 class State(Checker):
@@ -37,8 +37,8 @@ class State(Checker):
         seen = observed(world, node)
         for place in places:
             if judged(world, place) and not seen.strangers.get(place):
-                expected = world.model.expected(place, seen.known[place])
-                self._record(world, node, place, seen.image.records[place], expected)
+                wanted = expected(world, node, place, seen.known[place])
+                self._record(world, node, place, seen.image.records[place], wanted)
 
     def _record(self, world: WorldView, node: NodeView, place: Place, held: Held, expected: Expected) -> None:
         bits = observed(world, node).known[place]

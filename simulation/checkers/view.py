@@ -7,7 +7,7 @@ was expected, and the operations involved, so that a person can go and look.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -16,9 +16,9 @@ from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
-from ..observed.history import History, Observed, Wrote
-from ..observed.image import Place
-from ..observed.model import Model
+from ..observed.history import Gain, History, Observed, Synced, Wrote
+from ..observed.image import Name, Place
+from ..observed.model import Expected, Model
 
 OPERATIONS_SHOWN = 12
 
@@ -112,6 +112,15 @@ def observed(world: WorldView, node: NodeView) -> Observed:
     return world.history.observed[node.name]
 
 
+def gained(world: WorldView, since: int) -> Iterator[tuple[NodeView, Gain]]:
+    """What nodes that have a file gained in sessions that were completed, from this event on."""
+    nodes = {node.name: node for node in world.nodes}
+    for event in world.history.events[since:]:
+        for gain in event.gains() if isinstance(event, Synced) else ():
+            if gain.node in nodes:
+                yield nodes[gain.node], gain
+
+
 def listed(operations: Iterable[Wrote]) -> str:
     """Operations in words; the first ones if they are many."""
     said = [str(operation) for operation in operations]
@@ -144,3 +153,24 @@ def judged(world: WorldView, place: Place) -> bool:
 def vector_text(vector: Mapping[Actor, int]) -> dict[str, int]:
     """A version vector as evidence."""
     return dict(sorted(vector.items()))
+
+
+def expected(world: WorldView, node: NodeView, place: Place, known: int) -> Expected:
+    """The record that a set of operations makes at a node.
+
+    Names that their node has given up (a copy may have used them for something else) say nothing any more: whoever
+    holds one may bring it back until all have read the new names, also what had been replaced (docs/decisions, 0017).
+    """
+    given_up = known & world.history.withdrawn
+    held = observed(world, node).image.records.get(place)
+    if not given_up or held is None:
+        return world.model.expected(place, known)
+    free = {operation.name for operation in world.model.members(given_up)}
+    cells = {(field, name) for field, cell in held.cells.items() for name in free & cell.keys()}
+    lives = {(None, name) for name in free & held.existence.keys()}
+    return world.model.expected(place, known, given_up, frozenset[tuple[str | None, Name]]({*cells, *lives}))
+
+
+def is_given_up(world: WorldView, name: Name) -> bool:
+    """Whether a node has given up this name (see `expected`)."""
+    return name in world.model and bool(world.model.bits([name]) & world.history.withdrawn)

@@ -22,6 +22,9 @@ from .projection import Dispute, Shown, project
 
 _BY_DEFAULT = Policy()
 
+Stands = frozenset[tuple[str | None, Name]]
+"""Fields (None: the existence) and operations that stand in them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -62,7 +65,7 @@ class Model:
     _named: dict[Dot, list[Name]] = field(default_factory=dict)
     _pasts: list[int] = field(default_factory=list)
     _sequence: dict[Actor, tuple[list[int], list[int]]] = field(default_factory=dict)
-    _expected: dict[tuple[Place, int], Expected] = field(default_factory=dict)
+    _expected: dict[tuple[Place, int, int, Stands], Expected] = field(default_factory=dict)
 
     def add(self, operation: Wrote) -> int:
         """Enter an operation; gives the set that holds only it."""
@@ -142,24 +145,36 @@ class Model:
             and (field_name is None or other.governs(field_name, register=value is None or value.tag == REGISTER))
         ]
 
-    def expected(self, place: Place, known: int) -> Expected:
-        """The record that the operations of a set make."""
-        found = self._expected.get((place, known))
+    def expected(self, place: Place, known: int, given_up: int = 0, stands: Stands = frozenset()) -> Expected:
+        """The record that the operations of a set make.
+
+        Args:
+            place: The record.
+            known: The set.
+            given_up: Operations of it whose names were given up: they stand where they are found, or under new names.
+            stands: Where those are found.
+        """
+        key = (place, known, given_up, stands)
+        found = self._expected.get(key)
         if found is None:
-            found = self._expected[place, known] = self._expect(place, [*self.members(known)])
+            free = frozenset(operation.name for operation in self.members(known & given_up))
+            found = self._expected[key] = self._expect(place, [*self.members(known)], free, stands)
         return found
 
-    def _expect(self, place: Place, known: list[Wrote]) -> Expected:
+    def _expect(self, place: Place, known: list[Wrote], free: frozenset[Name], stands: Stands) -> Expected:
         seen = frozenset().union(*(operation.seen for operation in known))
-        frontier = [operation for operation in known if operation.name not in seen]
+        existence = {
+            operation.name: operation.alive
+            for operation in known
+            if ((None, operation.name) in stands if operation.name in free else operation.name not in seen)
+        }
         fields = sorted({name for operation in known for name in operation.writes})
-        cells = {name: cell for name in fields if (cell := _cell(name, known))}
-        existence = {operation.name: operation.alive for operation in frontier}
+        cells = {name: cell for name in fields if (cell := _cell(name, known, free, stands))}
         policy = self.policies.get(place[0], _BY_DEFAULT)
         return Expected(existence, cells, project(place, existence, cells, self.operation, policy))
 
 
-def _cell(field_name: str, known: list[Wrote]) -> dict[Name, Value]:
+def _cell(field_name: str, known: list[Wrote], free: frozenset[Name], stands: Stands) -> dict[Name, Value]:
     """The values of a field that no operation has seen and replaced."""
     gone: dict[bool, set[Name]] = {False: set(), True: set()}
     for operation in known:
@@ -169,5 +184,10 @@ def _cell(field_name: str, known: list[Wrote]) -> dict[Name, Value]:
     return {
         operation.name: value
         for operation in known
-        if (value := operation.writes.get(field_name)) is not None and operation.name not in gone[value.tag == REGISTER]
+        if (value := operation.writes.get(field_name)) is not None
+        and (
+            (field_name, operation.name) in stands
+            if operation.name in free
+            else operation.name not in gone[value.tag == REGISTER]
+        )
     }

@@ -84,12 +84,14 @@ class Meeting:
     def completed(self, at_ms: int, *, pulled: bool = True, pushed: bool = True) -> None:
         """The session was completed: each side that took part in a direction now has what the other had.
 
-        Unless a file was put back meanwhile: whoever called learns of that in the next session.
+        Unless a file was put back meanwhile: whoever called learns of that in the next session. The vector of a node
+        that has begun a new identity meanwhile may have gone back; what it had taken in stands in its records.
         """
         files = (self.node.node, self.peer.node)
         since = self.node.history.events[self.began :]
         if any(isinstance(event, RolledBack) and event.node in files for event in since):
             return
+        renewed = {event.node for event in since if isinstance(event, Renewed)}
         self.node.history.events.append(
             Synced(
                 node=self.node.node,
@@ -98,8 +100,8 @@ class Meeting:
                 peers_actor=self.peers_actor,
                 nodes_had=self.had[0],
                 peers_had=self.had[1],
-                nodes_vector=self.vectors[0],
-                peers_vector=self.vectors[1],
+                nodes_vector={} if self.node.node in renewed else self.vectors[0],
+                peers_vector={} if self.peer.node in renewed else self.vectors[1],
                 pulled=pulled,
                 pushed=pushed,
             )

@@ -147,8 +147,9 @@ class Scribe:
         told = []
         for name in sorted(names, key=lambda name: self.model.bits([name])):
             operation = self.model.operation(name)
-            seen = frozenset(names.get(before, before) for before in operation.seen)
-            renamed = replace(operation, node=self.node, name=names[name], seen=seen, lsn=0, renames=name)
+            seen = frozenset(names.get(other, other) for other in operation.seen)
+            left = _left(operation, before.get(operation.place)) if names[name].actor != nowhere else operation
+            renamed = replace(left, node=self.node, name=names[name], seen=seen, lsn=0, renames=name)
             self.model.add(renamed)
             told.append(renamed)
         return told
@@ -163,6 +164,20 @@ class Scribe:
                 found.add(name)
                 ahead += self.model.operation(name).seen
         return found
+
+
+def _left(operation: Wrote, held: Held | None) -> Wrote:
+    """What others have left of an operation: under its new name nobody has seen it, and it says nothing else."""
+    if held is None:
+        return operation
+    stands = {field for field, cell in held.cells.items() if operation.name in cell}
+    gone = operation.writes.keys() - stands
+    return replace(
+        operation,
+        writes={field: value for field, value in operation.writes.items() if field in stands},
+        clears=None if operation.clears is None else operation.clears | gone,
+        alive=held.existence.get(operation.name, any(held.existence.values())),
+    )
 
 
 def _stand(standing: _Standing, operation: Wrote) -> None:

@@ -10,8 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from holdfast.errors import HoldfastError, Violation
+from holdfast.errors import HoldfastError, ProgramFault, Violation
 
+from ..kernel.blame import site_of
 from ..kernel.choices import Tape
 from ..kernel.trace import Trace
 from ..plans.plan import Plan
@@ -23,8 +24,8 @@ class Figures:
 
     Attributes:
         done: Kinds of work that were answered; refused: (kind, code of the error) that were refused.
-        offline: Reads and writes that were answered, and asked for, while the node reached no hub: by "read", "write".
-        offline_asked: The same, asked for.
+        answers: Local reads and writes, of plans and programs alike, by what they met: "offline: write: answered",
+            "disk full: write: disk-full" (`answers.py`).
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
         attacks: What came of each attack: its name, and the code of the error or "answered".
         skipped: Events that met a node that was down.
@@ -39,8 +40,7 @@ class Figures:
 
     done: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    offline: Counter[str] = field(default_factory=Counter)
-    offline_asked: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     syncs: Counter[str] = field(default_factory=Counter)
     attacks: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
@@ -99,3 +99,10 @@ class Outcome:
         if isinstance(self.fault, Violation):
             return self.fault.invariant
         return self.fault.code if self.fault is not None else ""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What tells one failure from another: the invariant, and what found it broken. Not kept between processes."""
+        if self.fault is None or isinstance(self.fault, ProgramFault):
+            return self.invariant, self.fault.subject if self.fault is not None else ""
+        return self.invariant, site_of(self.fault.__cause__ or self.fault)

@@ -13,16 +13,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import NoReturn
 
+from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
-from holdfast.errors import HoldfastError, SimulationFault
+from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import SyncReport
 from holdfast.transport.responder import respond
 
-from ..checkers import Checker, all_checkers
+from ..checkers import Checker, checkers_named
 from ..disk.disk import Disk
 from ..disk.drivers import Driver, PlainDriver
 from ..kernel.choices import Choices
@@ -38,6 +40,7 @@ from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
+from .answers import Answers
 from .attackers import Attackers
 from .chronicle import Chronicle
 from .engine import SimEngine
@@ -48,8 +51,6 @@ from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
 from .work import Worker
-
-DRIFT_MS_MAX = 300_000
 
 
 class World:
@@ -89,7 +90,7 @@ class World:
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
         self.model = Model(policies)
         self.figures = Figures()
-        self.checkers: tuple[Checker, ...] = all_checkers()
+        self.checkers: tuple[Checker, ...] = checkers_named(plan_.checkers)
         self.drift_ms_max = DRIFT_MS_MAX
         self.by_name: dict[str, SimNode] = {}
         self.workers: dict[str, Worker] = {}
@@ -110,6 +111,10 @@ class World:
                 self.loop.run_until_complete(self._live())
             except SimulationFault as fault:
                 self.fault = self.fault or fault
+            except SystemExit as error:  # of a task that a program started
+                self.fault = self.fault or of_program("a task of a program", error)
+                if self.fault is None:
+                    raise
             self._look_at_complaints()
         figures = self.figures
         figures.virtual_ms, figures.steps = self.loop.now_us // 1000, self.loop.steps
@@ -232,9 +237,7 @@ class World:
         made = SimNode(node, disk, clock, recorder, schemas, self.folder, self.choices)
         self.by_name[node.name] = made
         self.ailments[node.name] = Ailments(made)
-        self.workers[node.name] = Worker(
-            node.name, self.choices, self.figures, partial(self._is_offline, node.name), self.programs, self.fail
-        )
+        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail)
         self.ways.names.append(node.name)
         disk.before_write(recorder.observe_before)
         disk.after_write(partial(self._written, made))
@@ -273,13 +276,16 @@ class World:
         assert node.engine is not None, "a node that answers is up"
         return respond(Replica(node.engine), chunks, rights="rw")
 
-    def _is_offline(self, name: str) -> bool:
-        hubs = [node.name for node in self.plan.nodes if node.role == "hub" and node.name != name]
+    def is_offline(self, name: str) -> bool:
+        """Whether an edge reaches no hub; a hub is what others reach."""
+        hubs = [node.name for node in self.plan.hubs]
+        if name in hubs:
+            return False
         return all(self.network.is_cut(name, hub) or self.by_name[hub].engine is None for hub in hubs)
 
     # --------------------------------------------------------------------------------------------------- checking
 
-    def fail(self, fault: HoldfastError) -> None:
+    def fail(self, fault: HoldfastError) -> NoReturn:
         """Something must not have happened: the world ends with the next step."""
         self.fault = self.fault or (
             fault if isinstance(fault, SimulationFault) else self.fates.escaped("the world", fault)
@@ -322,6 +328,7 @@ class Around:
     def __init__(self, world: World, node: SimNode) -> None:
         self._world = world
         self._node = node
+        self.answers = Answers(world.figures, node.disk, partial(world.is_offline, node.name))
 
     @property
     def recorder(self) -> Recorder:
@@ -331,6 +338,14 @@ class Around:
     def link(self, peer: str) -> Link:
         """The way to a peer."""
         return self._world.network.link(self._node.name, peer)
+
+    def hubs(self) -> list[str]:
+        """The nodes that listen."""
+        return [node.name for node in self._world.plan.hubs]
+
+    def blame(self, fault: ProgramFault) -> NoReturn:
+        """The world ends, even if the program catches it."""
+        self._world.fail(fault)
 
     def meets(self, peer: str) -> Meeting | None:
         """A session begins."""
@@ -346,6 +361,9 @@ class Around:
     def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
         """How a session ended, for the trace."""
         chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
+        completed = isinstance(end, SyncReport) and end.completed
+        said = end.code if isinstance(end, HoldfastError) else "completed" if completed else "incomplete"
+        self._world.figures.syncs[said] += 1
         if isinstance(end, SyncReport):
             chronicle.synced(self._node.name, peer, began_us, end)
         else:

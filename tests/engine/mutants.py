@@ -7,6 +7,7 @@ are the table of docs/reference/mutants.md, whose rows `python -m tests.engine.m
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -73,7 +74,7 @@ def _(patch: Patch) -> None:
 
     def hasty(self) -> None:
         original(self)
-        self._context.vector = self._context.vector.join(self.tx.vector)
+        self._encounter.context.vector = self._encounter.context.vector.join(self.tx.vector)
 
     patch.setattr(follow.Follower, "__post_init__", hasty)
 
@@ -83,7 +84,10 @@ def _(patch: Patch) -> None:
     original = follow.Follower._settle
 
     def lazy(self, at, row, came) -> bool:
-        return original(self, at, row, came) or self._unchanged(row)
+        settled = original(self, at, row, came)
+        if not settled:
+            self.carried.note(row.id, EMPTY, changed=False)
+        return True
 
     patch.setattr(follow.Follower, "_settle", lazy)
 
@@ -244,6 +248,28 @@ def _(patch: Patch) -> None:
     patch.setattr(Names, "settle", settle)
 
 
+@mutant("what a node had told before it was put back settles as well", "Sessions 4")
+def _(patch: Patch) -> None:
+    original = Names._orphans
+
+    def orphans(self):
+        lives = Counter(node_of(Actor(actor)) for (actor,) in self._connection.execute("SELECT actor FROM actor"))
+        have = vector_of(self._connection)
+        moved_on = [
+            number
+            for number, vector in self.unsettled().items()
+            if all(lives[node_of(actor)] > 1 for actor, _ in vector.changes_since(have).items())
+        ]
+        return [*dict.fromkeys((*original(self), *moved_on))]
+
+    patch.setattr(Names, "_orphans", orphans)
+
+
+@mutant("a hole goes with any completed session", "Sessions 6")
+def _(patch: Patch) -> None:
+    patch.setattr(apply, "close_holes", lambda tx, actor: tx.connection.execute("DELETE FROM hole"))
+
+
 @mutant("a record that could not be joined takes the sender's context", "Sessions 6")
 def _(patch: Patch) -> None:
     original = apply._Merge._join
@@ -334,9 +360,9 @@ def _(patch: Patch) -> None:
     patch.setattr(fleet, "read_batch", read)
 
 
-@mutant("a record is skipped when part of its frontier is held", "Sessions 2")
+@mutant("a record is skipped when part of it is held", "Sessions 2")
 def _(patch: Patch) -> None:
-    patch.setattr(feed, "_is_held", lambda existence, covered: covered[existence[0] >> 1])
+    patch.setattr(feed, "_is_held", lambda covered: covered[0])
 
 
 @mutant("a batch ends inside a transaction", "Sessions 7")

@@ -126,7 +126,7 @@ CREATE INDEX ledger_record ON ledger (record);
 -- Records that could not be projected in full: their cells are stored, joined and passed on all the same.
 CREATE TABLE quarantine (
     record INTEGER PRIMARY KEY,
-    fields TEXT    NOT NULL,                               -- JSON list of field names
+    fields TEXT    NOT NULL,                               -- JSON list of field names; empty: the whole record is hidden
     reason TEXT    NOT NULL,
     since  INTEGER NOT NULL                                -- lsn
 ) STRICT;
@@ -149,6 +149,13 @@ CREATE TABLE reused (
     actor INTEGER PRIMARY KEY REFERENCES actor (id),
     low   INTEGER NOT NULL CHECK (low >= 0),               -- names above this
     high  INTEGER NOT NULL CHECK (high > low)              -- up to this
+) STRICT;
+
+-- What the version vector claimed before own names were given up: it does so again when the feed of a peer that is not
+-- behind it has been read to its end. Until then each record says it for itself.
+CREATE TABLE taken_back (
+    actor INTEGER PRIMARY KEY REFERENCES actor (id),
+    seq   INTEGER NOT NULL CHECK (seq > 0)
 ) STRICT;
 
 -- What this node knows of each identity it met.

@@ -1,0 +1,85 @@
+"""Takes back what the version vector claims, when names are given up, and claims it again after the next whole session.
+
+Knows nothing of renaming. Invariant: the vector claims no operation without what its author had seen; else peers, who
+compare vectors, would pass over records in which something is missing here. What it says no more, each record says
+for itself, as after a session that was cut (docs/decisions, 0020).
+"""
+
+from __future__ import annotations
+
+import json
+
+from holdfast.clocks import Actor, VersionVector, node_of
+
+from .journal import Kind
+from .store import Tx
+
+_SEEN_FIRST = (
+    "SELECT v.vector FROM log l JOIN context v ON v.id = l.context"
+    " WHERE l.node = ? AND l.seq > ? AND l.kind <> ? ORDER BY l.seq LIMIT 1"
+)
+"""What the first own operation above a number had seen; log rows of merges name others' operations."""
+
+_CARRY = "UPDATE record SET extra = ? WHERE extra IS NULL OR extra NOT IN (SELECT value FROM json_each(?))"
+_CARRY_MORE = "UPDATE record SET extra = ? WHERE extra = ?"
+
+
+def withdraw(tx: Tx, old: int, known: int) -> None:
+    """Claim own operations of identity number `old` only up to `known`, and read peers' feeds anew.
+
+    The vector goes back to what it was before the first of the others: what came since may have seen them.
+    """
+    tx.connection.execute("UPDATE peer SET checkpoint = 0")
+    actor = tx.names.actor(old)
+    claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
+    row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
+    before = claimed if row is None else _up_to(VersionVector.decode(row[0]), actor, known)
+    _store(tx, "vector", before)
+    tx.store.take_others(before)
+    if before != claimed:
+        _store(tx, "taken_back", claimed)
+        _carry(tx, claimed, actor, known)
+
+
+def claim_again(tx: Tx, peers: VersionVector) -> VersionVector:
+    """What the vector claims with a peer's whose feed has been read to its end: all that it had claimed before.
+
+    Unless the peer is behind that: then another knows better. An identity that the peer is behind with may be one that
+    its node has left and that nobody claims any more; it is known by the node's other identity.
+    """
+    before = _taken_back(tx)
+    behind = [actor for actor, seq in before.items() if peers.seq(actor) < seq]
+    if not before or any(_is_present(actor, peers) for actor in behind):
+        return peers
+    tx.connection.execute("DELETE FROM taken_back")
+    return peers.join(before)
+
+
+def _is_present(actor: Actor, vector: VersionVector) -> bool:
+    """Whether no other identity of its node is known there."""
+    return all(other == actor or node_of(other) != node_of(actor) for other, _ in vector.items())
+
+
+def _taken_back(tx: Tx) -> VersionVector:
+    rows = tx.connection.execute("SELECT actor, seq FROM taken_back").fetchall()
+    return VersionVector({tx.names.actor(actor): seq for actor, seq in rows})
+
+
+def _store(tx: Tx, table: str, vector: VersionVector) -> None:
+    tx.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of two constants
+    rows = [(tx.names.number(actor), seq) for actor, seq in vector.items()]
+    tx.connection.executemany(f"INSERT INTO {table} (actor, seq) VALUES (?, ?)", rows)  # noqa: S608 - as above
+
+
+def _carry(tx: Tx, claimed: VersionVector, actor: Actor, known: int) -> None:
+    """Every record says itself what it has taken in."""
+    waiting = {number: _up_to(extra, actor, known).join(claimed) for number, extra in tx.names.unsettled().items()}
+    tx.connection.execute(_CARRY, (tx.names.extra(claimed), json.dumps([*waiting])))
+    for number, extra in waiting.items():
+        tx.connection.execute(_CARRY_MORE, (tx.names.extra(extra), number))
+
+
+def _up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:
+    """The vector, with this identity up to `known`."""
+    others = {other: seq for other, seq in vector.items() if other != actor}
+    return VersionVector({**others, actor: known} if known else others)
