@@ -256,7 +256,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 async def test_reads_that_closing_meets_say_that_the_engine_is_closed(tmp_path):
-    """Those under way, those that wait for a connection, those that come while it closes: none is an error of SQLite."""
+    """Those under way, those that wait for a connection, those that come while it closes: none is an SQLite error."""
     node = await opened(tmp_path / "a.db").__aenter__()
     await node["t"].put("k", {})
     begun = threading.Semaphore(0)
