@@ -7,6 +7,7 @@ is told which space the file is to hold; the rules that the file's application d
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -145,6 +146,16 @@ def refuse_directory(path: Path) -> None:
     """Raise FileUnreadable if the path is a directory where a file is wanted."""
     if path.is_dir():
         raise FileUnreadable("this is a directory, not a file", subject=str(path), remedy="Name a file.")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise FileUnreadable if nothing can be written there, before work is done for it."""
+    refuse_directory(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileUnreadable("there is no such folder", subject=str(folder), remedy="Make it, or name another.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise FileUnreadable("it may not be written", subject=str(path), remedy="Check its permissions.")
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -6,14 +6,21 @@ Loads the simulation only when it runs. Invariant: what failed is always written
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from .files import refuse_directory
+from holdfast.errors import FileUnreadable
+
+from .files import refuse_unwritable
 from .output import facts, note, print_json, printable, say, table
 from .program import Command, found_problem, wants_json, was_given
 from .progress import bar, counter
@@ -83,7 +90,7 @@ def _file(*words: str, text: str, readable: bool = False) -> Callable[..., Any]:
     help="How long --shrink may take.",
 )
 @_file("--results", text="Append a line for each seed; what stands there is not run again, and all adds up.")
-@_file("--report", text="Write a report to look at in a browser.")
+@_file("--report", text="Write a report to look at in a browser; with --replay, of that run.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -107,12 +114,40 @@ def simulate(*, replay: Path | None, shrink: Path | None, seconds: float, out: P
     """
     if (replay is not None) + (shrink is not None) + (options["plan"] is not None) > 1:
         raise click.UsageError("pass one of --plan, --replay and --shrink")
-    if replay is not None:
-        _replay(replay)
-    elif shrink is not None:
-        _shrink(shrink, seconds)
-    else:
-        _simulate(out, **options)
+    for file in (options["report"], options["results"]):
+        if file is not None:
+            refuse_unwritable(file)
+    with ending_as_interrupted():
+        if replay is not None:
+            _refuse_others("--replay", "report")
+            _replay(replay, options["report"])
+        elif shrink is not None:
+            _refuse_others("--shrink", "seconds")
+            _shrink(shrink, seconds)
+        else:
+            _simulate(out, **options)
+
+
+def _refuse_others(option: str, *allowed: str) -> None:
+    """What the file of a failure says itself cannot be asked for."""
+    context = click.get_current_context()
+    for name in ("nodes", "hours", "partitions", "keys", "faults", "seed", "seeds", "processes", "results", "report"):
+        if name not in allowed and was_given(name):
+            raise click.UsageError(f"{option} takes everything from its file: leave out --{name}", context)
+
+
+@contextmanager
+def ending_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: processes are ended and folders removed on the way out."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _simulate(
@@ -131,22 +166,46 @@ def _simulate(
     drawn = [name for name in ("nodes", "hours", "partitions", "keys", "faults") if was_given(name)]
     if options["plan"] is not None and drawn:
         raise click.UsageError(f"a plan says this itself: leave out --{drawn[0]}")
-    for file in (report, options["results"]):
-        if file is not None:
-            refuse_directory(file)
+    _check_folder(out)
     wanted = seeds if seeds is not None else None if seed is None else [seed]
     chosen = None if faults is None else [name.strip() for name in faults.split(",") if name.strip()]
     with bar("simulating", len(seeds or "1")) as show:
         found = simulation.simulate(seeds=wanted, faults=chosen, on_progress=lambda seen: show(seen.done), **options)
     files = [_write(outcome, found, out) for outcome in found.outcomes if not outcome.ok]
     if report is not None:
-        import_module("holdfast.simulation.report.page").write_report(found, report)
+        _report(found, report, _command(found, files, options["plan"]))
     if wants_json():
         print_json({**found.as_json(), "artefacts": [str(file) for file in files]})
     else:
         _print(found, files)
     if not found.ok:
         found_problem()
+
+
+def _check_folder(folder: Path) -> None:
+    """Files of failures must find a place after hours of work."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        what = "no files can be made there"
+        raise FileUnreadable(
+            what, subject=str(folder), remedy="Name a folder that may be written.", typed="--out FOLDER"
+        )
+
+
+def _command(found: Report, files: list[Path], plan: Path | None) -> str:
+    """What shows again what a report draws, as it can be typed here."""
+    if files:
+        return f"holdfast simulate --replay {shlex.quote(str(files[0]))}"
+    if plan is not None and found.outcomes:
+        from holdfast.simulation.report.words import shown_first
+
+        shown = shown_first(found.outcomes)
+        return f"holdfast simulate --plan {shlex.quote(str(plan))} --seed {shown.seed}" if shown is not None else ""
+    return ""
+
+
+def _report(found: Report, file: Path, command: str) -> None:
+    import_module("holdfast.simulation.report.page").write_report(found, file, command=command)
 
 
 def _write(outcome: Outcome, report: Report, folder: Path) -> Path:
@@ -216,10 +275,13 @@ def _seconds(ms: int | None) -> str:
     return "-" if ms is None else f"{ms / 1000:g} s"
 
 
-def _replay(file: Path) -> None:
+def _replay(file: Path, report: Path | None) -> None:
     from holdfast import simulation
 
     found = simulation.replay(file)
+    if report is not None:
+        command = f"holdfast simulate --replay {shlex.quote(str(file))}"
+        _report(import_module("holdfast.simulation.runs.replay").report_of(found), report, command)
     if wants_json():
         print_json(_replayed(found))
     else:

@@ -15,7 +15,7 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import DamagedFile, UsageError
 
 from ..cells import Record
-from ..delta import ASIDE, FeedBatch
+from ..delta import ASIDE, FeedBatch, StretchId
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from ..reached import reached
@@ -26,7 +26,7 @@ from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
 from .holes import close_holes, fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
-from .peers import Peer, advance_checkpoint, read_anew
+from .peers import Peer, advance_checkpoint, save_peer
 from .reissue import rename_returned
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
@@ -42,8 +42,9 @@ class Applied:
     """What became of a batch.
 
     Attributes:
-        checkpoint: How far this node has now read the feed, durably.
+        checkpoint, stretch: How far this node has now read the feed, durably, and the stretch that lies in.
         moved: Whether the batch moved the checkpoint; completed: whether the vector took in the sender's.
+        taken: Whether the vector covers the sender's, at the end of its feed: this batch, or another session's, did it.
         fresh, merged, unchanged: Records that were new here, changed here, or said nothing new.
         conflicts: Conflicts that are new here.
         need_whole: (collection, key) of records that lacked a value and were left alone.
@@ -54,8 +55,10 @@ class Applied:
     """
 
     checkpoint: int
+    stretch: StretchId
     moved: bool
     completed: bool
+    taken: bool
     fresh: int
     merged: int
     unchanged: int
@@ -129,11 +132,14 @@ class _Merge:
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
         elif batch.end < batch.start == self.peer.checkpoint_in(batch.feed):
-            read_anew(tx, self.peer)
+            self.peer.read_anew()
+            save_peer(tx, self.peer)
         return Applied(
-            checkpoint=batch.end if moved else self.peer.checkpoint_in(batch.feed),
+            checkpoint=self.peer.checkpoint_in(batch.feed),
+            stretch=self.peer.stretch_in(batch.feed),
             moved=moved,
             completed=completed,
+            taken=batch.drained and tx.vector.dominates(batch.vector),
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
@@ -147,7 +153,7 @@ class _Merge:
 
     def _starts_at_checkpoint(self) -> bool:
         if self.batch.start != ASIDE:
-            if self.peer.checkpoint_in(self.batch.feed) != self.batch.start:
+            if not self.peer.is_read_to(self.batch.feed, self.batch.start, self.batch.start_stretch):
                 reached("apply: a batch behind a gap")
                 return False
             if not self.follows:

@@ -15,10 +15,10 @@ from ..kernel.trace import Row
 from ..plans import actions as plan
 from ..plans.plan import Plan
 
-MARKS_MAX: Final = 6_000
+MARKS_MAX: Final = 3_000
 """Marks of one kind that are drawn; a report stays below a few megabytes and moves smoothly."""
 
-TEXT_CHARS_MAX: Final = 240
+TEXT_CHARS_MAX: Final = 200
 
 MARKS: Final = {
     "wrote": "write",
@@ -34,6 +34,12 @@ MARKS: Final = {
     "clone": "life",
 }
 """Rows that become marks, and the kind of mark."""
+
+CLOSED: Final = "closed"
+"""Why a process is down that the world has ended in good order, to open its file anew."""
+
+SILENT: Final = frozenset({"state", "net exchange"})
+"""Digests of states, and the beginnings of sessions, which have a row of their own when they end."""
 
 _SESSION: Final = re.compile(r"(\S+) (\d+) ms: (.*)", re.DOTALL)
 _CONFLICT_OPEN: Final = re.compile(r" open, by ")
@@ -77,7 +83,7 @@ class Lanes:
         shown = sum(map(len, kept.values())) + len(sessions)
         return {
             "names": self.names,
-            "hubs": [name in self.hubs for name in self.names],
+            "roles": [self.role(name) for name in self.names],
             "born": self.born,
             "begin": self.begin_ms or 0,
             "end": self.end_ms,
@@ -134,6 +140,13 @@ class Lanes:
             self.names.append(node)
             self.born.append(self.end_ms)
         return self.names.index(node)
+
+    def role(self, node: str) -> str:
+        """What a node is: "hub", "edge", or "adversary" if the plan knows none of that name."""
+        if node in self.hubs:
+            return "hub"
+        clones = {event.action.as_node for event in self.plan.events if isinstance(event.action, plan.Clone)}
+        return "edge" if node in clones | {known.name for known in self.plan.nodes} else "adversary"
 
     def _close(self, opened: dict[str, tuple[float, str]], node: str, kind: str, now: float) -> None:
         if node in opened:
@@ -229,8 +242,8 @@ def _fault_of(action: object) -> str | None:
 
 
 def around(rows: Sequence[Row], at: int, count: int) -> Iterator[Row]:
-    """The rows before and behind a position, without digests of states, which say nothing to people."""
-    told = [(position, row) for position, row in enumerate(rows) if row.what != "state"]
+    """The rows before and behind a position, without those that say nothing to people."""
+    told = [(position, row) for position, row in enumerate(rows) if row.what not in SILENT]
     before = [row for position, row in told if position <= at][-count:]
     after = [row for position, row in told if position > at][: count // 4]
     yield from (*before, *after)

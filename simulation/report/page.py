@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,8 @@ from ..runs.results import Result
 from ..runs.scenario import Fleet
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
-from .lanes import MARKS, around, lanes_of
+from .lanes import CLOSED, MARKS, Lanes, around, lanes_of
+from .nodes import NodeNumbers, nodes_of
 from .words import Divergence, divergence_of, figures_of, lasted, percent, shown_first, verdict
 
 ROWS_SHOWN: Final = 60
@@ -66,13 +68,12 @@ def write_report(report: Report, path: str | Path, *, command: str = "") -> Outc
 
 def _again(report: Report, shown: Outcome) -> str:
     """What runs it again from a shell; "" if that needs the user's own code."""
-    fleet = report.scenario.source
-    if not shown.ok:
-        return f"holdfast simulate --replay failure-{shown.seed}.json"
-    if report.scenario.functions or report.scenario.schemas or not isinstance(fleet, Fleet):
+    scenario, fleet = report.scenario, report.scenario.source
+    if scenario.functions or scenario.schemas or not isinstance(fleet, Fleet) or fleet.operations is not None:
         return ""
-    how = f"--nodes {fleet.nodes} --hours {fleet.hours:g} --partitions {fleet.partitions}"
-    return f"holdfast simulate {how} --seed {shown.seed}"
+    how = f"--nodes {fleet.nodes} --hours {fleet.hours!r} --partitions {fleet.partitions} --keys {fleet.keys}"
+    faults = "" if fleet.faults is None else f" --faults {shlex.quote(','.join(fleet.faults))}"
+    return f"holdfast simulate {how}{faults} --seed {shown.seed}"
 
 
 def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, command: str = "") -> str:
@@ -86,6 +87,7 @@ def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, comma
     """
     said, tone = verdict(results)
     rows = list(shown.trace) if shown else []
+    lanes = lanes_of(shown.plan, rows, lost=shown.trace.count > len(rows)) if shown else None
     divergence = divergence_of(shown) if shown else None
     return _filled(
         title=escape(f"{said} · Holdfast simulation"),
@@ -99,6 +101,7 @@ def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, comma
         ),
         violation=_violation(divergence, command) if divergence else "",
         timeline=_timeline(shown, rows, "" if divergence else command) if shown else "",
+        nodes=_nodes(lanes) if lanes else "",
         events=_events(rows, divergence) if rows else "",
         answers=_answers(totals.answers),
         refusals=_refusals(totals.refused),
@@ -107,7 +110,7 @@ def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, comma
             f"Holdfast {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}. "
             "All times are virtual."
         ),
-        data=_embedded(lanes_of(shown.plan, rows, lost=shown.trace.count > len(rows)).as_json() if shown else None),
+        data=_embedded(lanes.as_json() if lanes else None),
     )
 
 
@@ -199,7 +202,7 @@ def _timeline(shown: Outcome, rows: Sequence[Row], command: str) -> str:
     bar = "".join(
         f'<button type="button" data-act="{act}" aria-label="{name}">{s}</button>' for act, name, s in buttons
     )
-    jump = "" if shown.ok else '<button type="button" data-act="v">To the violation</button>'
+    jump = "" if shown.ok else '<button type="button" data-act="v">To the failure</button>'
     return f"""<section aria-labelledby="lanes-title">
 <div class="bar"><h2 id="lanes-title">Seed {shown.seed}, node by node</h2>
 <span class="space"></span>{jump}{bar}</div>
@@ -212,7 +215,7 @@ aria-describedby="keys"><div class="tip" id="tip" hidden></div></div>
 <div class="overview" id="overview" aria-hidden="true"><i class="window"></i></div></div>
 <p class="keys" id="keys">Drag to move, <kbd>Ctrl</kbd>+wheel or double click to zoom. With the timeline focused: \
 <kbd>+</kbd> <kbd>&minus;</kbd> zoom, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>0</kbd> all, <kbd>n</kbd> <kbd>p</kbd> next \
-and previous event, <kbd>v</kbd> violation.</p>
+and previous event, <kbd>v</kbd> failure.</p>
 <div class="sr" id="spoken" aria-live="polite"></div>
 <noscript><p>The timeline needs JavaScript; the tables below do not.</p></noscript></section>"""
 
@@ -224,7 +227,7 @@ def _box(kind: str, name: str, art: str) -> str:
 def _told(shown: Outcome, rows: Sequence[Row]) -> str:
     """The run in one sentence."""
     counts = {what: sum(row.what == what for row in rows) for what in ("wrote", "decided", "synced", "sync failed")}
-    down = sum(row.what == "down" and row.detail != "closed" for row in rows)
+    down = sum(row.what == "down" and row.detail != CLOSED for row in rows)
     figures = shown.figures
     agreed = (
         f"; the nodes agreed {lasted(figures.converged_ms)} after healing" if figures.converged_ms is not None else ""
@@ -269,6 +272,23 @@ def _event(row: Row, divergence: Divergence | None) -> str:
     )
 
 
+def _nodes(lanes: Lanes) -> str:
+    body = "".join(_node(node) for node in nodes_of(lanes))
+    names = ("Writes", "Conflicts found", "Syncs", "Cut off", "Times down", "Down for", "Paused for", "Ways cut for")
+    heads = "".join(f'<th scope="col" class="n">{name}</th>' for name in names)
+    return f"""<section aria-labelledby="nodes"><h2 id="nodes">Each node in numbers</h2>
+<div class="wide scroll" tabindex="0" role="region" aria-label="Each node in numbers"><table>
+<thead><tr><th scope="col">Node</th><th scope="col">Role</th>{heads}</tr></thead><tbody>{body}</tbody></table></div></section>"""
+
+
+def _node(node: NodeNumbers) -> str:
+    counts = (node.writes, node.conflicts, node.syncs, node.cut_off, node.downs)
+    times = (node.down_ms, node.paused_ms, node.cut_ms)
+    cells = [f"{count:,}" for count in counts] + [lasted(ms) if ms else "-" for ms in times]
+    numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    return f'<tr><th scope="row">{escape(node.name)}</th><td>{node.role}</td>{numbers}</tr>'
+
+
 def _answers(answers: Mapping[str, int]) -> str:
     found = availability_of(answers)
     if not found:
@@ -289,7 +309,7 @@ or that another was faster; a refusal is an error of the disk, and nothing of it
 
 
 def _by_cause(refused: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} × {code}" for code, count in refused.items()) or "none"
+    return ", ".join(f"{count:,} {code}" for code, count in refused.items()) or "none"
 
 
 def _refusals(counts: Mapping[str, int]) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..world.answers import CONDITIONS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
@@ -47,5 +49,5 @@ def availability_of(answers: Mapping[str, int]) -> list[Availability]:
             answered=counts.get("answered", 0),
             refused={said: count for said, count in sorted(counts.items()) if said != "answered"},
         )
-        for (under, kind), counts in sorted(found.items())
+        for (under, kind), counts in sorted(found.items(), key=lambda each: (CONDITIONS.index(each[0][0]), each[0][1]))
     ]

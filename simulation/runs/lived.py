@@ -7,13 +7,9 @@ before what looks like the engine's failure, because it may be the cause of it.
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
 
 from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
@@ -27,37 +23,31 @@ from ..plans.schemas import BUILT_IN
 from ..world.outcome import Outcome
 from ..world.programs import defined_at
 from ..world.world import World
+from .folders import memory, world_folder
 from .scenario import Scenario
 from .stopwatch import cpu_s
 from .watched import Watch
-
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
-"""Files of worlds go there if there is such a place: a world writes and syncs a lot."""
 
 
 def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None = None) -> Outcome:
     """Live through a plan once."""
     began = cpu_s()
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-world-", dir=MEMORY if MEMORY.is_dir() else None))
     watch = Watch()
-    try:
-        with _quiet(), fenced(scenario.functions) as fence:
-            world = World(
-                plan,
-                choices,
-                folder,
-                resolvers=_watched(scenario.resolvers, watch),
-                programs=scenario.programs,
-                checks=scenario.checks,
-                trace=trace,
-            )
-            try:
-                with patient(fence, lambda: world.loop.steps):
-                    outcome = world.run()
-            finally:
-                world.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with world_folder(memory()) as folder, _quiet(), fenced(scenario.functions) as fence:
+        world = World(
+            plan,
+            choices,
+            folder,
+            resolvers=_watched(scenario.resolvers, watch),
+            programs=scenario.programs,
+            checks=scenario.checks,
+            trace=trace,
+        )
+        try:
+            with patient(fence, lambda: world.loop.steps):
+                outcome = world.run()
+        finally:
+            world.close()
     return replace(outcome, fault=_first(fence, watch, outcome), cpu_s=cpu_s() - began)
 
 

@@ -22,7 +22,10 @@ from ..world.outcome import Outcome
 from ..world.programs import Program
 from .artefact import Artefact, plan_in, read_artefact, versions
 from .lived import live
+from .report import Report
+from .results import result_of
 from .scenario import Fleet, Scenario, scenario_of
+from .totals import totals_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Replay:
     """What came of it.
 
     Attributes:
-        artefact: What was replayed.
+        artefact: What was replayed; scenario: with the functions that were passed.
         outcome: Of this run.
         by: What was followed: the tape, or the seed because the tape does not fit.
         same: The same invariant failed.
@@ -39,6 +42,7 @@ class Replay:
     """
 
     artefact: Artefact
+    scenario: Scenario
     outcome: Outcome
     by: Literal["tape", "seed"]
     same: bool
@@ -80,11 +84,24 @@ def replay(
         by, outcome = "seed", live(scenario, plan, SeededChoices(artefact.seed), Trace(None))
     return Replay(
         artefact=artefact,
+        scenario=scenario,
         outcome=outcome,
         by=by,
         same=outcome.invariant == artefact.invariant,
         exact=outcome.digest == artefact.digest,
         notes=notes,
+    )
+
+
+def report_of(found: Replay) -> Report:
+    """A replay as the report of one seed."""
+    result = result_of(found.outcome)
+    return Report(
+        scenario=found.scenario,
+        outcomes=(found.outcome,),
+        results=(result,),
+        totals=totals_of([result]),
+        elapsed_s=found.outcome.cpu_s,
     )
 
 

@@ -1,11 +1,15 @@
 """A process of a crew: loads a scenario from a pipe, then runs the seeds that come, until the pipe is closed.
 
-Invariant: whatever goes wrong is sent back or ends the process; nothing is printed and no world is left on disk.
+Invariants: whatever goes wrong is sent back or ends the process; nothing is printed and no world is left on disk; it
+does not outlive who started it.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import pickle
+import select
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -42,12 +46,28 @@ def _lived(scenario: Scenario, seed: int) -> Outcome | HoldfastError:
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(0)  # folders of worlds are removed on the way out
+    raise KeyboardInterrupt  # which no world keeps; folders of worlds are removed on the way out
+
+
+def leave_with(pipe: Connection) -> None:
+    """End this process in the middle of a seed when the other end of the pipe is closed: nobody wants it any more."""
+
+    def look(number: int, frame: object) -> None:
+        hung_up = select.poll()
+        hung_up.register(pipe, 0)
+        if any(event & select.POLLHUP for _, event in hung_up.poll(0)):
+            _leave(number, frame)
+
+    signal.signal(signal.SIGIO, look)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _leave)
+    pipe = Connection(int(sys.argv[1]))
+    leave_with(pipe)
     try:
-        work(Connection(int(sys.argv[1])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        work(pipe)
+    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         sys.exit(0)

@@ -24,6 +24,17 @@ Kind = Literal["read", "write"]
 
 ALWAYS: Final = "in all"
 OFFLINE: Final = "offline"
+CONDITIONS: Final = (
+    ALWAYS,
+    OFFLINE,
+    "disk full",
+    "read errors",
+    "write errors",
+    "slow disk",
+    "another writer",
+    "long reader",
+)
+"""What is told apart, in the order in which it is told."""
 
 
 @dataclass(slots=True)
@@ -70,14 +81,14 @@ class Answers:
 
     def _conditions(self) -> list[str]:
         disk = self.disk.condition
-        held = {
-            ALWAYS: True,
-            OFFLINE: self.is_offline(),
-            "disk full": disk.full,
-            "read errors": disk.read_error_per_mille > 0,
-            "write errors": disk.write_error_per_mille > 0,
-            "slow disk": disk.latency_us != HEALTHY.latency_us,
-            "another writer": self.disk.held == "write",
-            "long reader": self.disk.held == "read",
-        }
-        return [condition for condition, holds in held.items() if holds]
+        holds = (
+            True,
+            self.is_offline(),
+            disk.full,
+            disk.read_error_per_mille > 0,
+            disk.write_error_per_mille > 0,
+            disk.latency_us != HEALTHY.latency_us,
+            self.disk.held == "write",
+            self.disk.held == "read",
+        )
+        return [condition for condition, held in zip(CONDITIONS, holds, strict=True) if held]

@@ -32,7 +32,7 @@ class Figures:
         acknowledged: Writes whose callers got a receipt; unaccounted: those of them that are nowhere.
         conflicts, conflicts_settled: Conflicts at the first node in the end, and those that nobody has to look at.
         records, operations: Records in the end, operations over all nodes.
-        bytes: That arrived, over all ways.
+        bytes: That arrived, over all ways between nodes; adversaries' do not count.
         virtual_ms: Virtual time that passed; converged_ms: from healing to agreement, None if that never came.
         steps: Of the loop.
         stall_ms_max: The longest that a read or a write waited, in virtual milliseconds.

@@ -118,7 +118,8 @@ class World:
             self._look_at_complaints()
         figures = self.figures
         figures.virtual_ms, figures.steps = self.loop.now_us // 1000, self.loop.steps
-        figures.bytes = sum(t.bytes_to + t.bytes_from for t in self.network.traffic.values())
+        honest = (traffic for pair, traffic in self.network.traffic.items() if {*pair} <= self.by_name.keys())
+        figures.bytes = sum(traffic.bytes_to + traffic.bytes_from for traffic in honest)
         figures.operations = self.model.all.bit_count()
         figures.acknowledged = self.history.acknowledged.bit_count()
         figures.unaccounted = len(getattr(self.fault, "evidence", {}).get("acknowledged", ()))

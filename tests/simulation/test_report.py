@@ -18,6 +18,7 @@ from holdfast.simulation import plan_of, simulate
 from holdfast.simulation.kernel.trace import Row, Trace
 from holdfast.simulation.report import write_report
 from holdfast.simulation.report.lanes import MARKS_MAX, lanes_of, thinned
+from holdfast.simulation.report.nodes import nodes_of
 from holdfast.simulation.report.page import page
 from holdfast.simulation.report.words import bytes_text, lasted, percent
 from holdfast.simulation.runs.results import result_of
@@ -121,6 +122,30 @@ def test_a_long_run_is_thinned_and_the_rare_is_kept():
     assert Counter(mark[2] for mark in drawn["marks"]) == {"write": MARKS_MAX, "fault": 1}
     assert drawn["thinned"] == 100_000 - MARKS_MAX
     assert [thinned(range(10), 3), thinned([], 3)] == [[0, 4, 9], []]
+
+
+def test_a_very_long_run_gives_a_page_of_a_few_megabytes():
+    outcome = broken()
+    for at in range(100_000):
+        kind = ("wrote", "conflict", "settled", "synced")[at % 4]
+        said = "hub 20 ms: sent 1, received 2, conflicts 3" if kind == "synced" else f"notes/k{at} open, by {'x' * 300}"
+        outcome.trace.add(at * 1000, "edge-1", kind, said)
+    assert len(paged(outcome)) < 4_000_000
+
+
+def test_each_node_is_told_in_numbers_for_those_who_do_not_see_the_lanes():
+    outcome = broken()
+    outcome.trace.add(9_500_000, "mallory-1", "synced", "hub 5 ms: sent 1, received 0, conflicts 0")
+    hub, edge, mallory = nodes_of(lanes_of(outcome.plan, outcome.trace))
+    assert (hub.role, hub.conflicts, hub.downs, hub.down_ms) == ("hub", 1, 1, 3000)
+    assert (edge.role, edge.writes, edge.syncs, edge.cut_off, edge.cut_ms) == ("edge", 1, 1, 1, 3000)
+    assert (mallory.role, mallory.syncs) == ("adversary", 1)
+    assert "Each node in numbers" in "".join(Seen(paged(outcome)).text)
+
+
+def test_what_a_device_answered_is_told_by_condition_and_cause():
+    text = " ".join(" ".join(Seen(paged(broken())).text).split())
+    assert "Offline writes 90 % 9 10 1 disk-full" in text
 
 
 def test_no_run_gives_a_page_that_says_so():

@@ -47,7 +47,7 @@ def test_a_report_says_what_was_answered_and_accounted_for():
 
 
 def test_nothing_is_left_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(lived, "MEMORY", tmp_path)
+    monkeypatch.setattr(lived, "memory", lambda: tmp_path)
     assert simulate(seeds=1, **SMALL).ok
     assert not [*tmp_path.iterdir()]
 
