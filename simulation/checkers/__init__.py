@@ -19,6 +19,7 @@ from .state import State
 from .status import StatusTruth
 from .vectors import Vectors
 from .view import Checker, NodeView, WorldView
+from .watches import Watches
 
 __all__ = ["Checker", "Limits", "NodeView", "WorldView", "all_checkers"]
 
@@ -37,5 +38,6 @@ def all_checkers(limits: Limits | None = None) -> tuple[Checker, ...]:
         Vectors(),
         Bounds(limits),
         StatusTruth(),
+        Watches(),
         Agreement(),
     )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from holdfast import Engine, Hub, Seams
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, UsageError
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import OnProgress, SyncReport
 
@@ -71,12 +71,15 @@ class SimEngine(Mortal, Engine):
 
     async def write(self, job: Callable[[Tx], T]) -> T:
         """As the engine's, announced to the recorder."""
-        recorder = self._around.recorder
-        recorder.submitted(intents_of(job))
-        result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
-        for receipt in result if isinstance(result, list) else [result]:
-            if isinstance(receipt, Receipt):
-                recorder.acknowledged(receipt.dot)
+        recorder, intents = self._around.recorder, intents_of(job)
+        recorder.submitted(intents)
+        try:
+            result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
+        except UsageError:
+            recorder.refused(intents)
+            raise
+        receipts = result if isinstance(result, list) else [result]
+        recorder.acknowledged([receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
         return result
 
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:

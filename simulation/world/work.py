@@ -10,19 +10,29 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from holdfast import Delete as DeleteDecision
 from holdfast import Remove, Take, Value
 from holdfast.engine.conflicts import OpenConflict
 from holdfast.engine.versions import NO_RECORD
-from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, UsageError, Violation
+from holdfast.errors import HoldfastError, SimulationFault, StorageError, TransactionConflict, UsageError, Violation
 
 from ..kernel.choices import Choices, between
+from ..observed.image import Place
 from ..plans import actions as plan
 from .engine import SimEngine
 from .outcome import Figures
 from .programs import Program, end_programs, run_program
+
+
+class Watcher(Protocol):
+    """The node, as a watch sees it."""
+
+    def begin_watch(self) -> dict[Place, tuple[int, bool]]:
+        """Where to note what a watch is told of each record: its lsn, and whether it is alive."""
+        ...
+
 
 READS: Final = (plan.Read, plan.Query, plan.CheckExport)
 ATTEMPTS_MAX: Final = 5
@@ -39,6 +49,7 @@ class Worker:
         is_offline: Whether the node reaches no hub.
         programs: The user's, by name.
         fault: Told of what must not happen.
+        watcher: Keeps what a watch was told.
     """
 
     name: str
@@ -47,6 +58,7 @@ class Worker:
     is_offline: Callable[[], bool]
     programs: dict[str, Program]
     fault: Callable[[HoldfastError], None]
+    watcher: Watcher
     _running: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def do(self, engine: SimEngine, action: plan.Work) -> None:
@@ -122,6 +134,8 @@ class Worker:
                 await self._sync(engine, action.peer)
             case plan.SyncEvery():
                 await self._sync_every(engine, action)
+            case plan.Watch():
+                await self._watch(engine)
             case plan.RunProgram():
                 await run_program(action.program, self.programs[action.program], engine, self._running)
             case _:
@@ -169,6 +183,18 @@ class Worker:
             jitter = between(self.choices, f"work:{self.name}", 0, action.jitter_ms)
             await asyncio.sleep((action.every_ms + jitter) / 1000)
             await self.do(engine, plan.Sync(peer=action.peer))
+
+    async def _watch(self, engine: SimEngine) -> None:
+        """As long as the engine lives; if its file cannot be read, from the beginning again."""
+        while True:
+            told = self.watcher.begin_watch()
+            try:
+                async for change in engine.watch(0):
+                    told[change.collection, change.key] = change.lsn, change.live
+            except StorageError:
+                await asyncio.sleep(1)
+            else:
+                return
 
 
 def _add(tx: Any, write: plan.Put | plan.Update | plan.Delete) -> None:  # noqa: ANN401 - a Transaction

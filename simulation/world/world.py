@@ -16,6 +16,7 @@ from pathlib import Path
 
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
+from holdfast.engine.status import read_status
 from holdfast.errors import HoldfastError, SimulationFault
 from holdfast.resolvers import Resolver
 from holdfast.transport.links.link import Link
@@ -189,7 +190,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.RunProgram)
+        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
@@ -233,7 +234,7 @@ class World:
         self.by_name[node.name] = made
         self.ailments[node.name] = Ailments(made)
         self.workers[node.name] = Worker(
-            node.name, self.choices, self.figures, partial(self._is_offline, node.name), self.programs, self.fail
+            node.name, self.choices, self.figures, partial(self._is_offline, node.name), self.programs, self.fail, made
         )
         self.ways.names.append(node.name)
         disk.before_write(recorder.observe_before)
@@ -303,6 +304,14 @@ class World:
         for checker in self.checkers:
             checker.step(self, node)
 
+    def ask(self, node: SimNode) -> None:
+        """Ask all checkers about a node, and about what it says of itself at this moment.
+
+        Read here and not through its engine: that would take time, in which the file goes on.
+        """
+        node.status = read_status(node.connection, node.path)
+        self.check(node)
+
     def judge(self) -> None:
         """Ask all checkers about the end."""
         for checker in self.checkers:
@@ -350,6 +359,7 @@ class Around:
             chronicle.synced(self._node.name, peer, began_us, end)
         else:
             chronicle.sync_failed(self._node.name, peer, began_us, end)
+        self._world.ask(self._node)
 
 
 def _throw(fault: HoldfastError) -> None:
