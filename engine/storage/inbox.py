@@ -107,6 +107,11 @@ def pack_versions(versions: tuple[Version, ...]) -> bytes:
     return msgpack.packb([[v.dot.actor, v.dot.seq, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
 
 
+def dots_of(packed: bytes) -> list[Dot]:
+    """The names of the versions that `pack_versions` packed, without looking at their values."""
+    return [Dot(Actor(actor), seq) for actor, seq, *_ in msgpack.unpackb(packed)]
+
+
 def unpack_versions(packed: bytes) -> tuple[Version, ...]:
     """The versions that `pack_versions` packed."""
     return tuple(
