@@ -21,6 +21,7 @@ from holdfast.engine.packing import lay_out
 from .cells import NODES, State, reachable
 
 ONE, TWO = NODES[:2]
+ACTORS = {actor: actor for actor in NODES}
 STAMP = Stamp(Dot(ONE, 1), Timestamp(7))
 
 
@@ -152,7 +153,7 @@ def flat_joined(ours: State, theirs: State) -> Joined | None:
     here, there = flat(ours.record), flat(theirs.record)
     held = {actor: ours.context.seq(actor) for actor in NODES}
     context = {actor: theirs.context.seq(actor) for actor in NODES}
-    join_ = Encounter(held, context).join(here, there)
+    join_ = Encounter(held, context, ACTORS).join(here, there)
     texts = [*lay_out(ours.record)[0].values()]
     taken = join_.taken(texts, compose(lay_out(theirs.record, ours.context)[0])) if join_ else None
     if join_ is None or taken is None:
@@ -165,13 +166,13 @@ def flat_joined(ours: State, theirs: State) -> Joined | None:
     everything = (*texts, *taken)
     doc = join_.singles.compose([everything[at] for at in join_.values])
     gone = join_.replaced(everything, {})
-    named = [item for stamp in stamps[1] for item in stamp]
-    return Joined(named, join_.shape_body(everything), split(doc), split(gone) if gone else {})
+    flat_stamps = [item for stamp in stamps for item in stamp]
+    return Joined(flat_stamps, join_.shape_body(everything), split(doc), split(gone) if gone else {})
 
 
 def flat(record: Record) -> Flat:
-    stamps = lay_out(record)[1].each()
-    return Flat(stamps, stamps, lay_out(record)[1].shape)
+    cells = lay_out(record)[1]
+    return Flat(cells.each(), cells.shape)
 
 
 def laid_out(record: Record, ours: Record) -> Joined:
@@ -236,7 +237,7 @@ def test_one_dot_with_two_stamps_is_for_the_join():
 
 def test_one_dot_with_two_values_is_for_the_join():
     other = state(plain_record(STAMP, {"a": "1", "b": "9"}), one=1)
-    join_ = Encounter({ONE: 1}, {ONE: 1}).join(flat(OURS), flat(other.record))
+    join_ = Encounter({ONE: 1}, {ONE: 1}, ACTORS).join(flat(OURS), flat(other.record))
     assert join_ is not None
     assert join_.taken(["1", "2"], '{"a":1,"b":9}') is None
     assert join_.taken(["1", "2"], '{"a":1,"b":2}') == []
@@ -244,7 +245,7 @@ def test_one_dot_with_two_values_is_for_the_join():
 
 def test_a_value_that_was_left_out_is_for_the_join():
     theirs = edited(OURS, Update({"b": "3"}), LATER)
-    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}).join(flat(OURS), flat(theirs))
+    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}, ACTORS).join(flat(OURS), flat(theirs))
     assert join_ is not None
     assert join_.taken(["1", "2"], "{}") is None
 
