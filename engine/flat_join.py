@@ -15,7 +15,7 @@ from holdfast.clocks import Actor
 
 from .cells import REGISTER
 from .documents import compose, split
-from .outline import Outline, outline
+from .outline import FIELDS_MAX, Outline, outline
 from .packing import PackedStamp, Shape, shape_body
 
 K = TypeVar("K")
@@ -34,7 +34,7 @@ BOTH_TURNED: Final = 4
 UNSURE: Final = 5
 
 _KEPT: Final = 512
-"""Pairs of shapes, and ways in which records of two shapes join, that are remembered at once."""
+"""Pairs of shapes of few fields, and ways in which records of two shapes join, that are remembered at once."""
 
 Texts = Sequence[str]
 
@@ -154,10 +154,9 @@ class _Relation:
         pairs: Numbers of the stamps that are to be compared, ours and theirs; first the two frontiers. -1 where a side
             has no such field.
         fields: Each field of either, by name, with the number of its pair.
-        joins: Verdicts -> how such records join.
     """
 
-    __slots__ = ("fields", "joins", "ours", "pairs", "theirs")
+    __slots__ = ("fields", "ours", "pairs", "theirs")
 
     def __init__(self, ours: Shape, theirs: Shape) -> None:
         self.ours, self.theirs = ours, theirs
@@ -167,7 +166,6 @@ class _Relation:
             pair = (ours.cells.get(name, -1), theirs.cells.get(name, -1))
             self.fields.append((name, pairs.setdefault(pair, len(pairs))))
         self.pairs = (*pairs,)
-        self.joins: dict[tuple[int, ...], FlatJoin | None] = {}
 
 
 class Encounter:
@@ -182,22 +180,28 @@ class Encounter:
     def __init__(self, held: Mapping[Any, int], context: Mapping[Any, int], actors: Mapping[Any, Actor]) -> None:
         self.held, self.context, self.actors = held, context, actors
         self._relations: dict[tuple[bytes, bytes], _Relation] = {}
+        self._joins: dict[tuple[_Relation, tuple[int, ...]], FlatJoin | None] = {}
 
     def join(self, ours: Flat, theirs: Flat) -> FlatJoin | None:
         """How two states join; None where it is not sure."""
         shapes = (ours.shape.body, theirs.shape.body)
         met = self._relations.get(shapes)
         if met is None:
-            met = _remember(self._relations, shapes, _Relation(ours.shape, theirs.shape))
+            met = _Relation(ours.shape, theirs.shape)
+            if len(met.fields) <= FIELDS_MAX:
+                _remember(self._relations, shapes, met)
         here, there = ours.stamps, theirs.stamps
         verdicts = tuple(
             [SAME if o >= 0 <= t and here[o] == there[t] else self._verdict(ours, o, theirs, t) for o, t in met.pairs]
         )
-        if verdicts in met.joins:
-            return met.joins[verdicts]
+        if (met, verdicts) in self._joins:
+            return self._joins[met, verdicts]
         allowed = _ALLOWED.get(verdicts[0])
         sure = allowed is not None and allowed.issuperset(verdicts)
-        return _remember(met.joins, verdicts, _Drawing(met, verdicts).draw() if sure else None)
+        joined = _Drawing(met, verdicts).draw() if sure else None
+        if len(met.fields) <= FIELDS_MAX:
+            _remember(self._joins, (met, verdicts), joined)
+        return joined
 
     def _verdict(self, ours: Flat, o: int, theirs: Flat, t: int) -> int:
         """Which of two stamps stand that are not the same."""
@@ -213,11 +217,10 @@ class Encounter:
         return BOTH_TURNED if (self.actors[other], other_seq) < (self.actors[mine], seq) else BOTH
 
 
-def _remember(memory: dict[K, V], key: K, value: V) -> V:
+def _remember(memory: dict[K, V], key: K, value: V) -> None:
     if len(memory) >= _KEPT:
         memory.clear()
     memory[key] = value
-    return value
 
 
 _ALLOWED: Final = {

@@ -16,6 +16,7 @@ from holdfast.engine.documents import compose, split
 from holdfast.engine.edits import Put, Update, edited
 from holdfast.engine.flat_join import Encounter, Flat
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
+from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
 
 from .cells import NODES, State, reachable
@@ -215,6 +216,13 @@ def test_a_put_replaces_the_fields_that_it_does_not_name():
     joined = flat_joined(state(OURS, one=1), theirs)
     assert joined is not None
     assert (joined.doc, joined.gone, joined.stamps) == ({"b": "3", "c": "4"}, {"a": "1", "b": "2"}, [TWO, 1, 9, 0])
+
+
+def test_records_of_many_fields_are_joined_without_records():
+    wide = plain_record(STAMP, {f"f{number:03}": "1" for number in range(FIELDS_MAX + 1)})
+    ours = state(edited(wide, Update({"f000": "2"}), Stamp(Dot(ONE, 2), Timestamp(8))), one=2)
+    theirs = state(edited(wide, Update({"f000": "3", "f001": "4"}), LATER), one=1, two=1)
+    assert flat_joined(ours, theirs) == laid_out(ours.joined(theirs).record, ours.record)
 
 
 def test_values_may_look_like_the_documents_that_hold_them():
