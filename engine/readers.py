@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from holdfast.errors import EngineClosed
+from holdfast.errors import EngineClosed, StorageError
 
 from .storage.connection import Connection, Storage
 
@@ -20,6 +20,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS_MAX: Final = 3
+
+INTERRUPT_EVERY_S: Final = 0.05
+"""How often a statement that delays closing is told to end."""
 
 
 class Readers:
@@ -56,13 +59,10 @@ class Readers:
             raise
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; what is still being read ends with an error."""
         self._closed = True
-        for thread in self._all:
-            thread.interrupt_reading()
         threads, self._all, self._idle = self._all, [], []
-        for thread in threads:
-            await thread.close()
+        await asyncio.gather(*map(_closed, threads))
 
     def _released(self, task: asyncio.Future[Any]) -> None:
         self._slots.release()
@@ -76,10 +76,14 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        thread = self._idle.pop() if self._idle else await self._open()
+        thread = await self._open() if self._closed or not self._idle else self._idle.pop()
         busy.append(thread)
         try:
             return await thread.run(function, *args, **kwargs)
+        except StorageError as error:
+            if self._closed:  # closing has ended the statement
+                raise self._refusal() from error
+            raise
         finally:
             busy.clear()
             self._idle.append(thread)
@@ -89,6 +93,18 @@ class Readers:
         if thread is None or self._closed:
             if thread is not None:  # closed while it opened
                 await thread.close()
-            raise EngineClosed("the engine is closed", subject=str(self._path), remedy="Open it again.")
+            raise self._refusal()
         self._all.append(thread)
         return thread
+
+    def _refusal(self) -> EngineClosed:
+        return EngineClosed("the engine is closed", subject=str(self._path), remedy="Open it again.")
+
+
+async def _closed(thread: Connection) -> None:
+    """Close a connection, whose statement is told to end until it does: one that had not begun has not heard of it."""
+    closing = asyncio.ensure_future(thread.close())
+    while not closing.done():
+        thread.interrupt_reading()
+        await asyncio.wait([closing], timeout=INTERRUPT_EVERY_S)
+    await closing

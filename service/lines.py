@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import BinaryIO, Final
 
 from holdfast.resolvers import JSON, encode, parse
@@ -86,7 +87,7 @@ def record_of(line: Line, key_field: str) -> tuple[str, dict[str, JSON]]:
     except UnicodeDecodeError as error:
         raise BrokenLineError(f"it is not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except ValueError as error:
-        raise BrokenLineError(f"it is not JSON: {error}") from error
+        raise BrokenLineError(f"it is not JSON: {_where(error)}") from error
     if not isinstance(fields, dict):
         raise BrokenLineError("it is not a JSON object")
     if key_field not in fields:
@@ -95,6 +96,11 @@ def record_of(line: Line, key_field: str) -> tuple[str, dict[str, JSON]]:
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise BrokenLineError(f"its key in {key_field!r} is neither text nor an integer")
     return str(key), fields
+
+
+def _where(error: ValueError) -> str:
+    """What is wrong with a line, and where in it: to the parser it is line 1, which it is not."""
+    return f"{error.msg} at column {error.colno}" if isinstance(error, JSONDecodeError) else str(error)
 
 
 def line_of(key: str, fields: dict[str, JSON], key_field: str) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .recorder import Recorder, still_to_run
+from .recorder import Recorder, note_direct, still_to_run
 
 
 def pytest_addoption(parser):
@@ -36,6 +36,16 @@ def pytest_generate_tests(metafunc):
     if "soak_seed" in metafunc.fixturenames:
         first, _, last = metafunc.config.getoption("--seeds").partition("-")
         metafunc.parametrize("soak_seed", range(int(first), int(last or first) + 1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep what a direct test of the fault matrix found."""
+    report = yield
+    path = item.config.getoption("--results")
+    if path is not None and call.when == "call":
+        note_direct(path, item.nodeid, failed=report.failed)
+    return report
 
 
 @pytest.fixture

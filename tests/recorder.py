@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from .chaos.results import Result, append, kept
+from .direct import rows_of
 
 
 class Recorder:
@@ -37,11 +38,25 @@ class Recorder:
             append(self._path, found)
 
 
+def note_direct(path: Path, nodeid: str, *, failed: bool) -> None:
+    """Keep that a test ran which is a run of a row by itself."""
+    for row in rows_of(nodeid):
+        how = "direct tests, with what goes wrong planted"
+        test = Path(nodeid.partition("::")[0]).stem
+        append(path, Result(row=row, how=how, test=test, case=nodeid, commit=commit(), violations=int(failed)))
+
+
 def still_to_run(items: list, path: Path) -> tuple[list, list]:
     """The tests that have no result in the file yet, and the others."""
     done = {result.case for result in kept(path)}
-    left = [item for item in items if "recorder" not in item.fixturenames or item.name not in done]
+    left = [item for item in items if done.isdisjoint(_cases(item))]
     return left, [item for item in items if item not in left]
+
+
+def _cases(item) -> set[str]:
+    """By what a test's results are known."""
+    found = {item.name} if "recorder" in item.fixturenames else set()
+    return found | ({item.nodeid} if rows_of(item.nodeid) else set())
 
 
 @cache

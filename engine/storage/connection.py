@@ -10,6 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, Protocol, TypeVar
 
@@ -99,6 +100,12 @@ class StorageThread(aiosqlite.Connection):
         # A thread that waits for work must not keep a program alive that forgot to close the engine.
         self._thread.daemon = True
         self._stopping: asyncio.Future[object] | None = None
+        self._closing = False
+
+    async def close(self) -> None:
+        """Let end what was handed over, then close; nothing is taken from now on."""
+        self._closing = True
+        await super().close()
 
     def stop(self) -> asyncio.Future[object] | None:
         """Let the thread end; gives what is done when it has."""
@@ -157,14 +164,15 @@ class StorageThread(aiosqlite.Connection):
     def _usable(self) -> sqlite3.Connection:
         if os.getpid() != self._pid:
             raise ForkedEngine("a connection does not survive a fork", subject=self.path, remedy="Open the file anew.")
-        if not self._running or self._connection is None:
+        if self._closing or not self._running or self._connection is None:
             raise EngineClosed("the engine is closed", subject=self.path, remedy="Open it again.")
         return self._connection
 
     def interrupt_reading(self) -> None:
         """End the statement under way, if any, with an error. For query-only connections."""
         if self._connection is not None:
-            self._connection.interrupt()
+            with suppress(sqlite3.ProgrammingError):  # its thread has just closed it
+                self._connection.interrupt()
 
 
 class Threads:

@@ -52,6 +52,11 @@ class NodeView(Protocol):
         ...
 
     @property
+    def watched(self) -> Mapping[Place, tuple[int, bool]] | None:
+        """What a watcher was told last of each record: its lsn, and whether it is alive; None if nobody watches."""
+        ...
+
+    @property
     def exported(self) -> Mapping[Place, str] | None:
         """Living records as they were exported in the end: canonical documents; None if nothing was exported."""
         ...

@@ -46,6 +46,7 @@ class Wrote:
         alive, birth, decision: As its stamp and the existence say.
         lsn: Its transaction at the author.
         renames: The operation whose new name this is.
+        stale: What had changed since its author read it, though the write was to happen on what it had read; else "".
     """
 
     node: str
@@ -60,6 +61,7 @@ class Wrote:
     decision: bool = False
     lsn: int = 0
     renames: Name | None = None
+    stale: str = ""
 
     def governs(self, name: str, *, register: bool) -> bool:
         """Whether it replaces what its author had seen in this field."""
@@ -177,22 +179,27 @@ class History:
         events: Sessions and accidents, in order.
         transactions: Sets of operations that were written together: (author's node, operations).
         acknowledged: Operations whose caller has got the receipt.
+        phantoms: Receipts of operations that no file was seen to hold: (node, dot).
         withdrawn: Names that their node no longer stands for: what they named has other names now.
         lost: Operations that stood in no file when one was rolled back.
         actors: The identity that each node wrote under when it was last looked at.
         copies: Identities of files that were copied: until a copy has been told, it may use the same dots.
         outsiders: Identities of adversaries, whose operations nobody saw being written.
+        doubtful: Whether a node has had a reason to take itself for a copy: a file put back or copied, a power cut that
+            may have torn its witness, an adversary who says so.
     """
 
     observed: dict[str, Observed] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     transactions: list[tuple[str, int]] = field(default_factory=list)
     acknowledged: int = 0
+    phantoms: list[tuple[str, Dot]] = field(default_factory=list)
     withdrawn: int = 0
     lost: int = 0
     actors: dict[str, Actor] = field(default_factory=dict)
     copies: set[Actor] = field(default_factory=set)
     outsiders: set[Actor] = field(default_factory=set)
+    doubtful: bool = False
 
     def everything(self) -> Known:
         """What any file stands for."""
@@ -219,6 +226,7 @@ class Intent:
         place, kind, writes, removed: What was asked for.
         read: The dots that its author had read; None: the state at commit.
         decision: Whether it settles a conflict.
+        expects: Record -> the version on which alone the job of this operation is to be done.
     """
 
     place: Place
@@ -228,6 +236,7 @@ class Intent:
     read: frozenset[Dot] | None = None
     decision: bool = False
     alive: bool = True
+    expects: Mapping[Place, str] = field(default_factory=dict)
 
     @property
     def logged(self) -> tuple[Place, Kind]:

@@ -14,7 +14,7 @@ from holdfast.engine.schema import Schema
 from holdfast.resolvers import Resolver
 
 from ..kernel.choices import SeededChoices
-from .actions import Sync, SyncEvery
+from .actions import Sync, SyncEvery, Watch
 from .agenda import Agenda
 from .arguments import SPAN_MS_MAX, mistake
 from .dice import Dice
@@ -93,11 +93,17 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
     _syncs(Dice(choices, "plan:sync"), agenda, hubs, edges, clones)
-    worker = Worker(Dice(choices, "plan:work"), swarm.work, collections or (CollectionPlan(name="things"),), keys)
+    kinds = tuple(kind for kind in swarm.work if kind != "watch")
+    written = collections or (CollectionPlan(name="things"),)
+    worker = Worker(Dice(choices, "plan:work"), Dice(choices, "plan:transactions"), kinds, written, keys)
     worker.fill(agenda, (*hubs, *edges), OPERATIONS_PER_NODE * nodes if operations is None else operations)
+    if "watch" in swarm.work:
+        _watches(Dice(choices, "plan:watch"), agenda, (*hubs, *edges))
     for at_ms, clone in clones:
         for _ in range(5):
             agenda.add(dice.between(at_ms, length_ms), clone, worker.action(clone))
+    if schema is None:
+        collections, fleet = _skew(Dice(choices, "plan:skew"), collections, fleet)
     plan = Plan(
         seed=seed,
         note=swarm.describe(),
@@ -177,6 +183,22 @@ def _collections(dice: Dice, schema: Declared | Sequence[Declared] | None) -> tu
     return (tasks, notes) if dice.chance(300) else (tasks,)
 
 
+def _skew(
+    dice: Dice, collections: tuple[CollectionPlan, ...], fleet: tuple[NodePlan, ...]
+) -> tuple[tuple[CollectionPlan, ...], tuple[NodePlan, ...]]:
+    """On some seeds some nodes are not upgraded yet: they declare fewer fields, keep the others and pass them on."""
+    if not collections or not dice.chance(200):
+        return collections, fleet
+    new = replace(collections[0], version=2)
+    # A field that an old node does not know is read by its default: only such fields can be new.
+    fields = tuple(field for field in new.fields if field.resolver != new.default or dice.chance(500))
+    known = {field.name for field in fields}
+    indexes = tuple(index for index in new.indexes if known.issuperset(index))
+    old = replace(new, version=1, fields=fields, indexes=indexes)
+    nodes = tuple(replace(node, schema_version=dice.pick((1, 2))) for node in fleet)
+    return (old, new, *collections[1:]), nodes
+
+
 def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolver]:
     """The resolvers of schemas by name; a collection that is data already names what its user registers."""
     given = [schema] if isinstance(schema, Schema | CollectionPlan) else list(schema or ())
@@ -205,3 +227,9 @@ def _syncs(
         agenda.add(start_ms, node, SyncEvery(peer=peer, every_ms=every_ms, jitter_ms=every_ms // 4))
     for _ in range(len(edges) * 2):
         agenda.add(dice.between(0, agenda.length_ms), dice.pick(edges), Sync(peer=dice.pick(hubs)))
+
+
+def _watches(dice: Dice, agenda: Agenda, nodes: tuple[str, ...]) -> None:
+    """On some nodes somebody watches, from some moment on."""
+    for node in dice.some(nodes, 600):
+        agenda.add(dice.between(0, agenda.length_ms), node, Watch())

@@ -46,6 +46,7 @@ class Attackers:
         if expected is None or node.engine is None or not _has_met(node):
             self.world.figures.skipped += 1
             return
+        self.world.history.doubtful = True
         if node.plan.role == "hub":
             task = asyncio.create_task(self._calls(node, attack, action.times))
             self._tasks.add(task)

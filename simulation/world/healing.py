@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .world import World
 
 LOOK_EVERY_S = 1.0
+HEARD_WITHIN_S = 120.0
 
 
 async def heal(world: World) -> None:
@@ -48,6 +49,7 @@ async def heal(world: World) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
     world.figures.converged_ms = round((world.loop.time() - began) * 1000)
     world.chronicle.note("", "agreed")
+    await _hear(world)
     await _judge(world)
     await _reopen(world)
     await _judge(world)
@@ -97,6 +99,20 @@ def _stuck(world: World) -> Violation:
     )
     fault.invariant = "I4 agreement"
     return fault
+
+
+async def _hear(world: World) -> None:
+    """Give watchers the time that a disk may have been stalled for."""
+    until = world.loop.time() + HEARD_WITHIN_S
+    while any(map(_is_behind, world.nodes)) and world.loop.time() < until:  # noqa: ASYNC110 - files tell no event
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _is_behind(node: SimNode) -> bool:
+    if node.watched is None:
+        return False
+    (last,) = node.connection.execute("SELECT coalesce(max(lsn), 0) FROM record").fetchone()
+    return max((lsn for lsn, _ in node.watched.values()), default=0) < int(last)
 
 
 async def _judge(world: World) -> None:

@@ -18,6 +18,7 @@ from typing import NoReturn
 from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
+from holdfast.engine.status import read_status
 from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
 from holdfast.transport.links.link import Link
@@ -195,7 +196,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.RunProgram)
+        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
@@ -238,7 +239,7 @@ class World:
         made = SimNode(node, disk, clock, recorder, schemas, self.folder, self.choices)
         self.by_name[node.name] = made
         self.ailments[node.name] = Ailments(made)
-        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail)
+        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail, made)
         self.ways.names.append(node.name)
         disk.before_write(recorder.observe_before)
         disk.after_write(partial(self._written, made))
@@ -310,6 +311,14 @@ class World:
         for checker in self.checkers:
             checker.step(self, node)
 
+    def ask(self, node: SimNode) -> None:
+        """Ask all checkers about a node, and about what it says of itself at this moment.
+
+        Read here and not through its engine: that would take time, in which the file goes on.
+        """
+        node.status = read_status(node.connection, node.path)
+        self.check(node)
+
     def judge(self) -> None:
         """Ask all checkers about the end."""
         for checker in self.checkers:
@@ -369,6 +378,7 @@ class Around:
             chronicle.synced(self._node.name, peer, began_us, end)
         else:
             chronicle.sync_failed(self._node.name, peer, began_us, end)
+        self._world.ask(self._node)
 
 
 def _throw(fault: HoldfastError) -> None:

@@ -6,12 +6,14 @@ here is logic; it joins `engine` and `transport`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from holdfast.engine.arguments import check_callable
 from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
-from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, UsageError
+from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from holdfast.engine.storage.write import Receipt
@@ -38,8 +40,9 @@ class Engine(Node):
             ProtocolError: The hub refused the session.
             StorageError: The file failed.
         """
-        from holdfast.engine.replica import Replica
-        from holdfast.transport.sync import sync
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.sync import sync
 
         address = _address(hub)
         check_callable(on_progress, "on_progress")
@@ -60,7 +63,10 @@ class Engine(Node):
 
     def _link(self, hub: Hub) -> Link:
         """The way to a hub."""
-        from holdfast.transport.links.http import HttpLink
+        with _loading():
+            import zstandard  # noqa: F401 - frames load it when they need it, which would be in the middle of a session
+
+            from holdfast.transport.links.http import HttpLink
 
         return HttpLink(hub, self.space)
 
@@ -76,8 +82,9 @@ class Engine(Node):
             NotReached: A session was completed and the hub still has not stored it.
             LinkError, ProtocolError, StorageError: As `sync`.
         """
-        from holdfast.engine.replica import Replica
-        from holdfast.engine.storage.write import Receipt as Written
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.engine.storage.write import Receipt as Written
 
         url = _address(hub).url
         if not isinstance(receipt, Written):
@@ -96,9 +103,25 @@ class Engine(Node):
         )
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    """What the network needs is loaded on first use, and a process that may open nothing more cannot load it."""
+    try:
+        yield
+    except (OSError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            raise
+        raise Unreachable(
+            f"what a sync needs cannot be loaded: {error}",
+            subject="this process",
+            remedy="Raise its limit of open files (ulimit -n), or sync once while there are some. Local work goes on.",
+        ) from error
+
+
 def _address(hub: object) -> Hub:
     """The hub as an address; raises UsageError, InvalidUrl."""
-    from holdfast.transport.links.address import Hub as Address
+    with _loading():
+        from holdfast.transport.links.address import Hub as Address
 
     if isinstance(hub, str):
         return Address(hub)

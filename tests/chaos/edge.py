@@ -104,6 +104,11 @@ class Edge:
                 tx.put(COLLECTION, key, {"v": value})
         self._acknowledge(transaction.receipts)
 
+    async def bulk(self, prefix: str, count: int, pad: int) -> int:
+        """Put many records that nobody looks at one by one; their content is drawn, so that it hardly compresses."""
+        rows = ((f"{prefix}{n}", {"v": f"{prefix}#{n}", "pad": os.urandom(pad // 2).hex()}) for n in range(count))
+        return (await self.engine[COLLECTION].put_many(rows)).records
+
     async def read(self, key: str) -> None:
         """Read a record, with its version."""
         frontier = await self._frontier(key)

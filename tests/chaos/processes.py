@@ -104,7 +104,8 @@ class Hub:
         """Let it end in good order; gives its exit code."""
         assert self._process, "it runs"
         if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGTERM)  # a tracer around it takes no notice
+            with suppress(ProcessLookupError):  # it was killed, and nobody has waited for it yet
+                os.killpg(self._process.pid, signal.SIGTERM)  # a tracer around it takes no notice
         return await _ended(self._process)
 
 

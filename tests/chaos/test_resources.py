@@ -160,6 +160,37 @@ async def test_without_descriptors_an_edge_answers_and_recovers(tmp_path, record
     assert not verdict.findings, found.report(verdict)
 
 
+async def first_syncs(tmp_path, recorder, spares):
+    """What is imported on first use is not there yet, and each spare descriptor gets the import a little further."""
+    async with fleet(tmp_path / "fleet", ["n0", "n1"]) as found:
+        edge, refused = found.edges["n0"], []
+        for spare in spares:
+            await edge.stop()
+            await found.start("n0")
+            await quietly(*puts(edge, 2, f"a{spare}/"))
+            with few_descriptors(edge.pid, spare):
+                refused += await codes(edge.order("sync"))
+                assert not await codes(*puts(edge, 2, f"b{spare}/"))
+            assert not await codes(edge.order("sync"))
+        await found.heal()
+        verdict = await found.judged()
+    how = "RLIMIT_NOFILE of an edge before its first sync: what it has open, and some more"
+    figures = {"syncs_refused_by_name": len(refused)}
+    recorder.note(43, how, runs=len(spares), violations=len(verdict.findings), **figures)
+    assert refused
+    assert set(refused) <= {"unreachable", "link-cut", "file-unreadable"}
+    assert not verdict.findings, found.report(verdict)
+
+
+async def test_a_first_sync_without_descriptors_is_refused_by_name(tmp_path, recorder):
+    await first_syncs(tmp_path, recorder, [0])
+
+
+@pytest.mark.soak
+async def test_a_first_sync_with_few_descriptors_is_refused_by_name(tmp_path, recorder):
+    await first_syncs(tmp_path, recorder, range(10))
+
+
 @pytest.mark.soak
 async def test_without_descriptors_a_hub_refuses_and_recovers(tmp_path, recorder):
     async with fleet(tmp_path / "fleet", [f"n{number}" for number in range(4)]) as found:

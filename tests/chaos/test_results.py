@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from ..recorder import Recorder, still_to_run
+from ..direct import DIRECT
+from ..recorder import Recorder, note_direct, still_to_run
+from ..sources import ROOT
 from .results import BEGIN, END, LATER, ROWS, Result, added, append, kept, put_into, table
 
 
@@ -41,6 +43,7 @@ class Item:
 
     name: str
     fixturenames: tuple[str, ...] = ("recorder",)
+    nodeid: str = ""
 
 
 def test_a_run_goes_on_with_what_has_no_result_yet(tmp_path):
@@ -58,3 +61,21 @@ def test_the_table_goes_between_the_marks_of_a_document():
     assert put_into(document, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     with pytest.raises(SystemExit, match="no marks"):
         put_into("nothing", "new")
+
+
+def test_a_direct_test_is_a_run_of_its_rows(tmp_path):
+    path = tmp_path / "results.jsonl"
+    nodeid = "tests/engine/test_orders.py::test_every_order_of_delivery_ends_in_one_state[a revived record]"
+    note_direct(path, nodeid, failed=True)
+    (found,) = kept(path)
+    assert (found.row, found.violations, found.case) == (22, 1, nodeid)
+    item = Item("test_every_order", ("lab",), nodeid)
+    assert still_to_run([item], path) == ([], [item])
+
+
+def test_every_direct_test_exists():
+    for row, files in DIRECT.items():
+        assert row in ROWS
+        for file, names in files.items():
+            text = (ROOT / file).read_text(encoding="utf-8")
+            assert all(f"def {name}" in text for name in names), (file, names)

@@ -8,12 +8,15 @@ import os
 import re
 import sqlite3
 import stat
+import threading
 
 import pytest
 
+from holdfast.engine.readers import READERS_MAX
 from holdfast.engine.storage import migrations
 from holdfast.errors import (
     DamagedFile,
+    EngineClosed,
     FileUnreadable,
     InvalidName,
     NewerFormat,
@@ -81,12 +84,13 @@ async def test_a_newer_format_is_left_as_it_is(tmp_path):
     await refused(path, NewerFormat)
 
 
-async def test_a_format_from_before_the_first_release_is_left_as_it_is(tmp_path):
+@pytest.mark.parametrize("older", range(1, migrations.OLDEST_FORMAT))
+async def test_a_format_from_before_the_first_release_is_left_as_it_is(tmp_path, older):
     path = tmp_path / "n.db"
     async with opened(path) as node:
         await node["t"].put("k", {})
     with raw(path) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {older}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     await refused(path, OlderFormat)
 
@@ -247,3 +251,27 @@ def test_a_script_that_fails_leaves_no_half_format(monkeypatch):
     connection.rollback()
     assert shape(connection) == []
     assert migrations.format_of(connection, "fresh") == 0
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+async def test_reads_that_closing_meets_say_that_the_engine_is_closed(tmp_path):
+    """Those under way, those that wait for a connection, those that come while it closes: none is an SQLite error."""
+    node = await opened(tmp_path / "a.db").__aenter__()
+    await node["t"].put("k", {})
+    begun = threading.Semaphore(0)
+
+    def endless(connection):
+        begun.release()
+        return connection.execute(ENDLESS).fetchone()
+
+    reads = [asyncio.ensure_future(node.readers.run(endless)) for _ in range(READERS_MAX + 2)]
+    for _ in range(READERS_MAX):
+        await asyncio.to_thread(begun.acquire)
+    closing = asyncio.ensure_future(node.close())
+    await asyncio.sleep(0)
+    reads += [asyncio.ensure_future(node.readers.run(endless)) for _ in range(2)]
+    answers = await asyncio.gather(*reads, return_exceptions=True)
+    await closing
+    assert [type(answer) for answer in answers] == [EngineClosed] * len(reads)

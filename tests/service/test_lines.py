@@ -32,6 +32,7 @@ def test_a_record_survives_the_way_through_a_line(key, fields):
     ("text", "why"),
     [
         (b"{", "not JSON"),
+        (b'{"key": "a",', "double quotes at column 13$"),
         (b'{"key": "a"} x', "not JSON"),
         (b'{"key": "a", "n": NaN}', "NaN is no JSON"),
         (b'{"key": "a", "n": 1e999}', "too large"),

@@ -351,13 +351,15 @@ async def test_the_request_says_no_more_than_needed():
 
 
 async def test_a_refused_port_is_unreachable(unused_tcp_port: int):
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as refused:
         await _exchanged(f"http://127.0.0.1:{unused_tcp_port}", SECRET)
+    assert refused.value.what == "no connection: Connection refused"
 
 
 async def test_a_host_that_does_not_exist_is_unreachable():
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as unknown:
         await _exchanged("https://hub.invalid", SECRET)
+    assert "ssl" not in unknown.value.what
 
 
 async def test_a_handshake_that_is_never_answered_is_unreachable():

@@ -7,6 +7,7 @@ token, with the client's error as its cause.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -58,7 +59,7 @@ def _fault(error: Exception, url: str) -> HoldfastError:
         case aiohttp.ClientSSLError():
             kind, what, remedy = Unreachable, f"no TLS connection: {error}", "Check whether the hub speaks https."
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            kind, what, remedy = Unreachable, f"no connection: {error}", _LATER
+            kind, what, remedy = Unreachable, f"no connection: {_reason(error)}", _LATER
         case aiohttp.InvalidURL():
             kind, what, remedy = InvalidUrl, "this is not an address", "Write it like https://hub.example:8787."
         case aiohttp.ClientResponseError():
@@ -123,6 +124,16 @@ async def _message(answer: aiohttp.ClientResponse) -> str | None:
     if not isinstance(message, str):
         return None
     return _shown(message)
+
+
+def _reason(error: aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) -> str:
+    """Why no connection came about, in the system's words: the client's own speak of its TLS settings."""
+    cause = getattr(error, "os_error", None)
+    if not isinstance(cause, OSError):
+        return str(error)
+    if cause.errno is None or cause.errno <= 0:  # several addresses; or a name that nobody knows
+        return cause.strerror or str(cause)
+    return os.strerror(cause.errno)
 
 
 def _shown(text: str) -> str:
