@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import InvalidValue, UsageError
+from holdfast.resolvers.canonical import INTEGER_MAX
 
-from .documents import INTEGER_MAX, check_key, check_name, kind, shown
+from .documents import check_key, check_name, kind, shown
 
 AUTHOR_BYTES_MAX: Final = 512
 NOTE_BYTES_MAX: Final = 16 * 1024

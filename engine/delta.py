@@ -15,6 +15,9 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 FeedId = NewType("FeedId", str)
 """16 hex digits; new after any restore, copy or rebuild, so that nothing kept under an old one is used again."""
 
+FEED_BYTES: Final = 8
+"""Bytes of a feed id."""
+
 NO_FEED: Final = FeedId("")
 """Stands for the feed of a node that was never met."""
 

@@ -15,14 +15,11 @@ from typing import Any, Final
 
 from holdfast.errors import InvalidKey, InvalidName, InvalidValue
 from holdfast.resolvers import JSON
-from holdfast.resolvers.canonical import decode, encode
+from holdfast.resolvers.canonical import DEPTH_MAX, INTEGER_MAX, INTEGER_MIN, decode, encode
 
 KEY_BYTES_MAX: Final = 512
 NAME_CHARS_MAX: Final = 128
 RECORD_BYTES_MAX: Final = 512 * 1024
-DEPTH_MAX: Final = 64
-INTEGER_MIN: Final = -(2**63)
-INTEGER_MAX: Final = 2**63 - 1
 
 _FLAT: Final = frozenset({str, int, float, bool, type(None)})
 
@@ -73,13 +70,18 @@ def check_key(key: object, collection: str) -> str:
     return key
 
 
+def is_name(text: str) -> bool:
+    """Whether a local node could give a collection this name."""
+    return 1 <= len(text) <= NAME_CHARS_MAX and text.isprintable()
+
+
 def check_name(name: object, what: str) -> str:
     """The name of a collection, field, space or node, if it is 1 to 128 printable characters.
 
     Raises:
         InvalidName: It is not.
     """
-    if type(name) is not str or not 1 <= len(name) <= NAME_CHARS_MAX or not name.isprintable():
+    if type(name) is not str or not is_name(name):
         raise InvalidName(
             f"the name of a {what} must have 1 to {NAME_CHARS_MAX} printable characters",
             subject=shown(name),

@@ -25,7 +25,7 @@ from .storage.connection import Connection, Durability
 from .storage.declare import declare, keep_declared
 from .storage.migrations import format_of, migrate
 from .storage.store import Store, Tx
-from .witness import Witness, doubt
+from .witness import Witness, doubt, lost
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     _make_certain(connection)
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
+    testimony = witness.recall()  # before a fresh file gives its witness another one
     if fresh:
         label = opening.label or opening.path.stem
         begin_file(
@@ -106,8 +107,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     _check_space(connection, opening)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
-        reason = None if fresh else doubt(witness.recall(), tx.actor, tx.seq, witness.place())
-        if reason:
+        reason = lost(testimony) if fresh else doubt(testimony, tx.actor, tx.seq, witness.place())
+        if reason and not fresh:
             reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
         if opening.label and opening.label != _label(tx, opening):

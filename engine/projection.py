@@ -13,7 +13,7 @@ from holdfast.resolvers.values import Conflict
 
 from .cells import Record
 from .detector import conflicts_of, read
-from .documents import compose
+from .documents import compose, is_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class Projection:
         live: Whether the record exists for readers.
         settled: Every conflict with how it is to be read, existence first.
         unreadable: Names of fields whose type this version does not know; they are missing from `doc`.
+
+    A record of a collection with a name that this version does not allow is not shown, and asks nobody to decide.
     """
 
     doc: str
@@ -36,6 +38,10 @@ class Projection:
 def project(collection: str, key: str, record: Record, policy: Policy) -> Projection:
     """The record under this policy."""
     reading = read(record)
+    if not is_name(collection):
+        return Projection(
+            doc=compose(dict(reading.agreed)), live=False, settled=(), unreadable=tuple(reading.unreadable)
+        )
     settled = tuple(
         (conflict, settle(policy.resolver_for(conflict.field), conflict))
         for conflict in conflicts_of(collection, key, record, reading)

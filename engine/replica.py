@@ -46,6 +46,7 @@ class Facts:
         peer: What it knows of the other side; None if it does not know who that is.
         held: The highest sequence number of the other side's identity that it holds, extra contexts included.
         holes: (collection, key) of records of the other side's feed that could not be joined.
+        asking: Whether this node has a session under way that it has begun itself.
     """
 
     space_name: str
@@ -64,6 +65,7 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+    asking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class Replica:
         self._node.handshakes += 1
         schemas = tuple(self._node.schemas.values())
         facts = await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms())
-        return replace(facts, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
+        asking = any(session.locked() for session in self._node.sessions.values())
+        return replace(facts, asking=asking, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
 
     async def read(self, start: int, held: VersionVector) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""

@@ -25,9 +25,9 @@ from holdfast.resolvers import (
     UpdateWins,
     rule_of,
 )
-from holdfast.resolvers.canonical import encode
+from holdfast.resolvers.canonical import INTEGER_MAX, INTEGER_MIN, encode
 
-from .documents import INTEGER_MAX, INTEGER_MIN, check_name, shown
+from .documents import check_name, shown
 
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RESERVED_COLUMNS: Final = frozenset({"key", "doc"})

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from holdfast.resolvers import JSON
-from holdfast.resolvers.canonical import decode, encode
+from holdfast.resolvers.canonical import DEPTH_MAX, decode, encode
 
-from .documents import DEPTH_MAX, refuse_constant
+from .documents import refuse_constant
 
 _SCALAR: Final = (
     r'(?:"[^"\\\x00-\x1f]*+(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+"'

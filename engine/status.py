@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.clocks import Actor, Dot, Timestamp, millis, node_of
+from holdfast.clocks import Actor, Dot, Timestamp, VersionVector, millis, node_of
 from holdfast.resolvers import JSON
 from holdfast.resolvers.canonical import decode
 
+from .documents import is_name
 from .storage.feed import pending
 from .storage.journal import Kind
 from .storage.peers import all_peers
 from .storage.store import vector_of
 
 DRIFT_REPORTED_MS = 60_000
+
+_CARRIED: Final = "SELECT DISTINCT extra FROM record WHERE extra IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +158,12 @@ def _status(connection: sqlite3.Connection, path: Path) -> Status:
         " FROM node n JOIN actor a ON a.id = n.actor"
     ).fetchone()
     vector = vector_of(connection)
-    counts = connection.execute(
+    rows = connection.execute(
         "SELECT c.name, sum(r.live), count(*) FROM record r JOIN collection c ON c.id = r.collection"
         " GROUP BY c.id ORDER BY c.name"
-    ).fetchall()
-    waiting = _one(connection, "SELECT count(*) FROM context WHERE settled = 0")
+    )
+    counts = [row for row in rows if is_name(row[0])]
+    waiting = _waiting(connection, vector)
     holes = connection.execute("SELECT collection, key, reason FROM hole ORDER BY id").fetchall()
     peers = tuple(
         PeerStatus(
@@ -198,19 +203,42 @@ def _status(connection: sqlite3.Connection, path: Path) -> Status:
     )
 
 
-def _blockers(holes: list[Any], waiting: int, peers: tuple[PeerStatus, ...]) -> tuple[str, ...]:
+def _waiting(connection: sqlite3.Connection, vector: VersionVector) -> frozenset[Actor]:
+    """The identities of which some record has taken in more than the node as a whole."""
+    extras = dict(connection.execute("SELECT id, vector FROM context WHERE settled = 0"))
+    if not extras:
+        return frozenset()
+    carried = connection.execute(_CARRIED, (json.dumps([*extras]),))
+    beyond = [VersionVector.decode(extras[number]).changes_since(vector) for (number,) in carried]
+    return frozenset(actor for entries in beyond for actor, _ in entries.items())
+
+
+def _blockers(holes: list[Any], waiting: frozenset[Actor], peers: tuple[PeerStatus, ...]) -> tuple[str, ...]:
     found = [
         f"{collection}/{key} from a peer cannot be joined ({reason}): upgrade, or mend it at its author"
         for collection, key, reason in holes[:10]
     ]
     if waiting:
         found.append("a session was cut before its end: sync again, until then transactions may be seen in parts")
+        found += [
+            f"{label} goes on under another identity since a session with it was cut: if its file was put back, what"
+            " it lost is gone, and its transactions of that time may stay in parts"
+            for label in sorted({label for actor in waiting for label in _moved_on(actor, peers)})
+        ]
     found += [
         f"the clock of {peer.label or peer.actor} differs by {peer.drift_ms / 1000:.0f} s: set one of the clocks"
         for peer in peers
         if abs(peer.drift_ms) > DRIFT_REPORTED_MS
     ]
     return tuple(found)
+
+
+def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:
+    """The label of the node of this identity, if sessions with it under another one have completed since."""
+    last = max((peer.synced_ms or 0 for peer in peers if peer.actor == actor), default=0)
+    for peer in peers:
+        if peer.actor != actor and node_of(Actor(peer.actor)) == node_of(actor) and (peer.synced_ms or 0) > last:
+            yield peer.label or peer.actor
 
 
 _LOG: Final = (

@@ -130,6 +130,13 @@ def doubt(testimony: Testimony | None, actor: Actor, seq: int, place: str) -> st
     return None
 
 
+def lost(testimony: Testimony | None) -> str | None:
+    """What is missing from a file that was empty, by its witness; None if it may have been."""
+    if testimony is None or not testimony.seq:
+        return None
+    return f"the witness has seen operation {testimony.seq}, the file was empty: it was deleted, or its log was lost"
+
+
 def _host() -> str:
     try:
         return Path("/etc/machine-id").read_text(encoding="ascii").strip() or platform.node()

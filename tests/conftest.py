@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from .recorder import Recorder, still_to_run
+
 
 def pytest_addoption(parser):
     group = parser.getgroup("soak", "long runs (make soak)")
@@ -12,8 +16,29 @@ def pytest_addoption(parser):
         "--results",
         metavar="FILE",
         type=Path,
-        help="append the result of each run to FILE (JSON Lines) and leave out the seeds that it has already",
+        help="append the results of each run to FILE (JSON Lines) and leave out the tests that it has results of",
     )
     parser.addoption(
         "--simulation-seeds", type=int, default=20, metavar="N", help="seeds that tests/simulation/runs runs; 20"
     )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Go on where an earlier run was interrupted."""
+    path = config.getoption("--results")
+    if path is not None:
+        items[:], done = still_to_run(items, path)
+        config.hook.pytest_deselected(items=done)
+
+
+def pytest_generate_tests(metafunc):
+    """A test with the argument `soak_seed` runs once for each seed."""
+    if "soak_seed" in metafunc.fixturenames:
+        first, _, last = metafunc.config.getoption("--seeds").partition("-")
+        metafunc.parametrize("soak_seed", range(int(first), int(last or first) + 1))
+
+
+@pytest.fixture
+def recorder(request):
+    """Where the figures of a test go."""
+    return Recorder(request.config.getoption("--results"), request.node.originalname, request.node.name)

@@ -12,7 +12,10 @@ from itertools import compress
 from typing import Final
 
 from holdfast.clocks import SEQ_MAX, Actor, VersionVector
-from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Delta, FeedId
+from holdfast.clocks.identity import ACTOR_BYTES
+from holdfast.clocks.vector import FINGERPRINT_BYTES
+from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FEED_BYTES, Delta, FeedId
+from holdfast.engine.documents import KEY_BYTES_MAX
 from holdfast.engine.packing import FLAGS_MAX
 
 from .columns import (
@@ -28,14 +31,10 @@ from .columns import (
 from .messages import Batch, VectorNote
 from .payload import PayloadReader, Scalar
 
-ACTOR_BYTES: Final = 16
-FEED_BYTES: Final = 8
-FINGERPRINT_BYTES: Final = 8
-
 NAME_BYTES_MAX: Final = 512
 """Bytes of a collection's name, a label or a feature's name."""
 
-KEY_BYTES: Final = range(1, 512 + 1)
+KEY_BYTES: Final = range(1, KEY_BYTES_MAX + 1)
 """Bytes that a key may have."""
 
 TABLE_BYTES_MAX: Final = 4 * 1024 * 1024

@@ -14,8 +14,8 @@ from .handshake import RENEW
 from .messages import Hello, Refuse
 
 
-def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
-    """Why this node does not meet the one that said hello; None if it does."""
+def refusal_of(said: Hello, vector: VersionVector | None, facts: Facts) -> Refuse | None:
+    """Why this node does not meet the one that said hello (and that vector, if known); None if it does."""
     if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
         return Refuse(
             code=SpaceMismatch.code,
@@ -24,11 +24,23 @@ def refusal_of(said: Hello, facts: Facts) -> Refuse | None:
             remedy="Sync with the hub's space of the same name, or start with an empty file.",
         )
     if said.actor == facts.actor:
+        if _is_itself(said, vector, facts):
+            return refusal_to(itself(""))  # who asks knows the address
         return Refuse(code=RENEW, message="both nodes write under one identity: one file is a copy of the other")
     peer = facts.peer
     if peer and knows(said, facts) and is_from_copy(said.ticket, peer.issued, peer.pending):
         return Refuse(code=RENEW, message="the session ticket is not of the file that was met before: one is a copy")
     return None
+
+
+def _is_itself(said: Hello, vector: VersionVector | None, facts: Facts) -> bool:
+    """Whether a hello under this node's identity is its own, or that of a copy that says nothing else.
+
+    A new identity would help nobody then: who speaks with itself goes under that one on both sides.
+    """
+    if said.feed != facts.feed:
+        return False
+    return (facts.asking and said.head <= facts.head) or (said.head == facts.head and vector == facts.vector)
 
 
 def knows(said: Hello, facts: Facts) -> bool:
@@ -55,13 +67,18 @@ def itself(url: str) -> SessionRefused:
     return SessionRefused(
         "the peer has this node's own identity: this node speaks with itself, or with a copy of its file",
         subject=url,
-        remedy="Check the address. If a copy answers there, let the copy sync with another node first.",
+        remedy="Check the address. If a copy answers there, write to one of the two and sync again.",
     )
 
 
 def odd(what: str, subject: str) -> MalformedMessage:
     """The peer sent what no session has at this place."""
     return MalformedMessage(f"the peer sent {what}", subject=subject, remedy="Update the older of the two nodes.")
+
+
+def refusal_to(error: ProtocolError) -> Refuse:
+    """The refusal that says an error at the other side."""
+    return Refuse(code=error.code, message=error.what, subject=error.subject, remedy=error.remedy)
 
 
 def refusal_error(refusal: Refuse, subject: str) -> ProtocolError:

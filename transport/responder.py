@@ -14,11 +14,12 @@ from typing import Final
 
 from holdfast.engine.delta import FeedBatch
 from holdfast.engine.replica import Replica
-from holdfast.errors import HoldfastError, LinkCut, ProtocolError
+from holdfast.errors import LinkCut, ProtocolError
 
 from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
-from .messages import Message, Refuse
+from .messages import Message
 from .pace import encoded, next_message
+from .refusals import refusal_to
 from .session import Responder
 from .wire import Decoder, encode
 
@@ -54,7 +55,7 @@ async def respond(replica: Replica, chunks: AsyncIterator[bytes], *, rights: str
             for frame in await encoded(message):
                 yield frame
     except ProtocolError as error:
-        for frame in encode(_refusal(error)):
+        for frame in encode(refusal_to(error)):
             yield frame
         raise
     finally:
@@ -191,7 +192,3 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
         case _:
             raise AssertionError(f"a responder has no {effect!r}")
     return []
-
-
-def _refusal(error: HoldfastError) -> Refuse:
-    return Refuse(code=error.code, message=error.what, subject=error.subject, remedy=error.remedy)

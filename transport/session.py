@@ -283,7 +283,7 @@ class Responder:
         reason = (used_twice(said, facts) or forgotten(said, vector, facts)) if may_write else None
         if reason:
             return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
-        refusal = refusal_of(said, facts)
+        refusal = refusal_of(said, vector, facts)
         if refusal:
             self.stopped = True
             return [Send(refusal)]

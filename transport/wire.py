@@ -13,13 +13,12 @@ from itertools import chain
 from typing import Final, assert_never
 
 from holdfast.clocks import Actor, SpaceId, VersionVector
-from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FeedId
+from holdfast.clocks.identity import ACTOR_BYTES, SPACE_BYTES
+from holdfast.clocks.vector import FINGERPRINT_BYTES
+from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FEED_BYTES, FeedId
 from holdfast.errors import FrameTooLarge, IncompatibleProtocol, MalformedFrame
 
 from .batch import (
-    ACTOR_BYTES,
-    FEED_BYTES,
-    FINGERPRINT_BYTES,
     KEY_BYTES,
     NAME_BYTES_MAX,
     TABLE_BYTES_MAX,
@@ -36,8 +35,6 @@ from .payload import PayloadReader, Scalar, pack
 DIGEST_BYTES: Final = 8
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 8 * 1024 * 1024
 """Payload of one message over all its parts: the largest batch, with its tables and columns of numbers."""
-
-SPACE_BYTES: Final = 16
 
 TICKET_BYTES_MAX: Final = 256
 """Bytes of a session ticket: room for a signed one."""

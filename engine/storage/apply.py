@@ -24,7 +24,7 @@ from .carry import Carried
 from .faults import REMEDY_DAMAGED
 from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
-from .holes import fill_hole, holes_of, note_hole
+from .holes import close_holes, fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint, read_anew
 from .reissue import rename_returned
@@ -122,6 +122,7 @@ class _Merge:
             if tx.names.unsettled():
                 reached("apply: the vector is taken in while records carry extra contexts")
             tx.take_in(claim_again(tx, batch.vector))
+            close_holes(tx, self.peer.actor)
         self.carried.write(completed=completed)
         self.journal.flush()
         suspect_ms = tx.observe([*delta.clock, *self.clocks, *follower.clocks])

@@ -13,7 +13,7 @@ from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 
 from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
-from ..documents import check_document, check_key, check_name, split
+from ..documents import check_document, check_key, split
 from ..packing import UnreadableCellsError, unpack
 from ..spelling import looks_safe
 
@@ -48,10 +48,13 @@ class Arrival:
     def check_place(self) -> None:
         """Check collection and key.
 
+        A collection's name may be one that no local node could give: its records are kept in quarantine.
+
         Raises:
-            InvalidName, InvalidKey: No local node could have written under them.
+            UnreadableCellsError, InvalidKey: Its records could not even be asked for: SQL ends a text at a NUL.
         """
-        check_name(self.collection, "collection")
+        if "\0" in self.collection:
+            raise UnreadableCellsError("the name of its collection holds a NUL")
         check_key(self.key, self.collection)
 
     def record(self) -> Record:

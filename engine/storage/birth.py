@@ -11,12 +11,10 @@ from collections.abc import Callable
 
 from holdfast.clocks import Actor, actor_of, new_incarnation, new_node_id, new_space_id, node_of
 
-from ..delta import FeedId
+from ..delta import FEED_BYTES, FeedId
 from ..seams import Seams
 from .peers import forget_sessions
 from .store import Tx
-
-FEED_BYTES = 8
 
 Announce = Callable[[Actor], None]
 

@@ -14,7 +14,7 @@ from holdfast.clocks import VersionVector
 
 from ..delta import Delta
 from ..digest import digest_head, plain_digests
-from ..documents import NAME_CHARS_MAX
+from ..documents import is_name
 from ..spelling import looks_safe
 from .bulk import INSERT_PLAIN
 from .store import Tx
@@ -31,13 +31,12 @@ def unseen_rows(delta: Delta, ours: VersionVector, sent: Sequence[int]) -> list[
     None at all if a key or collection is odd: then each row is looked at by itself.
     """
     have = [ours.seq(actor) for actor in delta.actors]
-    names_ok = all(name.isprintable() and len(name) <= NAME_CHARS_MAX for name in delta.collections)
     rows = [
         at
         for at, (actor, seq, doc) in enumerate(zip(delta.actor, delta.seq, delta.doc, strict=True))
         if actor >= 0 and have[actor] < seq <= sent[actor] and at not in delta.extra and looks_safe(doc)
     ]
-    if names_ok and not any("\0" in key for key in delta.key):
+    if all(map(is_name, delta.collections)) and not any("\0" in key for key in delta.key):
         return rows
     return []
 

@@ -1,15 +1,17 @@
 """Holes: records from a peer that could not be joined (docs/protocol.md, Rules).
 
 Invariant: while a feed has a hole, no session with it completes, so the version vector never claims what is missing.
+A hole goes when what is missing has been taken in, from whomever, or when its feed is going to be read from its start.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-from holdfast.clocks import EMPTY, VersionVector
+from holdfast.clocks import EMPTY, Actor, VersionVector, node_of
 
 from ..delta import FeedId
+from ..reached import reached
 from .store import Tx
 
 REASON_CHARS_MAX = 300
@@ -46,6 +48,24 @@ def fill_hole(tx: Tx, feed: FeedId, place: tuple[str, str], context: VersionVect
     if missing is not None and context.dominates(tx.names.vector_at(missing)):
         tx.connection.execute("DELETE FROM hole WHERE feed = ? AND collection = ? AND key = ?", (feed, *place))
         tx.names.free([missing])
+
+
+def close_holes(tx: Tx, actor: Actor) -> None:
+    """A session with this identity has drained: end the holes that it has filled or made void, of whatever feed.
+
+    A node that was met under another identity has another feed now. Should the old one be met again all the same (two
+    copies of a file), it is read from its start, and what cannot be joined then is a hole again.
+    """
+    rows = tx.connection.execute("SELECT h.id, h.context, p.actor FROM hole h LEFT JOIN peer p ON p.feed = h.feed")
+    for number, context, owner in rows.fetchall():
+        moved_on = owner is not None and owner != actor and node_of(owner) == node_of(actor)
+        if not moved_on and not tx.vector.dominates(tx.names.vector_at(context)):
+            continue
+        reached("holes: filled from elsewhere or void")
+        tx.connection.execute("DELETE FROM hole WHERE id = ?", (number,))
+        tx.names.free([context])
+        if moved_on:
+            tx.connection.execute("UPDATE peer SET checkpoint = 0 WHERE actor = ?", (owner,))
 
 
 def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> int | None:

@@ -13,14 +13,20 @@ from typing import Final
 
 from holdfast.clocks import Actor, VersionVector
 
+from ..reached import reached
+
 UNSETTLED_MAX: Final = 64
-"""Extra contexts that may stand before those that no record carries are looked for: that reads every record."""
+"""Extra contexts that may stand before a session drains and those that no record carries are looked for."""
 
 _FREE: Final = (
     "DELETE FROM context WHERE id IN (SELECT value FROM json_each(?)) AND settled = 1 AND logged = 0"
     " AND NOT EXISTS (SELECT 1 FROM peer WHERE vector = context.id)"
     " AND NOT EXISTS (SELECT 1 FROM peer WHERE told = context.id)"
     " AND NOT EXISTS (SELECT 1 FROM hole WHERE context = context.id)"
+)
+_CARRIES: Final = "SELECT 1 FROM record WHERE id = ? AND extra = ?"
+_CARRIERS: Final = (
+    "SELECT extra, max(id) FROM record WHERE extra IN (SELECT value FROM json_each(?)) GROUP BY extra ORDER BY extra"
 )
 
 
@@ -37,6 +43,7 @@ class Names(Mapping[int, Actor]):
         self._last_extra: tuple[VersionVector | None, int] = (None, 0)
         self._last_vector: tuple[VersionVector | None, int] = (None, 0)
         self._unsettled_max = UNSETTLED_MAX
+        self._carriers: dict[int, int] = {}
 
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
@@ -45,6 +52,7 @@ class Names(Mapping[int, Actor]):
         self._labelled.clear()
         self._unsettled = None
         self._last_extra = self._last_vector = (None, 0)
+        self._carriers.clear()
 
     def number(self, actor: Actor, label: str = "") -> int:
         """The number of an identity, given one if it is new; a label that was unknown is noted."""
@@ -83,12 +91,22 @@ class Names(Mapping[int, Actor]):
 
     def collection(self, name: str) -> int:
         """The number of a collection, given one if it is new."""
+        known = self.known_collection(name)
+        if known is None:
+            self._connection.execute("INSERT INTO collection (name) VALUES (?)", (name,))
+            known = self.known_collection(name)
+            assert known is not None, "it was just stored"
+        return known
+
+    def known_collection(self, name: str) -> int | None:
+        """The number of a collection that has one."""
         known = self._collections.get(name)
         if known is None:
-            self._connection.execute("INSERT INTO collection (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-            (known,) = self._connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone()
-            self._collections[name] = known
-        return int(known)
+            found = self._connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone()
+            if found is None:
+                return None
+            known = self._collections[name] = int(found[0])
+        return known
 
     def unsettled(self) -> dict[int, VersionVector]:
         """The extra contexts that the node's vector does not cover yet, by number."""
@@ -133,17 +151,30 @@ class Names(Mapping[int, Actor]):
         if gone:
             self._connection.execute(_FREE, (json.dumps(gone),))
 
-    def free_unsettled(self) -> None:
-        """Delete extra contexts that no record carries any more, once there are many.
+    def free_unsettled(self, *, drained: bool) -> None:
+        """Delete extra contexts that no record carries any more: when a session has drained, or once there are many.
 
-        Sessions that are cut again and again leave them. Must not be called while records wait to be written.
+        Records that take in more leave them behind, and some will never be covered (their sender was put back). To
+        find out that none carries a context reads every record, so one that does is remembered and looked at first.
+        Must not be called while records wait to be written.
         """
-        if len(self.unsettled()) <= self._unsettled_max:
-            return
-        carried = {number for (number,) in self._connection.execute("SELECT DISTINCT extra FROM record")}
-        self._void([number for number in self.unsettled() if number not in carried])
-        # What is left may grow by half before all records are read again.
-        self._unsettled_max = max(UNSETTLED_MAX, 3 * len(self.unsettled()) // 2)
+        if drained or len(self.unsettled()) > self._unsettled_max:
+            self._void(self._orphans())
+            # What is left may grow by half before all records are read again.
+            self._unsettled_max = max(UNSETTLED_MAX, 3 * len(self.unsettled()) // 2)
+
+    def _orphans(self) -> list[int]:
+        asked = [number for number in self.unsettled() if not self._is_carried(number)]
+        if not asked:
+            return []
+        reached("contexts: every record was asked what it carries")
+        carriers = dict(self._connection.execute(_CARRIERS, (json.dumps(asked),)).fetchall())
+        self._carriers |= carriers
+        return [number for number in asked if number not in carriers]
+
+    def _is_carried(self, number: int) -> bool:
+        carrier = self._carriers.get(number)
+        return carrier is not None and bool(self._connection.execute(_CARRIES, (carrier, number)).fetchone())
 
     def _void(self, done: list[int]) -> None:
         if done:
@@ -151,6 +182,7 @@ class Names(Mapping[int, Actor]):
             self._last_extra = (None, 0)
             for number in done:
                 del self.unsettled()[number]
+                self._carriers.pop(number, None)
             self.free(done)
 
     def _intern(self, vector: VersionVector, *, settled: int, logged: int) -> int:

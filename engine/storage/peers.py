@@ -139,7 +139,7 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     if completed:
         peer.synced_ms = tx.now_ms
     save_peer(tx, peer)
-    tx.names.free_unsettled()
+    tx.names.free_unsettled(drained=completed)
 
 
 def read_anew(tx: Tx, peer: Peer) -> None:

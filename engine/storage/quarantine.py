@@ -1,7 +1,7 @@
-"""Fields that this version cannot read, by record: the list that status shows, and that an upgrade retries.
+"""What this version cannot show, by record: the list that status counts, and that an upgrade retries.
 
 Knows nothing of what the fields hold. Invariant: after every change of a record its row names exactly its unreadable
-fields, and a record without any has none.
+fields (none for a record that is hidden whole), and a record that is shown in full has no row.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .store import Tx
 
 _REASON = "a type that this version does not know"
+_REASON_HIDDEN = "a name of a collection that this version does not allow"
 _NOTE = (
     "INSERT INTO quarantine (record, fields, reason, since) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (record) DO UPDATE SET fields = excluded.fields"
@@ -26,11 +27,12 @@ class Quarantine:
     tx: Tx
     _used: bool | None = None
 
-    def note(self, record: int, unreadable: Sequence[str], lsn: int) -> None:
-        """Bring it in line with a record."""
-        if unreadable:
+    def note(self, record: int, unreadable: Sequence[str], lsn: int, *, hidden: bool = False) -> None:
+        """Bring it in line with a record, of which these fields or (`hidden`) all are not shown."""
+        if unreadable or hidden:
             self._used = True
-            self.tx.connection.execute(_NOTE, (record, json.dumps(unreadable), _REASON, lsn))
+            fields, reason = ([], _REASON_HIDDEN) if hidden else (unreadable, _REASON)
+            self.tx.connection.execute(_NOTE, (record, json.dumps(fields), reason, lsn))
         elif self._is_used():
             self.tx.connection.execute("DELETE FROM quarantine WHERE record = ?", (record,))
 

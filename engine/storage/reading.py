@@ -29,7 +29,7 @@ _BY_IDS: Final = (
 )
 _CHANGES: Final = (
     f"SELECT r.lsn, r.id, c.name, r.live, {_SHOWN} FROM {_FROM} JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
-    " WHERE (r.lsn, r.id) > (?, ?) AND (? IS NULL OR c.name = ?) ORDER BY r.lsn, r.id LIMIT ?"
+    " WHERE (r.lsn, r.id) > (?, ?) AND (? IS NULL OR c.name = ?) AND q.fields IS NOT '[]' ORDER BY r.lsn, r.id LIMIT ?"
 )
 
 

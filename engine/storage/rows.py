@@ -16,7 +16,7 @@ from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
 from ..digest import packed_digest, plain_digest
-from ..documents import compose, replaced, split
+from ..documents import compose, is_name, replaced, split
 from ..outline import outline
 from ..packing import decode, lay_out, record_of
 from ..projection import Projection, project
@@ -145,7 +145,10 @@ class Records:
 
     def find(self, collection: str, keys: Sequence[str]) -> dict[str, Row]:
         """The rows of these records, those that there are, in one query."""
-        found = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), self.tx.names.collection(collection)))
+        number = self.tx.names.known_collection(collection)
+        if number is None:
+            return {}
+        found = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), number))
         return {key: Row._make(values) for *values, key in found.fetchall()}
 
     def know(self, collection: str, key: str, row: Row | None) -> Stored:
@@ -211,7 +214,8 @@ class Records:
             note_discarded(tx, stored.number, stored.before, after, lsn)
         if had or standing:
             writing.opened += writing.inbox.note(stored.number, after, projection, lsn, had=had > 0)
-        writing.quarantine.note(stored.number, projection.unreadable if projection else (), lsn)
+        unreadable = projection.unreadable if projection else ()
+        writing.quarantine.note(stored.number, unreadable, lsn, hidden=not is_name(stored.collection))
         writing.digest += values.digest - (row.digest if row else 0)
         if stored.merged:
             names = outline(tuple(sorted(after.cells)))
@@ -237,7 +241,8 @@ def row_values(
     if stamp is not None:
         doc = compose({name: _text(next(iter(cell.values())).value) for name, cell in record.cells.items()})
         digest = plain_digest(collection, key, stamp, doc)
-        return RowValues(1, number(stamp.dot.actor), stamp.dot.seq, stamp.clock, stamp.flags, digest, None, doc), None
+        live, dot = int(is_name(collection)), stamp.dot
+        return RowValues(live, number(dot.actor), dot.seq, stamp.clock, stamp.flags, digest, None, doc), None
     projection = project(collection, key, record, policy)
     singles, packed = lay_out(record)
     digest = packed_digest(collection, key, packed, compose(singles))

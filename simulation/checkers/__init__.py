@@ -6,6 +6,8 @@ A fault often breaks several invariants; the sharper word comes first. Each hold
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .acknowledged import Acknowledged
 from .agreement import Agreement
 from .atomicity import Atomicity
@@ -20,7 +22,12 @@ from .status import StatusTruth
 from .vectors import Vectors
 from .view import Checker, NodeView, WorldView
 
-__all__ = ["Checker", "Limits", "NodeView", "WorldView", "all_checkers"]
+__all__ = ["Checker", "Limits", "NodeView", "WorldView", "all_checkers", "checkers_named"]
+
+
+def checkers_named(names: Collection[str]) -> tuple[Checker, ...]:
+    """New checkers for one world: those that a plan asks for, by the names of their files."""
+    return tuple(checker for checker in all_checkers() if type(checker).__module__.rpartition(".")[2] in names)
 
 
 def all_checkers(limits: Limits | None = None) -> tuple[Checker, ...]:

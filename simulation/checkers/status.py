@@ -52,7 +52,7 @@ class StatusTruth(Checker):
         yield "collections", said.collections, {name: live[name] for name in collections}
         yield "vector", said.vector, image.vector
         yield "digest", int(said.digest, 16), sum(held.digest for held in image.records.values()) % (1 << 62)
-        yield "whole", said.whole, not image.extras
+        yield "whole", said.whole, not image.waiting()
         conflicts = Counter(state for (state,) in connection.execute("SELECT state FROM conflict"))
         yield "conflicts", said.conflicts, dict(conflicts)
         yield "quarantined", said.quarantined, sum(1 for held in image.records.values() if _is_unreadable(held))

@@ -43,8 +43,8 @@ class Vectors(Checker):
     def _can_end(self, world: WorldView, node: NodeView, place: Place) -> bool:
         """Whether somebody's vector could settle what the record waits for.
 
-        Known gap of the engine: after a cut session whose sender was then rolled back, nobody's vector ever reaches
-        what the sender's was, and the record waits for ever (status says that a session was cut).
+        After a cut session whose sender was then put back, nobody's vector ever reaches what the sender's was, and the
+        record keeps its context for good (docs/decisions/0019).
         """
         if not any(isinstance(event, RolledBack) for event in world.history.events):
             return True

@@ -63,6 +63,16 @@ def program_line(error: BaseException) -> str:
     return found
 
 
+def site_of(error: BaseException) -> str:
+    """Where an error was raised, as function and line in it; "" if it never was."""
+    traceback, found = error.__traceback__, ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found = f"{code.co_qualname}+{traceback.tb_lineno - code.co_firstlineno}"
+        traceback = traceback.tb_next
+    return found
+
+
 def program_fault(what: str, remedy: str, frame: FrameType | None = None) -> ProgramFault:
     """The fault of the caller: of this frame, or of the innermost that is neither Python's library nor Holdfast."""
     blamed = frame or outside(sys._getframe(1))  # noqa: SLF001 - the only way to a frame without a traceback

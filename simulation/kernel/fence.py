@@ -40,10 +40,14 @@ class Fence:
     faults: list[ProgramFault] = field(default_factory=list)
 
     def report(self, call: str, remedy: str, frame: FrameType | None, taken: str) -> ProgramFault:
+        """Note a call that is refused and give its fault, to be raised."""
+        return self.note(f"a simulated program called {call}", remedy, frame, taken)
+
+    def note(self, what: str, remedy: str, frame: FrameType | None, taken: str = "") -> ProgramFault:
         """Note a fault and give it, to be raised."""
         blamed = self.program_of(frame)
         place = place_of(blamed) if blamed else taken or "a simulated program"
-        fault = ProgramFault(f"a simulated program called {call}", subject=place, remedy=remedy)
+        fault = ProgramFault(what, subject=place, remedy=remedy)
         self.faults.append(fault)
         return fault
 

@@ -20,6 +20,9 @@ Awaited = Generator[Any, None, T] | Coroutine[Any, Any, T]
 current_node: Final[ContextVar[str]] = ContextVar("holdfast.simulation.node", default="")
 """The node that the running code belongs to; "" for the world itself."""
 
+current_program: Final[ContextVar[str]] = ContextVar("holdfast.simulation.program", default="")
+"""The user's program that the running code belongs to, through any depth of tasks; "" for everything else."""
+
 
 @dataclass(eq=False, slots=True)
 class Life:
@@ -90,11 +93,16 @@ class SimHandle(asyncio.TimerHandle):
         """The moment it is due, in the seconds of the loop."""
         return self.when_us / 1_000_000
 
+    @property
+    def task(self) -> SimTask[Any] | None:
+        """The task that it lets go on; None if it runs a function."""
+        owner = getattr(self._callback, "__self__", None)
+        return owner if isinstance(owner, SimTask) else None
+
     def label(self) -> str:
         """What it runs, in words that are the same in every process."""
-        owner = getattr(self._callback, "__self__", None)
-        if isinstance(owner, SimTask):
-            return owner.label
+        if self.task is not None:
+            return self.task.label
         return str(getattr(self._callback, "__qualname__", type(self._callback).__name__))
 
 

@@ -16,18 +16,18 @@ from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-from holdfast.errors import SimulationDeadlock, SimulationFault
+from holdfast.errors import ProgramFault, SimulationDeadlock, SimulationFault
 
 from .agens import AsyncGenerators
 from .blame import program_fault
 from .choices import Choices, between
 from .complaints import Complaints
 from .graveyard import Graveyard, freeze
-from .life import Awaited, Life, SimFuture, SimHandle, SimTask, current_life, current_node
+from .life import Awaited, Life, SimFuture, SimHandle, SimTask, current_life, current_node, current_program
 from .refusals import Refusals
 from .schedule import Schedule
 from .trace import Trace
-from .waiting import describe
+from .waiting import describe, program_line_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -35,7 +35,7 @@ Ts = TypeVarTuple("Ts")
 EXECUTOR_US: Final = (50, 2_000)
 """How long work for a thread takes, unless the loop is made with other bounds."""
 
-BUSY_STEPS_MAX: Final = 1_000_000
+BUSY_STEPS_MAX: Final = 300_000
 """Steps without a moment in which nothing was ready: more than any work needs, so something spins."""
 
 COLLECT_STEPS: Final = 20_000
@@ -262,7 +262,17 @@ class SimLoop(Complaints, Refusals):
             gc.collect()
             busy = self._schedule.steps - self._schedule.idle_at
             if busy > BUSY_STEPS_MAX:
-                raise self._deadlock(f"{busy} steps ran and something was ready all the time")
+                raise self._spinning(f"{busy} steps ran and something was ready all the time")
+
+    def _spinning(self, what: str) -> SimulationFault:
+        """The fault of a program that never waits, or else a deadlock of ours."""
+        for handle in self._schedule.ready():
+            program = handle._context.get(current_program)  # noqa: SLF001 - a part of the loop
+            line = program_line_of(handle.task) if program and handle.task is not None else ""
+            if line:
+                remedy = "Wait in each turn with asyncio.sleep and some seconds: time passes when nothing is ready."
+                return ProgramFault(f"the program {program} never waits: {what}", subject=line, remedy=remedy)
+        return self._deadlock(what)
 
     def _flush(self) -> None:
         self.trace.ran(self._ran)

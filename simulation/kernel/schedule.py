@@ -69,6 +69,10 @@ class Schedule:
         self.steps += 1
         return handle
 
+    def ready(self) -> tuple[SimHandle, ...]:
+        """What could run now."""
+        return tuple(self._ready)
+
     def drop(self, life: Life | None) -> list[SimHandle]:
         """Take out all that belongs to a life."""
         everything = [*self._ready, *(timer[2] for timer in self._timers)]

@@ -1,11 +1,16 @@
-"""Who waits where: suspended tasks in words, for the report of a deadlock."""
+"""Who waits where: suspended tasks in words, for the report of a deadlock.
+
+Invariant: a line of the user's program is named before those below it, which are Python's or Holdfast's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from types import FrameType
 from typing import Any, Final
 
+from .blame import is_internal, module_of, place_of
 from .life import SimTask
 
 SHOWN_MAX: Final = 8
@@ -22,18 +27,31 @@ def describe(tasks: Sequence[SimTask[Any]]) -> str:
 
 def _line(task: SimTask[Any]) -> str:
     node = f"{task.life.node}: " if task.life else ""
-    return f"{node}{task.get_name()}{_place(task.get_coro())}"
+    return f"{node}{task.get_name()}{_place(task)}"
 
 
-def _place(step: object) -> str:
-    """The innermost frame of a chain of awaits, as far as Python shows it."""
-    place = ""
+def program_line_of(task: SimTask[Any]) -> str:
+    """The innermost line of a program at which a task waits, as `file:line`; "" if it runs none."""
+    lines = [place_of(frame) for frame in _frames(task.get_coro()) if not is_internal(module_of(frame))]
+    return lines[-1] if lines else ""
+
+
+def _place(task: SimTask[Any]) -> str:
+    """The innermost line of a program, or else of all, as far as Python shows it."""
+    line = program_line_of(task)
+    if line:
+        return f" at {line}"
+    frames = [*_frames(task.get_coro())]
+    return f" at {PurePath(frames[-1].f_code.co_filename).name}:{frames[-1].f_lineno}" if frames else ""
+
+
+def _frames(step: object) -> Iterator[FrameType]:
+    """The frames of a chain of awaits, the outermost first."""
     while step is not None:
         frame = _first(step, "cr_frame", "gi_frame", "ag_frame")
         if frame is not None:
-            place = f" at {PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            yield frame
         step = _first(step, "cr_await", "gi_yieldfrom", "ag_await")
-    return place
 
 
 def _first(step: object, *names: str) -> Any:  # noqa: ANN401 - each kind of coroutine has names of its own

@@ -113,18 +113,17 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
 
 def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int) -> int:
     """The length in milliseconds, if all arguments are in range."""
-    length_ms = round(hours * HOUR_MS)
     for name, value, low, high in (
         ("seed", seed, 0, 2**63 - 1),
         ("nodes", nodes, 2, NODES_MAX // 2),
-        ("hours", length_ms / HOUR_MS, MINUTE_MS / HOUR_MS, SPAN_MS_MAX / HOUR_MS),
+        ("hours", hours, MINUTE_MS / HOUR_MS, SPAN_MS_MAX / HOUR_MS),
         ("keys", keys, 1, KEYS_MAX),
     ):
         if not low <= value <= high:
             raise mistake(f"{name} must be {low:g} to {high:g}, not {value}", name, "Choose a number in this range.")
     if partitions not in LEVELS:
         raise mistake(f"there is no level {partitions!r}", "partitions", f"Choose {', '.join(LEVELS)}.")
-    return length_ms
+    return round(hours * HOUR_MS)
 
 
 def _fleet(dice: Dice, nodes: int, swarm: Swarm) -> tuple[NodePlan, ...]:

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from holdfast.engine.documents import DEPTH_MAX, nesting
+from holdfast.engine.documents import nesting
 from holdfast.errors import InvalidPlan
 from holdfast.resolvers import Resolver
+from holdfast.resolvers.canonical import DEPTH_MAX
 
 from .arguments import below, mistake, read_arguments, read_object
 from .atlas import check_survivable

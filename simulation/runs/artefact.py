@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import platform
 import sqlite3
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..kernel.trace import Row, render
 from ..plans.arguments import mistake
 from ..plans.plan import Plan
 from ..world.outcome import Outcome
+from .commit import commit
 from .scenario import Scenario, read_bytes
 
 FORMAT: Final = 1
@@ -160,27 +160,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
     }
-    commit = _commit()
-    return {**found, "commit": commit} if commit else found
-
-
-def _commit() -> str:
-    """The commit of the checkout that runs, if it is one, with a mark if files differ from it."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return ""
-    try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607 - git is where it is
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return said.stdout.strip()
+    return {**found, "commit": known} if (known := commit()) else found
 
 
 def _told(error: HoldfastError) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from holdfast.resolvers import Resolver
 
 from ..kernel.choices import Choices, RecordingChoices, SeededChoices
 from ..kernel.fence import Fence, fenced
+from ..kernel.patience import patient
 from ..kernel.trace import ROWS_KEPT, Trace, first_difference
 from ..plans.plan import Plan
 from ..plans.schemas import BUILT_IN
@@ -51,7 +52,8 @@ def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None =
                 trace=trace,
             )
             try:
-                outcome = world.run()
+                with patient(fence, lambda: world.loop.steps):
+                    outcome = world.run()
             finally:
                 world.close()
     finally:

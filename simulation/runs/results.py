@@ -1,7 +1,7 @@
 """What is kept of each seed: a line of JSON, and a file of such lines that campaigns go on with.
 
 Invariants: lines of one file are of one scenario and one version, so that they add up; a line that was cut by a crash
-is run again; nothing of a line depends on how many processes there were.
+is run again; nothing of a line depends on how many processes there were. The commit of a checkout is said, not judged.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import holdfast
 from holdfast.errors import FileUnreadable, UsageError
 
 from ..world.outcome import Outcome
+from .commit import commit
 
 FORMAT: Final = 1
 
@@ -76,11 +77,12 @@ class ResultsFile:
     def __init__(self, path: str | Path, scenario: str) -> None:
         self.path = Path(path)
         self._of = {"format": FORMAT, "scenario": scenario, "version": holdfast.__version__}
+        self._commit = commit()
         self.found: dict[int, Result] = {result.seed: result for result in self._read()}
 
     def add(self, result: Result) -> None:
         """Append a line, whole or not at all as far as a file system can."""
-        line = json.dumps({**self._of, **asdict(result)}, ensure_ascii=False) + "\n"
+        line = json.dumps({**self._of, "commit": self._commit, **asdict(result)}, ensure_ascii=False) + "\n"
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)

@@ -26,6 +26,7 @@ from ..plans.schemas import BUILT_IN, collection_of
 from ..plans.weather import Partitions
 from ..world.after import Check
 from ..world.programs import Program
+from .functions import check_checks, check_programs, check_resolvers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +132,27 @@ def scenario_of(
         InvalidPlan: The plan cannot be run.
         FileUnreadable: It cannot be read.
     """
-    declared = (schemas,) if isinstance(schemas, Schema) else tuple(schemas)
+    declared = _declared(schemas)
     known = _resolvers(declared, resolvers)
+    check_resolvers(known)
+    check_programs({} if programs is None else programs)
     named = dict(programs or {})
     asked = (checks,) if callable(checks) else tuple(checks)
+    check_checks(asked)
     source = fleet if plan is None else _plan(plan, known, named)
     if declared and isinstance(source, Plan) and not source.collections:
         source = replace(source, collections=tuple(collection_of(schema) for schema in declared))
         check(source, resolvers=known, programs=named)
     return Scenario(source=source, schemas=declared, resolvers=known, programs=named, checks=asked)
+
+
+def _declared(schemas: Schema | Sequence[Schema]) -> tuple[Schema, ...]:
+    declared = (schemas,) if isinstance(schemas, Schema) else tuple(schemas)
+    for schema in declared:
+        if not isinstance(schema, Schema):
+            what = f"a schema is a Schema, not {type(schema).__name__}"
+            raise mistake(what, "schemas", 'Pass Schema(name="tasks", ...), or a list of such.')
+    return declared
 
 
 def _plan(plan: Plan | str | Path, resolvers: Mapping[str, Resolver], programs: Mapping[str, Program]) -> Plan:
@@ -162,7 +175,8 @@ def read_bytes(path: str | Path) -> bytes:
 
 def _resolvers(schemas: Sequence[Schema], given: Mapping[str, Resolver] | Collection[Resolver]) -> dict[str, Resolver]:
     """The user's resolvers by name: those that are registered, and those of the schemas."""
-    found = dict(given) if isinstance(given, Mapping) else {resolver.name: resolver for resolver in given}
+    listed = given if isinstance(given, Mapping) else {getattr(each, "name", repr(each)): each for each in given}
+    found = dict(listed)
     for schema in schemas:
         for resolver in (*schema.fields.values(), schema.default, schema.on_delete):
             built_in = BUILT_IN.get(resolver.name)

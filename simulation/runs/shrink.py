@@ -1,7 +1,8 @@
 """Make a failure small: the plan first, then the schedule towards first come, first served.
 
-Each step is run; it is taken if the same invariant fails. Knows no single action. Invariants: what is returned fails in
-the same way and replays exactly; identities ("ids:*") are never touched, as they say who is who in the trace.
+Each step is run; it is taken if the same invariant is broken and the same line finds it so. Knows no single action.
+Invariants: what is returned fails in the same way and replays exactly; identities ("ids:*") are never touched, as they
+say who is who in the trace.
 """
 
 from __future__ import annotations
@@ -195,12 +196,19 @@ class _Search:
         self.tries += 1
         choices = RecordingChoices(PlainerChoices(SeededChoices(self.seed), picks, plain, self._steps_max))
         outcome = live(scenario, plan, choices, Trace())
-        if outcome.invariant == self.invariant:
+        same = self._is_the_failure(outcome)
+        if same:
             self.plan, self._picks, self._plain = plan, picks, plain
             self.best = replace(outcome, tape=tuple(choices.tape))
         if self._on_progress is not None:
             self._on_progress(Shrinking(self.tries, *self.size().values()))
-        return outcome.invariant == self.invariant
+        return same
+
+    def _is_the_failure(self, outcome: Outcome) -> bool:
+        """Whether it is this failure, not another one that a smaller plan has as well."""
+        if self.best is None:
+            return outcome.invariant == self.invariant
+        return outcome.kind == self.best.kind
 
     def _end_at_the_fault(self) -> None:
         assert self.best is not None, "the failure came again"

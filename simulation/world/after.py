@@ -5,6 +5,7 @@ Plain values: nothing here leads back to an engine. Invariant: a check sees exac
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from holdfast.engine.status import Status
-from holdfast.errors import ProgramFault, Violation
+from holdfast.errors import ProgramFault, SimulationFault, Violation
 
 from ..kernel.blame import origin_of, program_line
 from ..observed.image import Place
 from .node import SimNode
+from .programs import defined_at
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,23 @@ def ask(checks: Sequence[Check], nodes: Sequence[SimNode]) -> None:
     for check in checks:
         name = getattr(check, "__name__", type(check).__name__)
         try:
-            holds = check(world) is not False
+            said = check(world)
+        except SimulationFault:
+            raise  # the fence has named the line
         except AssertionError as error:
             raise _broken(name, str(error) or "the assertion failed", program_line(error)) from error
         except Exception as error:
             what = f"the check {name} raised {type(error).__name__}: {error}"
             _, place = origin_of(error)
             raise ProgramFault(what, subject=place, remedy="Mend the check; a broken rule is an assert.") from error
-        if not holds:
+        if inspect.iscoroutine(said):
+            said.close()
+            raise ProgramFault(
+                f"the check {name} is asynchronous, so it said nothing",
+                subject=defined_at(check),
+                remedy=f"Write it as def {name}(world): the world has come to rest.",
+            )
+        if said is False:
             raise _broken(name, "the check says False", "")
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, ProgramFault
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import OnProgress, SyncReport
 
 from ..disk.mortal import Mortal
+from ..kernel.blame import program_fault
+from ..kernel.life import current_program
 from ..observed.recorder import Meeting, Recorder, intents_of, merges
 
 T = TypeVar("T")
@@ -35,6 +37,14 @@ class Surroundings(Protocol):
 
     def link(self, peer: str) -> Link:
         """The way to a peer."""
+        ...
+
+    def blame(self, fault: ProgramFault) -> NoReturn:
+        """A program did what ends the world: raise the fault, whoever catches it."""
+        ...
+
+    def hubs(self) -> list[str]:
+        """The nodes that listen."""
         ...
 
     def meets(self, peer: str) -> Meeting | None:
@@ -83,6 +93,8 @@ class SimEngine(Mortal, Engine):
         """As the engine's, with the node of the world that the address names: ``http://hub``."""
         around, began = self._around, asyncio.get_running_loop().time()
         peer = _peer(Hub(hub) if isinstance(hub, str) else hub)
+        if current_program.get() and peer not in around.hubs():
+            around.blame(_no_hub(peer, around.hubs()))
         meeting = around.meets(peer)
         try:
             report = await super().sync(hub, on_progress=on_progress)
@@ -92,6 +104,13 @@ class SimEngine(Mortal, Engine):
         around.chronicle(peer, began, report)
         around.met(meeting, report)
         return report
+
+    async def close(self) -> None:
+        """As the engine's; the life of a node is the world's, so a program must not end it."""
+        if name := current_program.get():
+            remedy = "Leave the engine open: the simulation opened it for the program, and closes it."
+            self._around.blame(program_fault(f"the program {name} closed the engine of its node", remedy))
+        await super().close()
 
     def _link(self, hub: Hub) -> Link:
         return self._around.link(_peer(hub))
@@ -105,6 +124,12 @@ def _watched(job: Callable[[Tx], T], recorder: Recorder) -> Callable[[Tx], T]:
         return result
 
     return watched
+
+
+def _no_hub(peer: str, hubs: list[str]) -> ProgramFault:
+    there_are = ", ".join(f"http://{name}" for name in hubs)
+    what = f"the program {current_program.get()} syncs with {peer!r}, which is no hub of this world"
+    return program_fault(what, f"Pass the address to your function, and in simulations one of: {there_are}.")
 
 
 def _peer(hub: Hub) -> str:

@@ -10,8 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from holdfast.errors import HoldfastError, Violation
+from holdfast.errors import HoldfastError, ProgramFault, Violation
 
+from ..kernel.blame import site_of
 from ..kernel.choices import Tape
 from ..kernel.trace import Trace
 from ..plans.plan import Plan
@@ -99,3 +100,10 @@ class Outcome:
         if isinstance(self.fault, Violation):
             return self.fault.invariant
         return self.fault.code if self.fault is not None else ""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What tells one failure from another: the invariant, and what found it broken. Not kept between processes."""
+        if self.fault is None or isinstance(self.fault, ProgramFault):
+            return self.invariant, self.fault.subject if self.fault is not None else ""
+        return self.invariant, site_of(self.fault.__cause__ or self.fault)

@@ -7,13 +7,14 @@ the engine raises beyond its errors as the engine's; no program runs when the no
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 
 from ..kernel.blame import origin_of, program_line
-from ..kernel.life import SimTask
+from ..kernel.life import SimTask, current_program
 from .engine import SimEngine
 
 Program = Callable[[SimEngine], Awaitable[None]]
@@ -27,17 +28,28 @@ async def run_program(name: str, program: Program, engine: SimEngine, running: d
     task = asyncio.current_task()
     assert task is not None, "programs run in tasks"
     running[task] = name
+    token = current_program.set(name)
     try:
-        await program(engine)
-    except SimulationFault:
+        await _begun(name, program, engine)
+    except (SimulationFault, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         fault = of_program(f"the program {name}", error)
         if fault is None:
             raise
         raise fault from error
     finally:
+        current_program.reset(token)
         running.pop(task, None)
+
+
+def _begun(name: str, program: Program, engine: SimEngine) -> Awaitable[None]:
+    """What the program gives to be awaited; a function that is not asynchronous gives nothing of the kind."""
+    begun = program(engine)
+    if not inspect.isawaitable(begun):
+        what = f"the program {name} is not asynchronous: it gave {type(begun).__name__}, which cannot be awaited"
+        raise ProgramFault(what, subject=defined_at(program), remedy=f"Write it as async def {name}(engine).")
+    return begun
 
 
 async def end_programs(running: dict[asyncio.Task[None], str], fail: Callable[[HoldfastError], None]) -> None:
@@ -60,6 +72,10 @@ async def end_programs(running: dict[asyncio.Task[None], str], fail: Callable[[H
 
 def of_program(who: str, error: BaseException) -> ProgramFault | None:
     """The fault of a program for an error that came out of it; None if the engine is to blame."""
+    while isinstance(error, BaseExceptionGroup):  # of a TaskGroup: the first one says most
+        error = error.exceptions[0]
+    if isinstance(error, ProgramFault):
+        return error
     whose, place = origin_of(error)
     line = program_line(error)
     if not line or (whose == "holdfast" and not isinstance(error, HoldfastError)):

@@ -13,16 +13,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import NoReturn
 
+from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
-from holdfast.errors import HoldfastError, SimulationFault
+from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import SyncReport
 from holdfast.transport.responder import respond
 
-from ..checkers import Checker, all_checkers
+from ..checkers import Checker, checkers_named
 from ..disk.disk import Disk
 from ..disk.drivers import Driver, PlainDriver
 from ..kernel.choices import Choices
@@ -48,8 +50,6 @@ from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
 from .work import Worker
-
-DRIFT_MS_MAX = 300_000
 
 
 class World:
@@ -89,7 +89,7 @@ class World:
         policies = {s.name: s.policy for node in plan_.nodes for s in schemas_of(plan_, node, resolvers)}
         self.model = Model(policies)
         self.figures = Figures()
-        self.checkers: tuple[Checker, ...] = all_checkers()
+        self.checkers: tuple[Checker, ...] = checkers_named(plan_.checkers)
         self.drift_ms_max = DRIFT_MS_MAX
         self.by_name: dict[str, SimNode] = {}
         self.workers: dict[str, Worker] = {}
@@ -110,6 +110,10 @@ class World:
                 self.loop.run_until_complete(self._live())
             except SimulationFault as fault:
                 self.fault = self.fault or fault
+            except SystemExit as error:  # of a task that a program started
+                self.fault = self.fault or of_program("a task of a program", error)
+                if self.fault is None:
+                    raise
             self._look_at_complaints()
         figures = self.figures
         figures.virtual_ms, figures.steps = self.loop.now_us // 1000, self.loop.steps
@@ -279,7 +283,7 @@ class World:
 
     # --------------------------------------------------------------------------------------------------- checking
 
-    def fail(self, fault: HoldfastError) -> None:
+    def fail(self, fault: HoldfastError) -> NoReturn:
         """Something must not have happened: the world ends with the next step."""
         self.fault = self.fault or (
             fault if isinstance(fault, SimulationFault) else self.fates.escaped("the world", fault)
@@ -331,6 +335,14 @@ class Around:
     def link(self, peer: str) -> Link:
         """The way to a peer."""
         return self._world.network.link(self._node.name, peer)
+
+    def hubs(self) -> list[str]:
+        """The nodes that listen."""
+        return [node.name for node in self._world.plan.nodes if node.role == "hub"]
+
+    def blame(self, fault: ProgramFault) -> NoReturn:
+        """The world ends, even if the program catches it."""
+        self._world.fail(fault)
 
     def meets(self, peer: str) -> Meeting | None:
         """A session begins."""

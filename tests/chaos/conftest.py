@@ -1,4 +1,4 @@
-"""What the chaos needs of the machine, the seeds of long runs, and where results go."""
+"""What the chaos needs of the machine."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import os
 import shutil
 import subprocess
 from functools import cache
-from pathlib import Path
 
 import pytest
-
-from .results import Result, append, kept
 
 
 @cache
@@ -48,40 +45,3 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers():
         if reason := missing(marker.name):
             pytest.skip(reason)
-
-
-def pytest_generate_tests(metafunc):
-    """A test with the argument `soak_seed` runs once for each seed that the results do not have yet."""
-    if "soak_seed" not in metafunc.fixturenames:
-        return
-    first, _, last = metafunc.config.getoption("--seeds").partition("-")
-    path = metafunc.config.getoption("--results")
-    test = metafunc.definition.name
-    done = {result.seed for result in kept(path) if result.test == test} if path else set()
-    metafunc.parametrize("soak_seed", [seed for seed in range(int(first), int(last or first) + 1) if seed not in done])
-
-
-class Recorder:
-    """Keeps the results of one test."""
-
-    def __init__(self, path: Path | None, test: str, seed: int | None) -> None:
-        self._path, self._test, self._seed = path, test, seed
-        self.results: list[Result] = []
-
-    def note(self, row: int, how: str, *, runs: int = 1, violations: int = 0, **figures: float) -> None:
-        """Keep a result; underscores in the names of figures are spaces."""
-        named = {name.replace("_", " "): value for name, value in figures.items()}
-        result = Result(
-            row=row, how=how, test=self._test, seed=self._seed, runs=runs, violations=violations, figures=named
-        )
-        self.results.append(result)
-        if self._path is not None:
-            append(self._path, result)
-
-
-@pytest.fixture
-def recorder(request):
-    """Where the figures of a test go."""
-    spec = getattr(request.node, "callspec", None)
-    seed = spec.params.get("soak_seed") if spec else None
-    return Recorder(request.config.getoption("--results"), request.node.originalname, seed)

@@ -6,7 +6,7 @@ Invariant: a fleet is judged only after every process has ended or closed what i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,14 +54,14 @@ class Fleet:
                 return
         raise AssertionError(f"after {self.rounds} rounds of syncs something still moves: {reports}")
 
-    async def judged(self, *, stop_hub: bool = True) -> Verdict:
+    async def judged(self, *, stop_hub: bool = True, renewals_allowed: Sequence[str] = ()) -> Verdict:
         """Stop everybody in good order and judge what is there."""
         codes = {edge.name: await edge.stop() for edge in self.edges.values() if edge.running}
         if stop_hub:
             codes["hub"] = await self.hub.stop()
         files = [await read_file(self.file, "hub")]
         files += [await read_file(edge.path, edge.name) for edge in self.edges.values()]
-        verdict = judge(self.history, files)
+        verdict = judge(self.history, files, renewals_allowed=renewals_allowed)
         verdict.findings += [f"{name} ended with {code}" for name, code in codes.items() if code]
         return verdict
 

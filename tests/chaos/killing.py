@@ -1,8 +1,8 @@
-"""Kill points: a process is killed at its k-th call of one system call, for k = 1, 2, ... until it gets through.
+"""Points of failure: the k-th call of one system call kills the process or fails, until it gets through.
 
-strace injects the signal before the call is carried out, so each point stands between two effects on disk or wire.
-Every point has a space and files of its own on one hub; the hub is the victim in some deeds. Knows nothing of what is
-judged. Invariant: whatever was killed is started again without strace before anything is looked at.
+strace injects the signal or the error before the call is carried out, so each point stands between two effects on disk
+or wire. Every point has a space and files of its own on one hub; the hub is the victim in some deeds. Knows nothing of
+what is judged. Invariant: the victim is started again without strace before anything is looked at.
 """
 
 from __future__ import annotations
@@ -18,16 +18,42 @@ from .history import History
 from .processes import Edge, Hub
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "sendto")
+FAILING_CALLS = ("pread64", "pwrite64", "fdatasync", "fsync", "ftruncate")
 POINTS_MAX = 400
 """More than any deed has: a sweep that does not get through is a mistake of the harness."""
 
 CHECKPOINT_PAGES = 8
 
 
-def killed_at(call: str, number: int) -> list[str]:
-    """A tracer that kills a process at that call (strace miscounts with --seccomp-bpf)."""
-    inject = f"inject={call}:signal=SIGKILL:when={number}"
-    return ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens at the call, in strace's words.
+
+    Attributes:
+        lasting: Whether it happens at every later call as well.
+    """
+
+    inject: str
+    lasting: bool = False
+
+    def tracer(self, call: str, number: int, log: Path) -> list[str]:
+        """A tracer that lets it happen at that call (strace miscounts with --seccomp-bpf)."""
+        when = f"{number}+" if self.lasting else f"{number}"
+        inject = f"inject={call}:{self.inject}:when={when}"
+        return ["strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", inject]
+
+    def hit(self, log: Path) -> bool:
+        """Whether it happened."""
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return "(INJECTED)" in text or "killed by SIGKILL" in text
+
+
+FAULTS = {
+    "SIGKILL": Fault("signal=SIGKILL"),
+    "EIO": Fault("error=EIO"),
+    "EIO from there on": Fault("error=EIO", lasting=True),
+    "ENOSPC": Fault("error=ENOSPC"),
+}
 
 
 async def write_some(edge: Edge) -> None:
@@ -85,7 +111,7 @@ class Sweep:
     """The points of one deed at one system call.
 
     Attributes:
-        points: How many kills there were; the sweep ends with the first run that needs none.
+        points: How often the fault happened; the sweep ends with the first run in which it does not.
         findings: What was wrong after them.
     """
 
@@ -93,12 +119,13 @@ class Sweep:
     call: str
     hub: Hub
     directory: Path
+    fault: Fault = FAULTS["SIGKILL"]
     points: int = 0
     acknowledged: int = 0
     findings: list[str] = field(default_factory=list)
 
     async def run(self, numbers: Iterable[int] = range(1, POINTS_MAX)) -> None:
-        """Kill at each of these calls until there are no more."""
+        """Let it happen at each of these calls until there are no more."""
         for number in numbers:
             if not await self._point(number):
                 return
@@ -107,7 +134,7 @@ class Sweep:
             raise AssertionError(f"{self.deed} at {self.call} does not end")
 
     async def _point(self, number: int) -> bool:
-        """One kill, and what is left after it; tells whether the victim was killed."""
+        """One point, and what is left after it; tells whether the fault happened."""
         name = f"{self.deed}-{self.call}-{number}".replace(" ", "-").replace(":", "")
         place = self.directory / name
         await asyncio.to_thread(place.mkdir)
@@ -117,12 +144,13 @@ class Sweep:
         deed = DEEDS[self.deed]
         try:
             await self._prepare(deed, edge, other)
-            killed = await self._interrupt(deed, edge, killed_at(self.call, number))
+            log = place / "strace.txt"
+            await self._interrupt(deed, edge, self.fault.tracer(self.call, number, log))
             await self._look(name, edge, other, file, history)
         finally:
             await edge.kill()
             await other.kill()
-        return killed
+        return await asyncio.to_thread(self.fault.hit, log)
 
     async def _prepare(self, deed: Deed, edge: Edge, other: Edge) -> None:
         if deed.others is not None:
@@ -134,20 +162,20 @@ class Sweep:
             await deed.own(edge)
             await edge.stop()
 
-    async def _interrupt(self, deed: Deed, edge: Edge, tracer: list[str]) -> bool:
+    async def _interrupt(self, deed: Deed, edge: Edge, tracer: list[str]) -> None:
         env = {"CHAOS_CHECKPOINT_PAGES": str(CHECKPOINT_PAGES)}
         if deed.victim == "edge":
             if await edge.start(self.hub.url, tracer=tracer, env=env):
                 await deed.during(edge)
-            return bool(await edge.stop())
+            await edge.stop()
+            return
         await self.hub.stop()
         await self.hub.start(prefix=tracer)
         await edge.start(self.hub.url)
         await deed.during(edge)
-        killed = bool(await self.hub.stop())
+        await self.hub.stop()
         await self.hub.start(prefix=())
         await edge.stop()
-        return killed
 
     async def _look(self, name: str, edge: Edge, other: Edge, file: Path, history: History) -> None:
         edges = [edge, other] if other.running else [edge]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,24 +18,57 @@ from pathlib import Path
 BEGIN, END = "<!-- fault matrix: begin -->", "<!-- fault matrix: end -->"
 
 ROWS = {
+    1: "loss, duplication, delay, reordering",
     2: "symmetric partition",
     3: "asymmetric partition",
+    4: "flapping links",
+    5: "long partition",
     6: "kill -9 at every system call of put, apply, acknowledge, checkpoint",
     7: "kill -9 at random during sync",
+    8: "crash of all nodes at once, disks of different age",
+    9: "power cut",
+    10: "I/O errors at each call",
     11: "full disk",
+    12: "flipped bits, zeroed pages",
+    13: "files deleted, stale, put back",
+    14: "copies of a file, both alive",
     15: "second process on one file",
     16: "lock held by another tool; long reader",
     17: "clock jumps",
+    18: "poisoned timestamps from a peer",
+    19: "many operations in one tick of the clock",
+    20: "a batch that fails at some operation",
     21: "reply lost after the commit",
+    22: "all orders of delivery of small cases",
+    23: "create, delete and create again at once",
+    25: "many identities",
+    26: "bad resolvers",
+    27: "schemas of different versions",
+    28: "frames and features of a later protocol",
+    29: "an operation that cannot be applied",
+    30: "random and mutated frames",
     31: "bombs",
     32: "slow-loris",
     33: "reader that never reads",
     34: "half-open TCP, black hole",
+    35: "captive portal",
     36: "hub restart with many clients",
+    37: "large first sync in little memory",
+    38: "malicious member",
+    39: "hub that was put back or lies",
+    40: "revoked token, read-only member",
+    41: "secrets in output",
     42: "pauses",
     43: "no descriptors left",
+    45: "long runs with everything on",
 }
-"""Rows of the fault matrix that real processes are to prove; the numbers are those of the matrix."""
+"""Rows of the fault matrix that there is a feature for; the numbers are those of the matrix."""
+
+LATER = {
+    24: "a peer offline beyond the truncation of logs: nothing is truncated or purged yet",
+    44: "upgrade and downgrade of a file: there is one format of files so far",
+}
+"""Rows of features that do not exist yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +78,7 @@ class Result:
     Attributes:
         row: Of the fault matrix.
         how: How the fault was injected.
-        test: Which test it was; seed: with which seed, None if it has none.
+        test: Which test it was; case: with which parameters (its name in pytest); commit: of which state of the code.
         runs, violations: How many runs, and in how many findings stood against the engine.
         figures: What was measured; a name that begins with "max " keeps the largest, others add up.
     """
@@ -53,7 +86,8 @@ class Result:
     row: int
     how: str
     test: str
-    seed: int | None = None
+    case: str = ""
+    commit: str = ""
     runs: int = 1
     violations: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -100,6 +134,7 @@ def _sum(results: list[Result]) -> Result:
 def table(results: Iterable[Result]) -> str:
     """The table of the documents, and the rows that nothing stands for."""
     lines = ["| Row | Fault | Injected by | Runs | Violations | Figures | Command |", "|---|---|---|---|---|---|---|"]
+    results = [*results]
     sums = added(results)
     for result in sums:
         figures = ", ".join(f"{_number(value)} {name}" for name, value in result.figures.items())
@@ -108,20 +143,35 @@ def table(results: Iterable[Result]) -> str:
         lines.append(f"| {' | '.join(map(str, cells))} |")
     missing = [f"{row} ({name})" for row, name in ROWS.items() if row not in {result.row for result in sums}]
     if missing:
-        lines += ["", f"Not covered by real processes: {', '.join(missing)}."]
+        lines += ["", f"No run yet: {', '.join(missing)}."]
+    lines += [
+        "",
+        f"Commits: {commits(results)}.",
+        "",
+        f"Not possible yet: {'; '.join(f'{row} ({why})' for row, why in LATER.items())}.",
+    ]
     return "\n".join(lines)
+
+
+def commits(results: Iterable[Result]) -> str:
+    """Which states of the code ran, and how many runs each had."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts[result.commit or "unknown"] += result.runs
+    return ", ".join(f"{commit} ({count:,} runs)" for commit, count in sorted(counts.items()))
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def put_into(document: str, text: str) -> str:
-    """The document with the table between its marks."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+def put_into(document: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The document with the text between its marks."""
+    begin, end = marks
+    pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
     if not pattern.search(document):
-        raise SystemExit(f"the document has no marks {BEGIN} and {END}")
-    return pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", document)
+        raise SystemExit(f"the document has no marks {begin} and {end}")
+    return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", document)
 
 
 def main() -> None:

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
-from .results import BEGIN, END, ROWS, Result, added, append, kept, put_into, table
+from ..recorder import Recorder, still_to_run
+from .results import BEGIN, END, LATER, ROWS, Result, added, append, kept, put_into, table
 
 
 def test_results_of_runs_that_were_interrupted_add_up(tmp_path):
     path = tmp_path / "results.jsonl"
     assert kept(path) == []
-    for seed, kills in enumerate((3, 4)):
+    for case, kills in (("test_storm[0]", 3), ("test_storm[1]", 4)):
         figures = {"kills": kills, "max s": kills}
-        append(path, Result(row=7, how="SIGKILL", test="test_storm", seed=seed, figures=figures))
-    append(path, Result(row=2, how="netns", test="test_net", violations=1))
-    assert [result.seed for result in kept(path)] == [0, 1, None]
+        append(path, Result(row=7, how="SIGKILL", test="test_storm", case=case, figures=figures))
+    append(path, Result(row=2, how="netns", test="test_net", case="test_net", violations=1))
+    assert [result.case for result in kept(path)] == ["test_storm[0]", "test_storm[1]", "test_net"]
     (net, storm) = added(kept(path))
     assert (net.row, net.runs, net.violations) == (2, 1, 1)
     assert (storm.runs, storm.figures) == (2, {"kills": 7, "max s": 4})
 
 
 def test_the_table_names_rows_that_nothing_stands_for():
-    text = table([Result(row=7, how="SIGKILL", test="test_storm", figures={"kills": 1234, "max s": 0.25})])
+    found = Result(row=7, how="SIGKILL", test="test_storm", commit="abc", figures={"kills": 1234, "max s": 0.25})
+    text = table([found])
     assert "| 7 | kill -9 at random during sync | SIGKILL | 1 | 0 | 1,234 kills, 0.25 max s | `pytest -m" in text
-    assert text.endswith(".")
-    assert all((f" {row} (" in text) == (row != 7) for row in ROWS)
+    assert "abc (1 runs)" in text
+    assert all((f" {row} (" in text) == (row != 7) for row in (*ROWS, *LATER))
+
+
+def test_a_row_is_there_or_later():
+    assert sorted((*ROWS, *LATER)) == [*range(1, 46)]
+
+
+@dataclass
+class Item:
+    """What pytest knows of a test."""
+
+    name: str
+    fixturenames: tuple[str, ...] = ("recorder",)
+
+
+def test_a_run_goes_on_with_what_has_no_result_yet(tmp_path):
+    path = tmp_path / "results.jsonl"
+    Recorder(path, "test_storm", "test_storm[0]").note(7, "SIGKILL", writes_lost=0)
+    done, left, without = Item("test_storm[0]"), Item("test_storm[1]"), Item("test_storm[0]", ())
+    assert still_to_run([done, left, without], path) == ([left, without], [done])
+    (found,) = kept(path)
+    assert found.commit
+    assert found.figures == {"writes lost": 0}
 
 
 def test_the_table_goes_between_the_marks_of_a_document():

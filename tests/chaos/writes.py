@@ -12,6 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from .history import Dot, Event, History, dot_of
 
+WRITING = {"put", "update", "delete", "transact"}
+UNKNOWN = {"file-unreadable"}
+"""Refusals after which a write may be there all the same: its commit was written and could not be made certain."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
@@ -126,7 +130,7 @@ class _Reading:
         self._group = 0
 
     def read(self, events: Iterable[Event]) -> Iterator[Write]:
-        """Its writes, acknowledged or in doubt; what was refused is left out."""
+        """Its writes, acknowledged or in doubt; what was refused for good is left out."""
         for event in events:
             match event.say:
                 case "started":
@@ -139,7 +143,9 @@ class _Reading:
                         self._last = dot_of(told["dot"])
                         yield replace(write, dot=self._last, clock=told["clock"], doubtful=False)
                     self._trying = []
-                case "refused" if event.what["order"] in {"put", "update", "delete", "transact"}:
+                case "refused" if event.what["order"] in WRITING:
+                    if event.what["code"] in UNKNOWN:
+                        yield from self._trying
                     self._trying = []
                 case "ended":
                     self._doubt, self._trying = self._trying, []

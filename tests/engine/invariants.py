@@ -139,6 +139,13 @@ def check_log(member: Member, dots: set[Dot]) -> None:
     assert {Dot(*row) for row in rows} >= dots, "an operation is not in the log"
 
 
+def check_contexts(member: Member) -> None:
+    """No extra context stands that no record carries, and no hole."""
+    carried = {number for (number,) in member.connection.execute("SELECT DISTINCT extra FROM record")}
+    assert _extras(member).keys() <= carried, f"{member.name} keeps contexts that no record carries"
+    assert not member.connection.execute("SELECT * FROM hole").fetchall(), f"{member.name} keeps a hole"
+
+
 def check_agreement(members: list[Member], oracle: Oracle) -> None:
     """After healing all nodes are equal, by vector, digest and everything that is known."""
     everything = oracle.everything()
@@ -146,6 +153,7 @@ def check_agreement(members: list[Member], oracle: Oracle) -> None:
         assert oracle.known[member.name] == everything, f"{member.name} lacks operations"
         check_member(member, oracle)
         check_inbox_contents(member)
+        check_contexts(member)
     assert len({member.vector for member in members}) == 1, "vectors differ"
     digests = {member.connection.execute("SELECT digest FROM node").fetchone() for member in members}
     assert len(digests) == 1, "digests differ"

@@ -7,6 +7,7 @@ are the table of docs/reference/mutants.md, whose rows `python -m tests.engine.m
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -242,6 +243,28 @@ def _(patch: Patch) -> None:
         original(self, covering)
 
     patch.setattr(Names, "settle", settle)
+
+
+@mutant("what a node had told before it was put back settles as well", "Sessions 4")
+def _(patch: Patch) -> None:
+    original = Names._orphans
+
+    def orphans(self):
+        lives = Counter(node_of(Actor(actor)) for (actor,) in self._connection.execute("SELECT actor FROM actor"))
+        have = vector_of(self._connection)
+        moved_on = [
+            number
+            for number, vector in self.unsettled().items()
+            if all(lives[node_of(actor)] > 1 for actor, _ in vector.changes_since(have).items())
+        ]
+        return [*dict.fromkeys((*original(self), *moved_on))]
+
+    patch.setattr(Names, "_orphans", orphans)
+
+
+@mutant("a hole goes with any completed session", "Sessions 6")
+def _(patch: Patch) -> None:
+    patch.setattr(apply, "close_holes", lambda tx, actor: tx.connection.execute("DELETE FROM hole"))
 
 
 @mutant("a record that could not be joined takes the sender's context", "Sessions 6")

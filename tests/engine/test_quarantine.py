@@ -12,6 +12,8 @@ from holdfast.engine.cells import Life, Record, Sibling, Stamp
 from holdfast.engine.delta import Delta, FeedBatch, FeedId
 from holdfast.engine.packing import pack
 from holdfast.engine.replica import Replica
+from holdfast.engine.storage.birth import begin_incarnation
+from holdfast.errors import InvalidName
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.responder import respond
 from holdfast.transport.sync import sync
@@ -223,3 +225,119 @@ async def test_a_responder_with_a_hole_tells_the_initiator_nothing_false(pair):
     for _ in range(2):
         await sync(spoilt, MemoryLink(lambda chunks: respond(Replica(hub), chunks, rights="rw"), url="memory://hub"))
     await assert_equal(a, hub)
+
+
+async def test_a_hole_is_gone_when_what_it_misses_has_come_from_another_peer(tmp_path, pair):
+    a, hub = pair
+    await meet_replica(a, Spoiling(hub, ["k3"]))
+    async with opened(tmp_path / "other.db", space="s", name="other") as other:
+        await meet(other, hub)
+        await meet(a, other)
+        status = await a.status()
+        assert (status.holes, status.whole, status.blockers) == (0, True, ())
+        assert status.vector == (await hub.status()).vector
+        await hub["t"].put("more", {})
+        assert (await meet(a, hub)).completed
+        await assert_equal(a, hub)
+
+
+async def test_a_hole_of_a_peer_that_goes_on_under_another_identity_is_gone_and_its_old_feed_read_anew(pair):
+    a, hub = pair
+    await meet_replica(a, Spoiling(hub, ["k3"]))
+    before = await hub.actor()
+    await hub.write(lambda tx: begin_incarnation(tx, "hub"))
+    assert (await meet(a, hub)).completed
+    assert (await a.status()).holes == 0
+    with raw(a.path) as connection:
+        assert connection.execute("SELECT checkpoint FROM peer WHERE actor = ?", (before,)).fetchone() == (0,)
+    await assert_equal(a, hub)
+
+
+ODD_NAMES = {"unprintable": "no\nsuch\x1b[2J", "long": "n" * 400, "lines": "\n"}
+
+
+def under(name, n, *, seq, key="k") -> FeedBatch:
+    """A record of a collection that no local node could write, as a plain one."""
+    delta = Delta(
+        actors=(STRANGER,),
+        labels=("odd",),
+        collections=(name,),
+        collection=[0],
+        key=[key],
+        actor=[0],
+        seq=[seq],
+        clock=[(NOW_MS << 16) + seq],
+        flags=[0],
+        doc=[f'{{"n":{n}}}'],
+    )
+    vector = VersionVector({STRANGER: seq})
+    return FeedBatch(feed=FEED, start=seq - 1, end=seq, drained=True, vector=vector, delta=delta)
+
+
+def stored_under(path, name):
+    with raw(path) as connection:
+        query = (
+            "SELECT r.key, r.doc, r.live FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ?"
+            " ORDER BY r.key"
+        )
+        return connection.execute(query, (name,)).fetchall()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES)
+async def test_a_collection_that_nobody_could_name_is_stored_and_passed_on_and_not_shown(trio, name):
+    a, b, hub = trio
+    await a["t"].put("mine", {"n": 0})
+    batches = [under(name, n, seq=n) for n in (1, 2)]
+    outcomes = [await Replica(a).apply(batch, STRANGER) for batch in batches]
+    assert [(o.fresh + o.merged, o.holes, o.completed) for o in outcomes] == [(1, 0, True)] * 2
+    await heal(hub, a, b)
+    await assert_equal(*trio)
+    for node in trio:
+        assert stored_under(node.path, name) == [("k", '{"n":2}', 0)]
+        status = await node.status()
+        assert (status.quarantined, status.blockers, status.holes) == (1, (), 0)
+        assert (status.collections, status.records, status.deleted) == ({"t": 1}, 1, 0)
+        with pytest.raises(InvalidName):
+            await node[name].get("k")
+    changes = [change async for change in until(b.watch(0), "end", b)]
+    assert [(change.collection, change.key) for change in changes] == [("t", "mine"), ("t", "end")]
+
+
+async def until(changes, key, node):
+    """The changes up to that of a record which is put now."""
+    await node["t"].put(key, {})
+    async for change in changes:
+        yield change
+        if change.key == key:
+            return
+
+
+async def test_records_of_such_a_collection_join_without_asking_anybody(trio):
+    a, b, hub = trio
+    name = ODD_NAMES["unprintable"]
+    await Replica(a).apply(under(name, 1, seq=1), STRANGER)
+    other = Actor("ef" * 16)
+    theirs = under(name, 2, seq=1)
+    theirs = replace(
+        theirs, feed=FeedId("ef" * 8), vector=VersionVector({other: 1}), delta=replace(theirs.delta, actors=(other,))
+    )
+    await Replica(b).apply(theirs, other)
+    await heal(hub, a, b)
+    await assert_equal(*trio)
+    for node in trio:
+        assert await node.conflicts(None) == []
+        assert (await node.status()).quarantined == 1
+        with raw(node.path) as connection:
+            (stored,) = connection.execute("SELECT live FROM record").fetchall()
+            assert stored == (0,)
+    assert len(cells_of(a.path).existence) == 2
+
+
+async def test_a_name_that_sql_cannot_ask_for_is_a_hole_and_leaves_no_collection(trio):
+    a, _, hub = trio
+    outcome = await Replica(a).apply(under("no\0such", 1, seq=1), STRANGER)
+    assert (outcome.holes, outcome.completed) == (1, False)
+    with raw(a.path) as connection:
+        assert connection.execute("SELECT name FROM collection").fetchall() == []
+    await heal(hub, a)
+    assert (await hub.status()).records == 0

@@ -300,3 +300,24 @@ async def test_the_dots_of_a_rolled_back_file_are_never_given_again(tmp_path):
             with raw(path) as connection:
                 dots = connection.execute("SELECT node, seq FROM log WHERE kind <> 5").fetchall()
             assert len(dots) == len(set(dots))
+
+
+@pytest.mark.parametrize("harm", ["deleted", "log lost"])
+async def test_a_file_that_is_found_empty_says_what_its_witness_knows(tmp_path, harm):
+    """Found by flipping bits: a log without its header is no log to SQLite, and everything was still in it."""
+    path = tmp_path / "a.db"
+    node = await opened(path).__aenter__()
+    first = await node.actor()
+    for key in ("x", "y"):
+        await node["t"].put(key, {})
+    if harm == "deleted":
+        await node.close()
+        path.unlink()
+    else:
+        shutil.copy(path, tmp_path / "kept.db")  # as a kill leaves it: the log is not in the file yet
+        await node.close()
+        shutil.copy(tmp_path / "kept.db", path)
+    now, renewed = await life(path, "z", seed="again")
+    assert now != first
+    assert "the witness has seen operation 2, the file was empty" in renewed
+    assert await life(path) == (now, None)

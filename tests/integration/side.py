@@ -5,10 +5,12 @@ The session's effects are carried out by the engine's own `Replica` over a node 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from holdfast.clocks import Actor, VersionVector
@@ -16,6 +18,7 @@ from holdfast.engine.edits import Delete, Edit, Put, Update
 from holdfast.engine.replica import Facts, Replica
 from holdfast.engine.schema import Schema
 from holdfast.engine.seams import Seams
+from holdfast.engine.status import read_status
 from holdfast.engine.storage.birth import begin_file
 from holdfast.engine.storage.declare import declare
 from holdfast.engine.storage.migrations import migrate
@@ -65,6 +68,7 @@ class _Instant:
         self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
+        self.sessions: dict[str, asyncio.Lock] = {}
         self._side = side
 
     async def run(self, function, *args, **options):
@@ -144,7 +148,7 @@ class Side:
     @property
     def whole(self) -> bool:
         """Whether no record waits for the end of a session."""
-        return not self._one("SELECT count(*) FROM context WHERE settled = 0")
+        return read_status(self.connection, Path(self.name)).whole
 
     def docs(self) -> dict[str, str]:
         """The living records by key."""

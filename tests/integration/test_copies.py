@@ -10,7 +10,7 @@ import pytest
 from holdfast import SideFile, Take
 from holdfast.clocks import Actor, Dot
 from holdfast.engine.replica import Replica
-from holdfast.errors import LinkCut
+from holdfast.errors import LinkCut, SessionRefused
 
 from ..nodes import assert_equal, heal, link_to, meet, opened, raw
 
@@ -208,3 +208,50 @@ async def _dots(path):
     with raw(path) as connection:
         rows = connection.execute("SELECT a.actor, r.seq FROM record r JOIN actor a ON a.id = r.node").fetchall()
     return {Dot(Actor(actor), seq) for actor, seq in rows}
+
+
+async def test_a_node_that_asks_itself_is_told_so_and_keeps_its_identity(tmp_path):
+    """A hub and an edge in one process, over one engine: it once began two new identities before it gave up."""
+    async with opened(tmp_path / "a.db", space="s") as a, opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        await a["t"].put("k", {})
+        for _ in range(2):
+            before = await a.actor(), (await a.status()).incarnations
+            with pytest.raises(SessionRefused, match="speaks with itself") as refused:
+                await meet(a, a)
+            assert "address" in refused.value.remedy
+            assert refused.value.subject == link_to(a).url
+            assert (await a.actor(), (await a.status()).incarnations) == before
+            assert a.renewed is None
+            await meet(a, hub)  # now it knows others, and this address as another node's
+        await assert_equal(a, hub)
+
+
+async def test_a_write_that_comes_between_does_not_make_a_node_a_copy_of_itself(tmp_path, monkeypatch):
+    async with opened(tmp_path / "a.db", space="s") as a:
+        await a["t"].put("k", {})
+        facts = Replica.facts
+
+        async def meanwhile(self, **options):
+            await a["t"].put("k", {"n": 1})
+            return await facts(self, **options)
+
+        monkeypatch.setattr(Replica, "facts", meanwhile)
+        with pytest.raises(SessionRefused, match="speaks with itself"):
+            await meet(a, a)
+        assert a.renewed is None
+
+
+async def test_a_copy_that_has_written_nothing_is_told_so_and_the_one_that_has_gets_a_name_of_its_own(tmp_path):
+    async with unbound(tmp_path / "hub.db", space="s") as hub:
+        await hub["t"].put("k", {"v": 0})
+    clone(tmp_path / "hub.db", tmp_path / "a.db")
+    async with unbound(tmp_path / "hub.db", seed="h2") as hub, unbound(tmp_path / "a.db", seed="a2") as a:
+        with pytest.raises(SessionRefused, match="copy of its file") as refused:
+            await meet(a, hub)
+        assert "write to one of the two" in refused.value.remedy
+        assert (a.renewed, hub.renewed) == (None, None)
+        await a["t"].put("new", {})
+        await meet(a, hub)
+        assert a.renewed
+        assert (await a.status()).incarnations == 2
+        await assert_equal(a, hub)

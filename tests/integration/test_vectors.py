@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from holdfast.engine.reached import counting
+from holdfast.engine.status import read_status
 from holdfast.engine.storage import names
+from holdfast.engine.storage.birth import begin_incarnation
 from holdfast.errors import LinkCut
 
 from ..nodes import assert_equal, heal, meet, opened, raw
@@ -131,3 +135,55 @@ async def test_random_sessions_leave_no_vector_behind(tmp_path):
         with raw(path) as connection:
             assert unreferred(connection) == []
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def put_back(hub: Side, backup: Side) -> None:
+    """The hub's file becomes an old one again, and goes on under another identity."""
+    backup.connection.backup(hub.connection)
+    hub._begin()
+    with hub.store.transaction() as tx:
+        begin_incarnation(tx, hub.name)
+
+
+def test_a_context_that_nobody_can_ever_cover_goes_with_the_last_record_that_carries_it():
+    """Of a cut session with a hub whose file was put back since: no vector will reach what the hub's was."""
+    hub, node = Side("hub", batch_records=1), Side("node")
+    hub.write("other", {})
+    sync(node, hub)
+    backup = hub.copy("backup")
+    for n in range(3):
+        hub.write("k", {"n": n})
+        hub.write(f"k{n}", {})
+        exchange(node, hub, begin(node), answered_max=2)
+    put_back(hub, backup)
+    for _ in range(2):
+        sync(node, hub)
+        assert unreferred(node.connection) == []
+    status = read_status(node.connection, Path("node"))
+    assert not status.whole
+    assert any("goes on under another identity" in blocker for blocker in status.blockers)
+    # What no record carries says nothing: here all of them are made to have taken in no more than the node.
+    node.connection.execute("UPDATE record SET extra = NULL")
+    node.store.forget()
+    assert read_status(node.connection, Path("node")).whole
+    hub.write("more", {})
+    sync(node, hub)
+    assert unreferred(node.connection) == []
+    assert node.facts(actor=hub.actor).digest is not None
+    assert read_status(node.connection, Path("node")).blockers == ()
+
+
+def test_whether_a_context_is_carried_is_asked_of_all_records_once():
+    """One that stays for good must not make every session read the whole file."""
+    hub, node = Side("hub", batch_records=1), Side("node")
+    backup = hub.copy("backup")
+    hub.write("k", {})
+    hub.write("l", {})
+    exchange(node, hub, begin(node), answered_max=2)
+    put_back(hub, backup)
+    with counting() as seen:
+        for n in range(4):
+            hub.write(f"m{n}", {})
+            sync(node, hub)
+    assert not node.whole
+    assert seen["contexts: every record was asked what it carries"] == 2  # once by each side: it has travelled

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.simulation.checkers import all_checkers
+from holdfast.simulation.checkers.dots import Dots
 from holdfast.simulation.kernel.choices import SeededChoices
 from holdfast.simulation.plans.actions import Attack
 from holdfast.simulation.plans.builder import PlanBuilder
 from holdfast.simulation.plans.generate import plan_of
+from holdfast.simulation.plans.plan import CHECKERS
 from holdfast.simulation.world.world import World
 
 
@@ -71,3 +74,21 @@ def test_hubs_share_a_space_before_anybody_meets_them(tmp_path):
     _, outcome = lived(plan.build(), tmp_path)
     assert outcome.fault is None
     assert outcome.figures.records == 2
+
+
+@pytest.mark.parametrize(
+    ("checkers", "broken"), [((), False), (("clocks", "status"), False), (("dots", "clocks"), True)]
+)
+def test_a_world_asks_the_checkers_that_its_plan_names(tmp_path, monkeypatch, checkers, broken):
+    def fail(self, world, node):
+        raise self.fail(node, None, "planted")
+
+    monkeypatch.setattr(Dots, "step", fail)
+    plan = PlanBuilder(hours=0.02).hub("hub").edge("a").put("a", "things", "x", {"n": 1}).check(*checkers).build()
+    world, outcome = lived(plan, tmp_path)
+    assert {type(checker).__module__.rpartition(".")[2] for checker in world.checkers} == {*checkers}
+    assert outcome.invariant == (Dots.name if broken else "")
+
+
+def test_every_checker_has_a_name_in_plans():
+    assert {type(checker).__module__.rpartition(".")[2] for checker in all_checkers()} == {*CHECKERS}

@@ -316,6 +316,20 @@ async def test_a_busy_hub_asks_to_come_again(tmp_path: Path):
         assert _status(await first) == 200
 
 
+async def test_a_member_with_a_good_token_leaves_room_for_others(tmp_path: Path):
+    """Bodies that never end, all with one token: those of other tokens are served at once."""
+    limits = replace(SMALL, exchanges_max=8, idle_s=30)
+    async with running_hub(tmp_path / "hub", limits=limits) as hub, AsyncExitStack() as stack:
+        for number in range(4):
+            await stack.enter_async_context(hub.connected(hub.head("Content-Length: 100"), b"x"))
+            await eventually(lambda number=number: sum(len(each.requests) for each in hub.replicas) == number + 1)
+        reply = await hub.ask(hub.head("Content-Length: 0"))
+        assert _status(reply) == 503
+        assert b"too many exchanges of this token" in reply
+        reply = await hub.ask(hub.head("Content-Length: 1", "Connection: close", space="other", secret=hub.other), b"x")
+        assert _status(reply) == 200
+
+
 # ------------------------------------------------------------------------------------------------------------ engines
 
 

@@ -7,10 +7,10 @@ import logging
 
 import pytest
 
-from holdfast.errors import MalformedFrame
+from holdfast.errors import DiskFull, MalformedFrame
 from holdfast.transport.hub.repeats import KINDS_MAX, Repeats
 
-from .hubs import eventually, running_hub
+from .hubs import Replica, eventually, running_hub
 
 LOGGER = logging.getLogger("holdfast.test")
 
@@ -82,3 +82,31 @@ async def test_a_client_that_breaks_the_protocol_again_and_again_fills_no_log(tm
         assert any("broke the protocol: no magic" in line for line in before)
     counts = [line for line in logged() if line.endswith("19 more since")]
     assert [line.split()[0] for line in counts] == ["malformed-frame", "unauthorized", "not-http"]
+
+
+@pytest.mark.parametrize("halfway", [False, True])
+async def test_the_hubs_own_failure_is_counted_once_and_as_nobodys_fault(tmp_path, logged, halfway):
+    """A full disk under a thousand clients is one thing that goes wrong, and none of theirs."""
+
+    async def respond(_replica, chunks, *, rights):
+        if halfway:
+            yield b"x"
+        raise DiskFull("no space left", subject="plant.db", remedy="Free space.")
+        yield b""
+
+    async def open_engine(name, path):
+        if not halfway:
+            raise DiskFull("no space left", subject="plant.db", remedy="Free space.")
+        return Replica(name, path)
+
+    async with running_hub(tmp_path / "hub", respond=respond, open_engine=open_engine) as hub:
+        for number in range(5):
+            head = hub.head("Content-Length: 0")
+            reader, writer = await asyncio.open_connection(*hub.address, local_addr=(f"127.0.0.{number + 2}", 0))
+            writer.write(head.replace("\n", "\r\n").encode() + b"\r\n")
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        (first,) = logged()
+        assert "failed" in first
+        assert "no space left" in first
+    assert logged()[1:] == ["disk-full from this hub: 4 more since"]

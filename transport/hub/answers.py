@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeGuard
 
 from aiohttp import hdrs, web
 
@@ -46,10 +46,19 @@ def success(data: Mapping[str, object]) -> web.Response:
     return _envelope(200, "ok", data, "")
 
 
+def status_of(error: HoldfastError) -> int:
+    """The HTTP status that stands for `error`."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def is_own(error: BaseException) -> TypeGuard[HoldfastError]:
+    """Whether `error` is a failure of the hub itself and no client's: a full disk, say, or too much to do."""
+    return isinstance(error, HoldfastError) and status_of(error) >= 500  # noqa: PLR2004 - what HTTP says it means
+
+
 def failure(error: HoldfastError) -> web.Response:
     """The answer that stands for `error`, without its subject: that may be a path of this machine."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return _envelope(status, "error", {"code": error.code, "remedy": error.remedy}, error.what)
+    return _envelope(status_of(error), "error", {"code": error.code, "remedy": error.remedy}, error.what)
 
 
 async def say_little(_request: web.Request, response: web.StreamResponse) -> None:

@@ -16,17 +16,18 @@ from typing import Final, Generic
 
 from aiohttp import hdrs, web
 
-from holdfast.errors import HoldfastError, HubError, NoSuchSpace, SessionRefused, Unauthorized
+from holdfast.errors import HoldfastError, NoSuchSpace, SessionRefused, Unauthorized
 
 from ..links.address import FRAMES_TYPE
 from ..messages import PROTOCOL_VERSION
-from .answers import failure, say_little, success
+from .answers import failure, is_own, say_little, status_of, success
 from .door import Door
 from .engines import OpenEngine, OpenEngines, R
 from .exchange import Respond, answer, too_long
 from .limits import Limits
 from .registry import Grant, HubRegistry
-from .repeats import REPEATS, Repeats
+from .repeats import OURSELVES, REPEATS, Repeats
+from .seats import Seats
 
 DOOR: Final = web.AppKey("door", Door)
 LIMITS: Final = web.AppKey("limits", Limits)
@@ -74,19 +75,16 @@ class _Hub(Generic[R]):
         self._respond = respond
         self._door = app[DOOR]
         self._limits = app[LIMITS]
-        self._running = 0
+        self._seats = Seats(self._limits.exchanges_max)
 
     async def sync(self, request: web.Request) -> web.StreamResponse:
         """Answer one exchange."""
         grant = await self._admit(request)
         self._check(request)
-        self._running += 1
-        try:
+        with self._seats.taken(grant.token):
             replica = await self._engines.get(grant.space, grant.path)
             _log.debug("exchange in space %s with token %s from %s", grant.space, grant.token, request.remote)
             return await answer(request, replica, self._respond, grant.rights, self._limits)
-        finally:
-            self._running -= 1
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         """Tell that the hub works, to anyone; how many spaces it has, but not which."""
@@ -125,8 +123,6 @@ class _Hub(Generic[R]):
             raise SessionRefused("the body is of another type", subject="request", remedy=f"Send {FRAMES_TYPE}.")
         if (request.content_length or 0) > self._limits.request_bytes_max:
             raise too_long(self._limits)
-        if self._running >= self._limits.exchanges_max:
-            raise HubError("the hub is busy", subject="hub", remedy="Come again later.")
 
 
 @web.middleware
@@ -136,8 +132,9 @@ async def _answer_errors(
     try:
         return await handler(request)
     except HoldfastError as error:
-        response = failure(error)
-        level = logging.ERROR if response.status >= 500 else logging.INFO  # noqa: PLR2004 - the hub's own failures
-        text = f"request from {request.remote} failed with status {response.status}: {error}"
-        request.app[REPEATS].log(_log, level, error.code, request.remote, text)
-        return response
+        text = f"request from {request.remote} failed with status {status_of(error)}: {error}"
+        if is_own(error):
+            request.app[REPEATS].log(_log, logging.ERROR, error.code, OURSELVES, text)
+        else:
+            request.app[REPEATS].log(_log, logging.INFO, error.code, request.remote, text)
+        return failure(error)

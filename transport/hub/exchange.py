@@ -21,10 +21,10 @@ from ..links.address import FRAMES_TYPE
 from ..links.meter import bound_unsent
 from ..messages import Refuse
 from ..wire import encode
-from .answers import failure
+from .answers import failure, is_own
 from .limits import Limits
 from .registry import Rights
-from .repeats import REPEATS
+from .repeats import OURSELVES, REPEATS
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,10 @@ async def answer(
         _complain(request, logging.WARNING, error, "broke the protocol")
         return await _refused(response, frame, error)
     except (HoldfastError, ConnectionError, TimeoutError) as error:
-        _complain(request, logging.INFO, error, "left an exchange unfinished")
+        if is_own(error):
+            _confess(request, error)
+        else:
+            _complain(request, logging.INFO, error, "left an exchange unfinished")
         return _broken(request, response, error)
     return response
 
@@ -169,6 +172,12 @@ def _complain(request: web.Request, level: int, error: Exception, what: str) -> 
     cause = error.code if isinstance(error, HoldfastError) else type(error).__name__
     said = str(error) or cause  # some errors of connections are silent
     request.app[REPEATS].log(_log, level, cause, request.remote, f"peer {request.remote} {what}: {said}")
+
+
+def _confess(request: web.Request, error: HoldfastError) -> None:
+    """Say what failed here while a peer was answered."""
+    text = f"an exchange with {request.remote} failed: {error}"
+    request.app[REPEATS].log(_log, logging.ERROR, error.code, OURSELVES, text)
 
 
 def _broken(request: web.Request, response: web.StreamResponse | None, error: Exception) -> web.StreamResponse:

@@ -22,6 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NewType
 
+from holdfast.engine.documents import NAME_CHARS_MAX
 from holdfast.engine.seams import Seams
 from holdfast.engine.storage.faults import translated
 from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NotADatabase
@@ -40,7 +41,6 @@ SECRET_BYTES: Final = 32
 SECRET_PREFIX: Final = "hf_"  # noqa: S105 - the part that is not secret
 """Lets people and scanners see what they found."""
 
-NAME_CHARS_MAX: Final = 128
 LOCK_S_MAX: Final = 5.0
 """How long a call waits for another process that is writing."""
 

@@ -1,7 +1,8 @@
-"""What goes wrong with clients, in the log without flooding it: the first of a kind at once, the others as a count.
+"""What goes wrong at the door, in the log without flooding it: the first of a kind at once, the others as a count.
 
 Knows nothing of HTTP. Invariants: nothing is swallowed, every message stands in the log or in a count of one; a client
-that fails a thousand times a minute costs a line a minute, and a crowd of them a bounded number of lines.
+that fails a thousand times a minute costs a line a minute, a crowd of them a bounded number of lines, and a failure of
+the hub itself one line for each cause, however many clients meet it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ KINDS_MAX: Final = 500
 """Causes and addresses that are told apart; those beyond share a count for each cause."""
 
 OTHERS: Final = "other addresses"
+
+OURSELVES: Final = "this hub"
+"""Where the hub's own failures come from, whoever asked when they happened."""
 
 Kind = tuple[str, str]
 
@@ -50,7 +54,7 @@ class Repeats:
             logger: Where it belongs.
             level: Its level there.
             cause: Which kind of failure, as a stable word.
-            address: Of the client.
+            address: Of the client; OURSELVES for what is no fault of any.
             text: The whole message.
         """
         if not logger.isEnabledFor(level):

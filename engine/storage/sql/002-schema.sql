@@ -126,7 +126,7 @@ CREATE INDEX ledger_record ON ledger (record);
 -- Records that could not be projected in full: their cells are stored, joined and passed on all the same.
 CREATE TABLE quarantine (
     record INTEGER PRIMARY KEY,
-    fields TEXT    NOT NULL,                               -- JSON list of field names
+    fields TEXT    NOT NULL,                               -- JSON list of field names; empty: the whole record is hidden
     reason TEXT    NOT NULL,
     since  INTEGER NOT NULL                                -- lsn
 ) STRICT;

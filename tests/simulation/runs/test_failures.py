@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast import InvalidPlan, SimulationFault
-from holdfast.simulation import replay, shrink, simulate
+from holdfast.simulation import PlanBuilder, replay, shrink, simulate
 from holdfast.simulation.runs.artefact import artefact_of, plan_in, read_artefact
 
 from ...engine.mutants import MUTANTS
@@ -108,3 +108,15 @@ def test_an_artefact_with_a_spoilt_tape_is_refused(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(InvalidPlan, match="no artefact"):
         replay(tmp_path / "x.json")
+
+
+def test_a_shrink_does_not_slide_into_another_failure_of_the_same_invariant(tmp_path):
+    """Without its tags the record breaks the rule elsewhere, with fewer events: that is another failure."""
+    builder = PlanBuilder(hours=0.05).hub("hub").edge("a").heal(every_seconds=10)
+    for number in range(6):
+        builder.put("a", "tasks", f"k{number}", {"title": "one", "tags": "kept"}).after(seconds=1)
+    report = simulate(builder.build(), checks=[users.many_and_tagged])
+    assert "all are here" in report.first_failure.fault.what
+    small = shrink(artefact_of(report.first_failure, report.scenario), checks=[users.many_and_tagged], seconds=60)
+    assert "all are here" in small.fault["what"]
+    assert len(plan_in(small).events) == 3

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import InvalidPlan, Manual, ProgramFault, UsageError, Violation
 from holdfast.simulation import PlanBuilder, simulate
+from holdfast.simulation.kernel import loop
 from holdfast.simulation.runs import lived
 from holdfast.simulation.runs.results import ResultsFile
 
@@ -81,14 +82,23 @@ def test_a_resolver_that_breaks_its_contract_is_the_users_fault_with_its_line(re
     ("program", "said"),
     [
         (users.raising, "raised KeyError"),
-        (users.careless, "did not catch Unreachable"),
+        (users.careless, "did not catch"),
+        (users.lost, "syncs with 'sync.example.com', which is no hub of this world"),
+        (users.closing, "closed the engine of its node"),
+        (users.leaving, "raised SystemExit"),
+        (users.parting, "raised SystemExit"),
+        (users.worse, "raised Worse: mine"),
+        (users.grouped, "raised KeyError"),
+        (users.spinning, "never waits"),
+        (users.plain, "is not asynchronous"),
         (users.sleeping, "time.sleep()"),
         (users.deaf, "goes on after it was cancelled"),
         (users.changing, "not deterministic"),
     ],
 )
-def test_a_program_that_fails_is_the_users_fault_with_its_line(program, said):
-    builder = PlanBuilder(hours=0.05).hub("hub").edge("a").run("a", "mine")
+def test_a_program_that_fails_is_the_users_fault_with_its_line(program, said, monkeypatch):
+    monkeypatch.setattr(loop, "BUSY_STEPS_MAX", 1_000)
+    builder = PlanBuilder(hours=0.05).hub("hub").edge("a").cut("a", "hub", minutes=1).run("a", "mine")
     fault = fault_of(plan=builder.build(programs=["mine"]), programs={"mine": program})
     assert isinstance(fault, ProgramFault)
     assert said in fault.what
@@ -102,6 +112,11 @@ def test_a_check_that_fails_is_a_broken_rule_and_one_that_raises_is_to_be_mended
     assert broken.invariant == "your check titles_are_short"
     assert "k0 at hub" in broken.what
     assert isinstance(fault_of(plan=plan, resolvers=resolvers, checks=users.broken_check), ProgramFault)
+    late = fault_of(plan=plan, resolvers=resolvers, checks=users.late_check)
+    assert "is asynchronous" in late.what
+    timed = fault_of(plan=plan, resolvers=resolvers, checks=users.timed_check)
+    assert timed.what == "a simulated program called time.time()"
+    assert "users.py:" in timed.subject
 
 
 def test_functions_that_cannot_travel_run_here():
@@ -133,6 +148,19 @@ def test_results_in_a_file_are_not_run_again_and_add_up(tmp_path):
         {"nodes": 1},
         {"partitions": "stormy"},
         {"faults": ["earthquake"]},
+        {"hours": float("nan")},
+        {"hours": float("inf")},
+        {"programs": [users.patient]},
+        {"programs": {"": users.patient}},
+        {"programs": {"mine": "patient"}},
+        {"programs": {"mine": users.without_engine}},
+        {"programs": {"mine": users.yielding}},
+        {"checks": users.asynchronous_check},
+        {"checks": [lambda: True]},
+        {"checks": ["short"]},
+        {"schemas": ["tasks"]},
+        {"resolvers": [users.Longest]},
+        {"resolvers": {"longest": object()}},
         {"schemas": [users.schema(), users.schema(Manual()), replace(users.schema(users.Raising()), name="other")]},
     ],
 )

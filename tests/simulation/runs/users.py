@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import sys
 import time
 from dataclasses import dataclass
 
@@ -66,7 +68,61 @@ async def raising(engine):
 
 
 async def careless(engine):
-    await engine.sync("http://nobody")
+    while True:
+        await asyncio.sleep(5)
+        await engine.sync("http://hub")
+
+
+async def lost(engine):
+    with contextlib.suppress(LinkError):  # which would hide that nothing is ever synced
+        await engine.sync("https://sync.example.com")
+
+
+async def closing(engine):
+    async with engine:
+        await engine["tasks"].put("k0", {"title": "done"})
+
+
+async def leaving(engine):
+    sys.exit(3)
+
+
+async def parting(engine):
+    async def leave():
+        sys.exit(3)
+
+    await asyncio.create_task(leave())
+
+
+class Worse(BaseException):
+    """Not an Exception."""
+
+
+async def worse(engine):
+    raise Worse("mine")
+
+
+async def grouped(engine):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(raising(engine))
+
+
+async def spinning(engine):
+    while True:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+def plain(engine):
+    """Not asynchronous."""
+
+
+async def without_engine():
+    """Takes nothing."""
+
+
+async def yielding(engine):
+    yield engine
 
 
 async def sleeping(engine):
@@ -94,8 +150,26 @@ def titles_are_short(world):
         assert len(fields.get("title", "")) < 5, f"{key} at {node}"
 
 
+def many_and_tagged(world):
+    found = [fields for node, _, fields in world.records("tasks") if node == "hub"]
+    assert len(found) < 3, "all are here"
+    assert len(found) > 2, "some are missing"
+
+
 def has_nodes(world):
     return len(world.nodes) == 3
+
+
+async def asynchronous_check(world):
+    raise AssertionError("nobody would hear it")
+
+
+def late_check(world):
+    return asynchronous_check(world)
+
+
+def timed_check(world):
+    assert time.time() > 0
 
 
 def broken_check(world):
