@@ -7,7 +7,7 @@ an unknown type (that is quarantine). The kinds TYPE, RULE, UNIQUE and BOUND hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from holdfast.clocks import Dot
@@ -79,6 +79,13 @@ def conflicts_of(collection: str, key: str, record: Record, reading: Reading) ->
         yield _conflict(collection, key, None, [_existence(life) for life in record.existence.values()], rest)
     for name in reading.conflicting:
         yield _conflict(collection, key, name, _versions(record.cells[name]), rest)
+
+
+def conflict_between(
+    collection: str, key: str, field: str, siblings: Iterable[tuple[Stamp, str]], rest: Mapping[str, JSON]
+) -> Conflict:
+    """The conflict of one field whose siblings, given as stamps and texts, differ; `rest`: what the others agree on."""
+    return _conflict(collection, key, field, [_version(stamp, decode(text), text) for stamp, text in siblings], rest)
 
 
 def _conflict(

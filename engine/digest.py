@@ -49,7 +49,12 @@ def cells_digest(collection: str, key: str, record: Record) -> int:
 
 def packed_digest(collection: str, key: str, packed: Packed, singles: str) -> int:
     """The digest of packed cells whose actors are names, with the document of their single registers."""
-    body = f"{collection}\0{key}\0{singles}\0".encode() + packed.encoded()
+    return encoded_digest(collection, key, packed.encoded(), singles)
+
+
+def encoded_digest(collection: str, key: str, encoded: bytes, singles: str) -> int:
+    """As `packed_digest`, of cells that were encoded."""
+    body = f"{collection}\0{key}\0{singles}\0".encode() + encoded
     return int.from_bytes(blake2b(body, digest_size=8).digest(), "big") & DIGEST_MASK
 
 

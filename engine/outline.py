@@ -1,14 +1,31 @@
-"""Cuts documents whose fields are known: by their labels, without reading the values.
+"""Cuts documents whose fields are known, and puts them together: by one pattern, without reading the values.
 
 Knows nothing of records. Works on canonical text only: what stands in a file, or looked safe when it came. Invariant:
-what it gives is what `split` would give; where it cannot be sure it declines.
+what it gives is what `split` and `compose` would give; where it cannot be sure it declines.
 """
 
 from __future__ import annotations
 
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from .documents import label, split
+
+FIELDS_MAX: Final = 64
+"""Fields of a document that gets a pattern."""
+
+LEARN_AFTER: Final = 64
+"""Documents of an outline that are split before it gets a pattern: compiling one costs as much as splitting 100."""
+
+_PATTERNS_KEPT: Final = 256
+
+_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_NEST: Final = rf'[\[{{](?:[^"\[\]{{}}]++|{_TEXT})*+[\]}}]'
+_VALUE: Final = rf'({_TEXT}|[^"\[\]{{}},]++|{_NEST})'
+"""A scalar, or a list or an object of scalars; deeper values are for `split`."""
 
 
 class Outline:
@@ -16,50 +33,54 @@ class Outline:
 
     Attributes:
         names: The fields.
-        labels: What stands before each value, without what separates it from the value before.
     """
 
-    __slots__ = ("_first", "_marks", "_rest", "_sure", "labels", "names")
+    __slots__ = ("_form", "_match", "_met", "names")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
-        self.labels = tuple(map(label, names))
-        self._first = "{" + self.labels[0] if names else "{}"
-        self._rest = tuple("," + each for each in self.labels[1:])
-        self._marks = (self._first, *self._rest, "}")
-        # After a closing quote no JSON goes on with a letter: a label found in the text is a label.
-        self._sure = all(name[:1].isalnum() or name[:1] == "_" for name in names)
+        self._form = "{" + ",".join([label(name).replace("%", "%%") + "%s" for name in names]) + "}"
+        self._match: Callable[[str], re.Match[str] | None] | None = None
+        self._met = 0
 
-    def fits(self, doc: str) -> bool:
-        """Whether the document has these fields and no others, and can be cut."""
-        # With one brace there are no nested labels; with as many ends of labels as fields, none is overlooked.
-        return (
-            self._sure
-            and doc.count('":') == len(self.names)
-            and doc.count("{") == 1
-            and doc.startswith(self._first)
-            and all(map(doc.__contains__, self._rest))
-        )
+    def cut(self, doc: str) -> Sequence[str] | None:
+        """The texts of the values, in the order of the names; None if the document has other fields."""
+        if self._match is None:
+            self._learn()
+        elif (found := self._match(doc)) is not None:
+            return found.groups()
+        texts = split(doc)
+        return [*texts.values()] if (*texts,) == self.names else None
 
     def split(self, doc: str) -> dict[str, str]:
         """As `split`; faster if the document has the known fields."""
-        if not self.fits(doc):
-            return split(doc)
-        texts: list[str] = []
-        start = len(self._first)
-        for mark in self._rest:
-            end = doc.find(mark, start)
-            texts.append(doc[start:end])
-            start = end + len(mark)
-        if self.names:
-            texts.append(doc[start:-1])
-        return dict(zip(self.names, texts, strict=True))
+        if self._match is None:
+            self._learn()
+        elif (found := self._match(doc)) is not None:
+            return dict(zip(self.names, found.groups(), strict=True))
+        return split(doc)
 
-    def span(self, doc: str, at: int) -> tuple[int, int]:
-        """Where the value of field number `at` stands in a document that fits."""
-        mark = self._marks[at]
-        start = doc.find(mark) + len(mark)
-        return start, doc.find(self._rest[at], start) if at < len(self._rest) else len(doc) - 1
+    def compose(self, texts: Sequence[str]) -> str:
+        """The document of these values, in the order of the names."""
+        return self._form % (*texts,)
+
+    def forget(self) -> None:
+        """Drop the pattern; it is made again once so many documents have been met again."""
+        self._match, self._met = None, 0
+
+    def _learn(self) -> None:
+        """Count a document that is split, and get a pattern for those that follow."""
+        self._met += 1
+        if self._met > LEARN_AFTER and len(self.names) <= FIELDS_MAX:
+            values = ",".join([re.escape(label(name)) + _VALUE for name in self.names])
+            self._match = re.compile(rf"\{{{values}\}}").fullmatch
+            _learnt.append(self)
+            if len(_learnt) > _PATTERNS_KEPT:
+                _learnt.popleft().forget()
+
+
+_learnt: Final[deque[Outline]] = deque()
+"""Those that have a pattern, in the order in which they got it."""
 
 
 @lru_cache(maxsize=4_096)

@@ -11,9 +11,10 @@ left out. Records that were written alike have equal shapes, so a shape is looke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -24,7 +25,7 @@ from holdfast.resolvers.canonical import encode as encode_json
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
 from .documents import canonical_text, split
-from .outline import Outline, outline
+from .outline import FIELDS_MAX, Outline, outline
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
 SIBLINGS_MAX: Final = 100_000
@@ -32,8 +33,13 @@ FLAGS_MAX: Final = 255
 """Flags of later versions are kept as they came."""
 
 SHAPES_KEPT: Final = 4_096
+PLAIN_SHAPES_KEPT: Final = 512
 SHAPE_BYTES_KEPT: Final = 1_024
 """Shapes up to this size are remembered: those of conflicts hold values and are rarely met again."""
+
+
+_packer: Final = msgpack.Packer()
+"""Making one costs twice as much as packing a record. It calls nothing that could let another thread in between."""
 
 
 class UnreadableCellsError(Exception):
@@ -80,7 +86,8 @@ class Packed(NamedTuple):
 
     def encoded(self) -> bytes:
         """The bytes that stand at rest and on the wire."""
-        return msgpack.packb([self.shape.body, *self.stamps])
+        encoded: bytes = _packer.pack([self.shape.body, *self.stamps])
+        return encoded
 
     def renamed(self, name: Callable[[Any], Any]) -> Packed:
         """The same cells with other names for the actors."""
@@ -98,6 +105,12 @@ class Packed(NamedTuple):
         return self.shape.flat and len(self.stamps) == 4 * self.shape.stamps
 
 
+def encode_cells(body: bytes, stamps: Iterable[PackedStamp]) -> bytes:
+    """The bytes of cells, from those of their shape and stamps one by one."""
+    encoded: bytes = _packer.pack([body, *chain.from_iterable(stamps)])
+    return encoded
+
+
 def are_sound(stamps: list[Any], actors: int) -> bool:
     """Whether all of these stamps are in range and their actors of so many."""
     if not {*map(type, stamps)} <= _INTEGERS or not stamps or min(stamps) < 0 or max(stamps) >= 1 << 63:
@@ -105,14 +118,17 @@ def are_sound(stamps: list[Any], actors: int) -> bool:
     return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= FLAGS_MAX)
 
 
-_FEW: Final = 2
-"""Values that are cut out of a document one by one; more of them at once."""
-
 _INTEGERS: Final = frozenset({int})
 _TEXT: Final = frozenset({str})
 
 
-def _shape(existence: list[int], cells: dict[str, Any], body: bytes | None = None) -> Shape:
+def shape_body(existence: Sequence[int], cells: Mapping[str, Any]) -> bytes:
+    """The bytes that stand for a shape."""
+    body: bytes = _packer.pack((existence, cells))
+    return body
+
+
+def shape_of(existence: list[int], cells: dict[str, Any], body: bytes | None = None) -> Shape:
     """The shape of these lists; `body`: the bytes that they were read from."""
     entries, names = [*cells.values()], [*cells]
     used = [*dict.fromkeys([0, *entries])] if {*map(type, entries)} <= _INTEGERS else []
@@ -124,10 +140,10 @@ def _shape(existence: list[int], cells: dict[str, Any], body: bytes | None = Non
         and names == sorted(names)
     )
     if not flat:
-        return Shape(body or msgpack.packb((existence, cells)), existence, cells, flat, 0, (), (), outline(()))
+        return Shape(body or shape_body(existence, cells), existence, cells, flat, 0, (), (), outline(()))
     fields = tuple(tuple(name for name, at in cells.items() if at == stamp) for stamp in used)
     return Shape(
-        msgpack.packb((existence, cells)),
+        shape_body(existence, cells),
         existence,
         cells,
         flat,
@@ -138,6 +154,18 @@ def _shape(existence: list[int], cells: dict[str, Any], body: bytes | None = Non
     )
 
 
+def plain_shape(names: tuple[str, ...]) -> Shape:
+    """The shape of a record with these fields that one write made; it is flat if they are sorted."""
+    return _known_plain_shape(names) if len(names) <= FIELDS_MAX else _plain_shape(names)
+
+
+def _plain_shape(names: tuple[str, ...]) -> Shape:
+    return shape_of([1], dict.fromkeys(names, 0))
+
+
+_known_plain_shape: Final = lru_cache(PLAIN_SHAPES_KEPT)(_plain_shape)
+
+
 def _read_shape(body: bytes) -> Shape:
     try:
         existence, cells = msgpack.unpackb(body, max_array_len=SIBLINGS_MAX, max_map_len=SIBLINGS_MAX)
@@ -145,7 +173,7 @@ def _read_shape(body: bytes) -> Shape:
         raise UnreadableCellsError(f"{type(error).__name__}: {error}") from error
     if not (type(existence) is list and type(cells) is dict):
         raise UnreadableCellsError("the wrong shape")
-    return _shape(existence, cells, body)
+    return shape_of(existence, cells, body)
 
 
 _known_shape: Final = lru_cache(SHAPES_KEPT)(_read_shape)
@@ -186,7 +214,7 @@ def lay_out(record: Record, held: VersionVector | None = None) -> tuple[dict[str
     flat: list[Any] = []
     for (actor, seq), clock, flags in stamps:
         flat += (actor, seq, clock, flags)
-    return doc, Packed(flat, _shape(existence, cells))
+    return doc, Packed(flat, shape_of(existence, cells))
 
 
 def pack(
@@ -207,13 +235,10 @@ def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, st
     """
     shape = packed.shape
     if packed.is_flat():
-        names = shape.outline.names
         wanted = [at for at, entry in enumerate(shape.entries) if not covered[entry]]
-        if len(wanted) <= _FEW and shape.outline.fits(doc):
-            spans = [(at, *shape.outline.span(doc, at)) for at in wanted]
-            return {names[at]: doc[start:end] for at, start, end in spans}, packed
-        texts = shape.outline.split(doc)
-        return {names[at]: texts[names[at]] for at in wanted}, packed
+        names, values = shape.outline.names, shape.outline.cut(doc) if wanted else ()
+        assert values is not None, "a stored document has the fields of its cells"
+        return {names[at]: values[at] for at in wanted}, packed
     singles = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
     texts = split(doc) if singles else {}
     cells = {
@@ -222,7 +247,7 @@ def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, st
         else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
         for name, entry in shape.cells.items()
     }
-    return {name: texts[name] for name in singles}, Packed(packed.stamps, _shape(shape.existence, cells))
+    return {name: texts[name] for name in singles}, Packed(packed.stamps, shape_of(shape.existence, cells))
 
 
 def decode(packed: bytes) -> Packed:

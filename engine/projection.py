@@ -6,13 +6,14 @@ alone, so two nodes with the same cells and rules show the same, and no projecti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.resolvers import Policy, Settlement, settle
+from holdfast.resolvers import Fields, Policy, Settlement, settle
 from holdfast.resolvers.values import Conflict
 
-from .cells import Record
-from .detector import conflicts_of, read
+from .cells import Record, Stamp
+from .detector import conflict_between, conflicts_of, read
 from .documents import compose, is_name
 
 
@@ -46,11 +47,42 @@ def project(collection: str, key: str, record: Record, policy: Policy) -> Projec
         (conflict, settle(policy.resolver_for(conflict.field), conflict))
         for conflict in conflicts_of(collection, key, record, reading)
     )
-    texts = dict(reading.agreed)
-    live = record.alive
+    return _projection(reading.agreed, settled, live=record.alive, unreadable=tuple(reading.unreadable))
+
+
+def project_disputed(
+    collection: str,
+    key: str,
+    agreed: dict[str, str],
+    disputed: Mapping[str, Sequence[tuple[Stamp, str]]],
+    policy: Policy,
+) -> Projection:
+    """A record that all siblings of its existence say is alive, of which the caller knows what its fields say.
+
+    Args:
+        collection: Its collection.
+        key: Its key.
+        agreed: Field -> the JSON text that all its siblings agree on.
+        disputed: Field -> its siblings, whose texts differ; by field.
+        policy: The rules.
+    """
+    rest = Fields(agreed)
+    conflicts = [conflict_between(collection, key, name, siblings, rest) for name, siblings in disputed.items()]
+    settled = tuple((conflict, settle(policy.resolver_for(conflict.field), conflict)) for conflict in conflicts)
+    return _projection(agreed, settled, live=True, unreadable=())
+
+
+def _projection(
+    agreed: Mapping[str, str],
+    settled: tuple[tuple[Conflict, Settlement], ...],
+    *,
+    live: bool,
+    unreadable: tuple[str, ...],
+) -> Projection:
+    texts = dict(agreed)
     for conflict, settlement in settled:
         if conflict.field is None:
             live = not settlement.deleted
         elif not settlement.deleted:
             texts[conflict.field] = settlement.text
-    return Projection(doc=compose(texts), live=live, settled=settled, unreadable=tuple(reading.unreadable))
+    return Projection(doc=compose(texts), live=live, settled=settled, unreadable=unreadable)

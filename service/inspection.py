@@ -5,9 +5,9 @@ Invariant: they run beside an application that has the file open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,7 +17,9 @@ from .program import Command, found_problem, wants_json
 from .progress import bar
 
 if TYPE_CHECKING:
-    from holdfast import Dot, LedgerEntry, LogEntry, PeerStatus, Status, VerifyReport
+    from holdfast import Dot, Engine, LedgerEntry, LogEntry, PeerStatus, Status, VerifyReport
+
+E = TypeVar("E")
 
 
 def _filters(function: Callback[T]) -> Callback[T]:
@@ -117,17 +119,9 @@ def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> N
     "merge" tells of a record that a sync changed. It names the latest write that the record holds afterwards, which is
     this node's own where what arrived was older.
     """
-    entries = run(_log(file, collection, key, limit))
+    entries = run(_entries(file, collection, lambda engine: engine.log(collection=collection, key=key, limit=limit)))
     heads = ("time", "kind", "record", "operation", "author", "note", "replaced")
     _print(entries, _log_json, heads, [_log_row(entry) for entry in entries])
-
-
-async def _log(file: Path, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
-    async with reading(file) as engine:
-        found = await engine.log(collection=collection, key=key, limit=limit)
-        if collection is not None and not found:
-            await check_collection(engine, collection)
-        return found
 
 
 @click.command(cls=Command)
@@ -138,14 +132,15 @@ def ledger(*, file: Path, collection: str | None, key: str | None, limit: int) -
 
     Nothing is gone: what a decision or a later write discarded from a conflict stands here, newest first.
     """
-    entries = run(_ledger(file, collection, key, limit))
+    entries = run(_entries(file, collection, lambda engine: engine.ledger(collection=collection, key=key, limit=limit)))
     heads = ("time", "record", "field", "operation", "value", "reason")
     _print(entries, _ledger_json, heads, [_ledger_row(entry) for entry in entries])
 
 
-async def _ledger(file: Path, collection: str | None, key: str | None, limit: int) -> list[LedgerEntry]:
+async def _entries(file: Path, collection: str | None, read: Callable[[Engine], Awaitable[list[E]]]) -> list[E]:
+    """What `read` finds; raises if there is no such collection."""
     async with reading(file) as engine:
-        found = await engine.ledger(collection=collection, key=key, limit=limit)
+        found = await read(engine)
         if collection is not None and not found:
             await check_collection(engine, collection)
         return found

@@ -177,8 +177,7 @@ def figures(totals: Totals, elapsed_s: float) -> list[tuple[str, object]]:
         ("seeds", totals.seeds),
         ("failed", totals.failed),
         *((f"  {name}", count) for name, count in totals.by_invariant.items()),
-        ("reads answered offline", _percent(totals.reads_offline)),
-        ("writes answered offline", _percent(totals.writes_offline)),
+        *_answered(totals),
         ("acknowledged writes", totals.acknowledged),
         ("accounted for", _percent(totals.accuracy)),
         ("conflicts", totals.conflicts),
@@ -188,11 +187,24 @@ def figures(totals: Totals, elapsed_s: float) -> list[tuple[str, object]]:
         ("longest wait of a read or write", _seconds(totals.stall_ms_max)),
         ("bytes over the network", totals.bytes),
         ("syncs", totals.syncs.get("completed", 0)),
+        *((f"  not completed: {name}", count) for name, count in totals.syncs.items() if name != "completed"),
         *((f"refused: {name}", count) for name, count in totals.refused.items()),
         ("virtual seconds per CPU second", round(totals.virtual_s_per_cpu_s)),
         ("seeds per CPU second", f"{totals.seeds_per_cpu_s:.2f}"),
         ("took", f"{elapsed_s:.1f} s"),
     ]
+
+
+def _answered(totals: Totals) -> list[tuple[str, object]]:
+    """What local reads and writes met, each with what was refused, by cause."""
+    from holdfast.simulation.runs.availability import availability_of
+
+    rows: list[tuple[str, object]] = []
+    for each in availability_of(totals.answers):
+        refused = ", ".join(f"{count} {code}" for code, count in each.refused.items())
+        said = f"{_percent(each.share)} of {each.asked}" + (f"; refused: {refused}" if refused else "")
+        rows.append((f"{each.kind}s answered {each.under}", said))
+    return rows
 
 
 def _percent(share: float | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +77,19 @@ async def assert_equal(*nodes: Engine) -> None:
     assert all(state.whole and not state.holes for state in states)
     for node in nodes:
         assert (await node.verify()).problems == ()
+
+
+@contextmanager
+def python_at(path: Path, script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own that works on a file, once it has said so: "open"; it ends with its input."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        yield process
+        process.stdin.close()
 
 
 async def one_conflict(node: Engine, state: str | None = "open") -> OpenConflict:

@@ -34,7 +34,7 @@ from .store import Tx
 from .withdrawal import claim_again
 
 ROWS_AT_ONCE: Final = 256
-"""Records that are joined before they are written: a batch of them at once is work for the garbage collector."""
+"""Records that are merged before they are written: a batch of them at once is work for the garbage collector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,6 @@ class _Merge:
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
-        follower.write(self.journal)
         if fresh or self.changed or follower.merged:
             rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
@@ -138,7 +137,7 @@ class _Merge:
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
-            conflicts=self.conflicts,
+            conflicts=self.conflicts + follower.conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
             foreign=self.foreign,
@@ -188,16 +187,20 @@ class _Merge:
         return len(fresh), [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
 
     def _merge(self, rows: list[int], follower: Follower) -> None:
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            self._merge_some(rows[first : first + ROWS_AT_ONCE], follower)
+
+    def _merge_some(self, rows: list[int], follower: Follower) -> None:
         found = self._find(rows)
         if not self.had_holes:
             unsettled = self.tx.names.unsettled()
             rows = follower.settle(
                 rows, {at: row for at, row in found.items() if row.is_settled() and row.extra not in unsettled}
             )
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            for arrival in arrivals(self.batch, rows[first : first + ROWS_AT_ONCE]):
-                self._merge_row(arrival, found.get(arrival.place))
-            self.conflicts += self.records.flush()
+            follower.write(self.journal)
+        for arrival in arrivals(self.batch, rows):
+            self._merge_row(arrival, found.get(arrival.place))
+        self.conflicts += self.records.flush()
 
     def _merge_row(self, arrival: Arrival, row: Row | None) -> None:
         stored = self.records.know(*arrival.place, row)

@@ -1,4 +1,4 @@
-"""The common cases of a merge, settled without building records: nothing new, or the peer's state succeeds ours.
+"""Nearly every record of a merge, settled without building records: nothing new, a successor, or two flat states.
 
 Invariant: what it settles is what the join would give; where it cannot be sure it settles nothing and says so. It
 never raises for what came: the join tells what is wrong with it.
@@ -10,29 +10,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import ge, gt
-from typing import Any, NamedTuple
+from operator import gt
+from typing import Any, Final
 
-from holdfast.clocks import EMPTY, VersionVector
+from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 
+from ..cells import Stamp
 from ..delta import FeedBatch
-from ..digest import digest_head, packed_digest, plain_digests
-from ..documents import replaced, split
-from ..packing import Packed, PackedStamp, UnreadableCellsError, are_sound, decode
+from ..digest import digest_head, encoded_digest, plain_digests
+from ..documents import split
+from ..flat_join import Encounter, Flat, FlatJoin, Texts
+from ..outline import Outline, outline
+from ..packing import Packed, PackedStamp, Shape, UnreadableCellsError, are_sound, decode, encode_cells, plain_shape
+from ..projection import project_disputed
 from ..spelling import looks_safe
-from ..succession import succeed
 from .carry import Carried
+from .inbox import Inbox
 from .journal import Journal
 from .names import Names
 from .rows import Row
 from .store import Tx
 
-_ONE_STAMP = 4
-"""Length of the stamps of a record that one write made: it belongs in a plain row."""
-
-_UPDATE = (
-    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, extra = NULL, cells = ?, doc = ?"
-    " WHERE id = ?"
+_UPDATE: Final = (
+    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, conflicts = ?, extra = NULL,"
+    " cells = ?, doc = ? WHERE id = ?"
 )
 
 Place = tuple[str, str]
@@ -49,12 +50,15 @@ class _Taken(dict[int, int]):
         return seq
 
 
-class _Came(NamedTuple):
-    """Flat cells that came: with this file's numbers of identities, with their names, and which stamps are news."""
+class _Actors(dict[int, Actor]):
+    """Identities by number, at the speed of a dict."""
 
-    here: Packed
-    named: Packed
-    news: list[bool]
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def __missing__(self, number: int) -> Actor:
+        self[number] = actor = self.names[number]
+        return actor
 
 
 @dataclass(slots=True)
@@ -69,8 +73,8 @@ class Follower:
         sent: The last operation of each identity of the batch that it may tell of.
 
     Attributes:
-        merged: How many records the peer's state succeeds.
-        clocks: Of the stamps that came with them.
+        merged: How many records changed; conflicts: how many conflicts are new.
+        clocks: Of the stamps that came with what was settled.
         size: Bytes of documents and cells that are written.
     """
 
@@ -80,20 +84,24 @@ class Follower:
     carried: Carried
     sent: Sequence[int]
     merged: int = 0
+    conflicts: int = 0
     clocks: list[int] = field(default_factory=list)
     size: int = 0
     _local: list[int] = field(init=False)
-    _held: list[int] = field(init=False)
-    _context: _Taken = field(init=False)
+    _encounter: Encounter = field(init=False)
+    _actors: _Actors = field(init=False)
+    _inbox: Inbox = field(init=False)
+    _usual: Outline = field(default_factory=lambda: outline(()))
     _rows: list[tuple[object, ...]] = field(default_factory=list)
     _log: list[tuple[object, ...]] = field(default_factory=list)
     _digest: int = 0
 
     def __post_init__(self) -> None:
-        delta, have = self.batch.delta, self.tx.vector
-        self._local = [self.tx.names.number(actor) for actor in delta.actors]
-        self._held = [have.seq(actor) for actor in delta.actors]
-        self._context = _Taken(self.batch.vector, self.tx.names)
+        names = self.tx.names
+        self._local = [names.number(actor) for actor in self.batch.delta.actors]
+        self._encounter = Encounter(_Taken(self.tx.vector, names), _Taken(self.batch.vector, names))
+        self._actors = _Actors(names)
+        self._inbox = Inbox(self.tx)
 
     def settle(self, rows: Sequence[int], found: Mapping[Place, Row]) -> list[int]:
         """Settle what can be settled of these rows of the batch; gives the others.
@@ -112,34 +120,32 @@ class Follower:
                 rest.append(at)
         return rest
 
-    def _came(self, rows: Sequence[int]) -> dict[int, _Came]:
-        """The cells that came and are flat and sound, by row."""
+    def _came(self, rows: Sequence[int]) -> dict[int, Flat]:
+        """The cells that came and are flat and sound, by row, with this file's numbers of identities."""
         cells = self.batch.delta.cells
         flat: dict[int, Packed] = {}
         for at in rows:
             if at in cells:
                 with suppress(UnreadableCellsError):  # the join says what it is
                     packed = decode(cells[at])
-                    if packed.is_flat() and len(packed.stamps) > _ONE_STAMP:
+                    if packed.is_flat():
                         flat[at] = packed
         return self._looked_at(flat)
 
-    def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, _Came]:
+    def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, Flat]:
         """All at once: what is done to one stamp after the other costs more than the records themselves."""
         stamps = [*chain.from_iterable([packed.stamps for packed in flat.values()])]
         if not self._are_credible(stamps):
             sound = {at: packed for at, packed in flat.items() if self._are_credible(packed.stamps)}
             return self._looked_at(sound) if sound else {}
-        local, named = stamps.copy(), stamps.copy()
-        local[::4] = map(self._local.__getitem__, stamps[::4])
-        named[::4] = map(self.batch.delta.actors.__getitem__, stamps[::4])
-        held = map(self._held.__getitem__, stamps[::4])
-        news = [*map(gt, stamps[1::4], held)]
+        actors = self.batch.delta.actors
+        rest = (stamps[1::4], stamps[2::4], stamps[3::4])
+        local = [*zip(map(self._local.__getitem__, stamps[::4]), *rest, strict=True)]
+        named = [*zip(map(actors.__getitem__, stamps[::4]), *rest, strict=True)]
         came, start = {}, 0
         for at, packed in flat.items():
-            end = start + len(packed.stamps)
-            shape, span = packed.shape, slice(start, end)
-            came[at] = _Came(Packed(local[span], shape), Packed(named[span], shape), news[start >> 2 : end >> 2])
+            end = start + packed.shape.stamps
+            came[at] = Flat(local[start:end], named[start:end], packed.shape)
             start = end
         return came
 
@@ -149,83 +155,125 @@ class Follower:
         return not any(map(gt, stamps[1::4], map(self.sent.__getitem__, stamps[::4])))
 
     def write(self, journal: Journal) -> None:
-        """Write what was settled; extra contexts are the caller's."""
+        """Write what was settled since the last time; extra contexts are the caller's."""
         self.tx.connection.executemany(_UPDATE, self._rows)
         self.tx.change_digest(self._digest)
+        self._inbox.flush()
         journal.note_merges(self.lsn, self._log)
+        self._digest = 0
+        self._rows.clear()
+        self._log.clear()
 
-    def _settle(self, at: int, row: Row, came: _Came | None) -> bool:
-        author, node, mine = self.batch.delta.actor[at], row.node, row.seq
-        assert node is not None, "the caller looks"
-        assert mine is not None, "the caller looks"
-        theirs_newer = self._context[node] >= mine
-        if author < 0:
-            return (
-                theirs_newer and came is not None and self._succeed(at, row, (node, mine, row.clock, row.flags), came)
-            )
-        seq = self.batch.delta.seq[at]
-        if seq > self.sent[author]:
-            return False  # the join says what it is
-        if (self._local[author], seq) == (node, mine):
-            delta = self.batch.delta
-            same = (row.clock, row.flags, row.doc) == (delta.clock[at], delta.flags[at], delta.doc[at])
-            return same and self._unchanged(row)
-        ours_newer = self._held[author] >= seq
-        if ours_newer == theirs_newer:
-            return False
-        # With cells of ours, a field may stand under the very dot that came: the join compares them.
-        return self._unchanged(row) if ours_newer else self._succeed_plain(at, row)
-
-    def _unchanged(self, row: Row) -> bool:
-        if row.cells is None:
-            self.carried.note(row.id, EMPTY, changed=False)
-        return row.cells is None
-
-    def _succeed(self, at: int, row: Row, mine: PackedStamp, came: _Came) -> bool:
-        delta, stamps = self.batch.delta, came.here.stamps
-        node, seq, clock, flags = stamps[:4]
-        if not came.news[0]:
-            return False
-        try:
-            ours = decode(row.cells) if row.cells is not None else mine
-        except UnreadableCellsError:
-            return False  # the join says what it is
-        if isinstance(ours, Packed) and not self._is_known(ours):
-            return False
-        successor = succeed(row.doc, ours, delta.doc[at], came.here, came.news)
-        if successor is None:
-            return False
-        doc, old = successor
-        digest = packed_digest(delta.collections[delta.collection[at]], delta.key[at], came.named, doc)
-        self._take(row, (node, seq, clock, flags, digest, came.here.encoded(), doc), old)
-        self.clocks += stamps[2::4]
-        return True
-
-    def _succeed_plain(self, at: int, row: Row) -> bool:
+    def _settle(self, at: int, row: Row, came: Flat | None) -> bool:
         delta = self.batch.delta
-        author, seq, clock = delta.actor[at], delta.seq[at], delta.clock[at]
-        flags, doc = delta.flags[at], delta.doc[at]
-        try:
-            ours = decode(row.cells) if row.cells is not None else None
-        except UnreadableCellsError:
-            return False  # the join says what it is
-        if ours is not None and not (ours.is_flat() and self._is_known(ours)):
+        theirs = self._plain(at) if delta.actor[at] >= 0 else came
+        stands = self._stands(row, theirs.shape.outline) if theirs is not None and theirs.shape.flat else None
+        if theirs is None or stands is None:
             return False
-        old = replaced(split(row.doc), split(doc))
-        head = digest_head(delta.collections[delta.collection[at]], delta.actors[author])
-        (digest,) = plain_digests([(head, delta.key[at], seq, clock, flags, doc)])
-        self._take(row, (self._local[author], seq, clock, flags, digest, None, doc), old)
-        self.clocks.append(clock)
+        ours, texts = stands
+        joined = self._encounter.join(ours, theirs)
+        taken = joined.taken(texts, delta.doc[at]) if joined is not None else None
+        if joined is None or taken is None:
+            return False
+        if not joined.changed:
+            self.carried.note(row.id, EMPTY, changed=False)
+        else:
+            stamps = joined.stamps(ours, theirs)
+            if stamps is None:
+                return False
+            self._take(at, row, joined, *stamps, (*texts, *taken))
+        self.clocks += [clock for _, _, clock, _ in theirs.stamps]
         return True
 
-    def _is_known(self, ours: Packed) -> bool:
-        """Whether the peer has taken in all that stands here: under a name that was given up, not what is behind it."""
-        return all(map(ge, map(self._context.__getitem__, ours.stamps[::4]), ours.stamps[1::4]))
+    def _stands(self, row: Row, guess: Outline) -> tuple[Flat, Texts] | None:
+        """What stands here, if it is flat, and its texts; `guess`: the fields that it probably has."""
+        if row.cells is None:
+            shape, texts = self._cut(row.doc, guess)
+            assert row.seq is not None, "the caller looks"
+            return self._flat([(row.node, row.seq, row.clock, row.flags)], shape), texts
+        try:
+            cells = decode(row.cells)
+        except UnreadableCellsError:
+            return None  # the join says what it is
+        cut = cells.shape.outline.cut(row.doc) if cells.is_flat() else None
+        return (self._flat(cells.each(), cells.shape), cut) if cut is not None else None
 
-    def _take(self, row: Row, values: tuple[int, int, int, int, int, bytes | None, str], old: str | None) -> None:
-        node, seq, clock, _, digest, cells, doc = values
-        self._rows.append((self.lsn, *values, row.id))
+    def _flat(self, stamps: list[PackedStamp], shape: Shape) -> Flat:
+        actors = self._actors
+        return Flat(stamps, [(actors[node], seq, clock, flags) for node, seq, clock, flags in stamps], shape)
+
+    def _plain(self, at: int) -> Flat | None:
+        """The cells of a record that one write made, if they are credible."""
+        delta = self.batch.delta
+        author, seq = delta.actor[at], delta.seq[at]
+        if seq > self.sent[author]:
+            return None  # the join says what it is
+        shape, _ = self._cut(delta.doc[at], self._usual)
+        return self._flat([(self._local[author], seq, delta.clock[at], delta.flags[at])], shape)
+
+    def _cut(self, doc: str, guess: Outline) -> tuple[Shape, Texts]:
+        """The shape of a plain record, and its texts; `guess`: the fields that it probably has."""
+        texts = guess.cut(doc)
+        if texts is not None:
+            return plain_shape(guess.names), texts
+        parts = split(doc)
+        shape = plain_shape((*parts,))
+        self._usual = shape.outline
+        return shape, [*parts.values()]
+
+    def _take(
+        self,
+        at: int,
+        row: Row,
+        joined: FlatJoin,
+        stamps: Sequence[PackedStamp],
+        named: Sequence[PackedStamp],
+        texts: Texts,
+    ) -> None:
+        """Note what is to be written; `stamps`, `named`: of the result, `texts`: ours and the taken ones."""
+        delta = self.batch.delta
+        collection, key = delta.collections[delta.collection[at]], delta.key[at]
+        doc = joined.singles.compose([texts[place] for place in joined.values])
+        if len(stamps) == 1:
+            actor, seq, clock, flags = named[0]
+            cells, (digest,) = None, plain_digests([(digest_head(collection, actor), key, seq, clock, flags, doc)])
+        else:
+            body = joined.shape_body(texts)
+            cells, digest = encode_cells(body, stamps), encoded_digest(collection, key, encode_cells(body, named), doc)
+        old, conflicts = None, 0
+        if joined.siblings:
+            doc, old, conflicts = self._show(row.id, (collection, key), joined, named, texts)
+        elif joined.gone:
+            old = joined.replaced(texts, {})
+        last = 0 if joined.frontier == 1 or (named[0][2], named[0]) > (named[1][2], named[1]) else 1
+        node, seq, clock, flags = stamps[last]
+        dot = (node, seq) if joined.frontier == 1 else (None, None)
+        self._rows.append((self.lsn, *dot, clock, flags, digest, conflicts, cells, doc, row.id))
         self._log.append((row.id, node, seq, clock, old))
         self._digest += digest - row.digest
         self.size += len(doc) + len(cells or b"")
         self.merged += 1
+        self.conflicts += conflicts
+
+    def _show(
+        self, record: int, place: Place, joined: FlatJoin, named: Sequence[PackedStamp], texts: Texts
+    ) -> tuple[str, str | None, int]:
+        """Show a record with siblings: its document, what of ours it no longer shows, and how many conflicts it has."""
+        agreed = dict(zip(joined.singles.names, [texts[at] for at in joined.values], strict=True))
+        disputed = {}
+        for name, (one, other), (text, other_text) in joined.siblings:
+            if texts[text] == texts[other_text]:
+                agreed[name] = texts[text]
+            else:
+                disputed[name] = [(_stamp(named[one]), texts[text]), (_stamp(named[other]), texts[other_text])]
+        projection = project_disputed(*place, agreed, disputed, self.tx.policy(place[0]))
+        for conflict, settlement in projection.settled:
+            self._inbox.open(record, conflict, settlement, self.lsn)
+            if conflict.field is not None and not settlement.deleted:
+                agreed[conflict.field] = settlement.text
+        return projection.doc, joined.replaced(texts, agreed), len(disputed)
+
+
+def _stamp(packed: PackedStamp) -> Stamp:
+    actor, seq, clock, flags = packed
+    return Stamp(Dot(actor, seq), Timestamp(clock), flags)

@@ -46,8 +46,24 @@ class Inbox:
         settled = projection.settled if projection else ()
         before, grown = self._end(record, after, settled, lsn) if had else (set[str](), dict[str, int]())
         for conflict, settlement in settled:
-            self._open(record, conflict, settlement, grown.get(conflict.id, lsn))
+            self.open(record, conflict, settlement, grown.get(conflict.id, lsn))
         return sum(1 for conflict, _ in settled if conflict.id not in before and conflict.id not in grown)
+
+    def open(self, record: int, conflict: Conflict, settlement: Settlement, opened: int) -> None:
+        """Note a conflict that stands; `opened`: the lsn of the change that it began with."""
+        self._rows.append(
+            (
+                conflict.id,
+                record,
+                conflict.field,
+                conflict.kind.value,
+                "open" if settlement.open else "settled",
+                settlement.rule,
+                settlement.error or settlement.deferred,
+                pack_versions(conflict.siblings),
+                opened,
+            )
+        )
 
     def flush(self) -> None:
         """Write the rows."""
@@ -70,21 +86,6 @@ class Inbox:
                 grown[now.id] = opened
                 self.tx.connection.execute("DELETE FROM conflict WHERE id = ?", (number,))
         return {number for number, *_ in standing}, grown
-
-    def _open(self, record: int, conflict: Conflict, settlement: Settlement, opened: int) -> None:
-        self._rows.append(
-            (
-                conflict.id,
-                record,
-                conflict.field,
-                conflict.kind.value,
-                "open" if settlement.open else "settled",
-                settlement.rule,
-                settlement.error or settlement.deferred,
-                pack_versions(conflict.siblings),
-                opened,
-            )
-        )
 
 
 def _close(tx: Tx, number: str, state: str, lsn: int) -> None:

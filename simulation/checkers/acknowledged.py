@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..observed.history import Known, Synced
+from ..observed.history import Known
 from ..observed.image import Place
-from .view import Checker, NodeView, WorldView, judged, listed, names_of, observed
+from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed
 
 _LEDGER = (
     "SELECT count(*) FROM ledger l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
@@ -56,14 +56,9 @@ class Acknowledged(Checker):
 
     def _sessions(self, world: WorldView) -> None:
         """Sessions that were completed since the last step: each side has what the other had when they began."""
-        events, self._events = world.history.events[self._events :], len(world.history.events)
-        nodes = {node.name: node for node in world.nodes}
-        for event in events:
-            if isinstance(event, Synced):
-                if event.pulled and event.node in nodes:
-                    self._has(world, nodes[event.node], event.peers_had, event.peer)
-                if event.pushed and event.peer in nodes:
-                    self._has(world, nodes[event.peer], event.nodes_had, event.node)
+        since, self._events = self._events, len(world.history.events)
+        for node, gain in gained(world, since):
+            self._has(world, node, gain.had, gain.peer)
 
     def _has(self, world: WorldView, node: NodeView, had: Known, peer: str) -> None:
         for place, bits in sorted(had.items()):

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from holdfast.clocks import Actor
 
-from ..observed.history import RolledBack, Synced
+from ..observed.history import RolledBack
 from ..observed.image import Place
-from .view import Checker, NodeView, WorldView, judged, listed, names_of, observed, vector_text
+from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed, vector_text
 
 
 class Vectors(Checker):
@@ -83,14 +83,9 @@ class Vectors(Checker):
                 raise self.fail(node, place, what, **_evidence(seen.image.claimed(place), names_of(missing)))
 
     def _sessions(self, world: WorldView) -> None:
-        events, self._events = world.history.events[self._events :], len(world.history.events)
-        nodes = {node.name: node for node in world.nodes}
-        for event in events:
-            if isinstance(event, Synced):
-                if event.pulled and event.node in nodes:
-                    self._taken(world, nodes[event.node], event.peer, event.peers_vector)
-                if event.pushed and event.peer in nodes:
-                    self._taken(world, nodes[event.peer], event.node, event.nodes_vector)
+        since, self._events = self._events, len(world.history.events)
+        for node, gain in gained(world, since):
+            self._taken(world, node, gain.peer, gain.vector)
 
     def _taken(self, world: WorldView, node: NodeView, peer: str, vector: Mapping[Actor, int]) -> None:
         model, mine = world.model, observed(world, node).image.vector

@@ -7,7 +7,7 @@ was expected, and the operations involved, so that a person can go and look.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -16,7 +16,7 @@ from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
-from ..observed.history import History, Observed, Wrote
+from ..observed.history import Gain, History, Observed, Synced, Wrote
 from ..observed.image import Name, Place
 from ..observed.model import Expected, Model
 
@@ -110,6 +110,15 @@ class Checker:
 def observed(world: WorldView, node: NodeView) -> Observed:
     """What was last seen of a node."""
     return world.history.observed[node.name]
+
+
+def gained(world: WorldView, since: int) -> Iterator[tuple[NodeView, Gain]]:
+    """What nodes that have a file gained in sessions that were completed, from this event on."""
+    nodes = {node.name: node for node in world.nodes}
+    for event in world.history.events[since:]:
+        for gain in event.gains() if isinstance(event, Synced) else ():
+            if gain.node in nodes:
+                yield nodes[gain.node], gain
 
 
 def listed(operations: Iterable[Wrote]) -> str:

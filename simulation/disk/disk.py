@@ -58,6 +58,7 @@ class Disk:
 
     Attributes:
         condition: How the disk is now; set another at any time (`dataclasses.replace`).
+        held: What another program holds on the file, by `hold_lock`.
     """
 
     def __init__(self, name: str, folder: Path, choices: Choices, driver: Driver | None = None) -> None:
@@ -70,6 +71,7 @@ class Disk:
         self._connections: list[InlineConnection] = []
         self._tenants: list[Tenant] = []
         self._tool: sqlite3.Connection | None = None
+        self.held: Lock | None = None
         self._before: list[OnWrite] = []
         self._after: list[OnWritten] = []
         self._steps: list[Callable[[], None]] = []
@@ -125,12 +127,14 @@ class Disk:
             self._tool = self.driver.connect_tool(self.path)
             self._tool.execute("BEGIN IMMEDIATE" if kind == "write" else "BEGIN")
             self._tool.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        self.held = kind
 
     def release_lock(self) -> None:
         """Let the other program go."""
         if self._tool is not None:
             self._tool.close()
             self._tool = None
+        self.held = None
 
     # What crashes leave, and copies
 

@@ -20,6 +20,10 @@ Awaited = Generator[Any, None, T] | Coroutine[Any, Any, T]
 current_node: Final[ContextVar[str]] = ContextVar("holdfast.simulation.node", default="")
 """The node that the running code belongs to; "" for the world itself."""
 
+PROGRAM: Final = "program"
+current_work: Final[ContextVar[str]] = ContextVar("holdfast.simulation.work", default="")
+"""What the application is about: the name of the plan's action, or `PROGRAM`; "" for syncs and the world's own work."""
+
 current_program: Final[ContextVar[str]] = ContextVar("holdfast.simulation.program", default="")
 """The user's program that the running code belongs to, through any depth of tasks; "" for everything else."""
 

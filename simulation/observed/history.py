@@ -74,6 +74,16 @@ class Wrote:
         return f"{self.name} by {self.node}: {what} {said}{' ' if said and gone else ''}{gone}".rstrip(": ")
 
 
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What one side of a completed session has from the other: all that it had, and had taken in, when they began."""
+
+    node: str
+    peer: str
+    had: Known
+    vector: Mapping[Actor, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
     """A session of `node` with `peer` was completed; `pulled`, `pushed`: which side took in what the other had.
@@ -93,6 +103,13 @@ class Synced:
     peers_vector: Mapping[Actor, int]
     pulled: bool = True
     pushed: bool = True
+
+    def gains(self) -> Iterator[Gain]:
+        """What each side that read the other to its end must hold now."""
+        if self.pulled:
+            yield Gain(self.node, self.peer, self.peers_had, self.peers_vector)
+        if self.pushed:
+            yield Gain(self.peer, self.node, self.nodes_had, self.nodes_vector)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from holdfast import __version__
 from holdfast.errors import FileUnreadable
 
 from ..kernel.trace import Row, clock_text
+from ..runs.availability import availability_of
 from ..runs.lived import live_seed
 from ..runs.report import Report
 from ..runs.results import Result
@@ -30,7 +31,7 @@ from ..runs.scenario import Fleet
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
 from .lanes import MARKS, around, lanes_of
-from .words import Divergence, divergence_of, figures_of, lasted, shown_first, verdict
+from .words import Divergence, divergence_of, figures_of, lasted, percent, shown_first, verdict
 
 ROWS_SHOWN: Final = 60
 REFUSALS_SHOWN: Final = 100
@@ -99,6 +100,7 @@ def page(results: Sequence[Result], totals: Totals, shown: Outcome | None, comma
         violation=_violation(divergence, command) if divergence else "",
         timeline=_timeline(shown, rows, "" if divergence else command) if shown else "",
         events=_events(rows, divergence) if rows else "",
+        answers=_answers(totals.answers),
         refusals=_refusals(totals.refused),
         seeds=_seeds(results) if results else "<section><p>No seed was run, so there is nothing to show.</p></section>",
         footer=escape(
@@ -265,6 +267,29 @@ def _event(row: Row, divergence: Divergence | None) -> str:
         f'<tr{kind} data-t="{row.time_us / 1000:g}"><td class="t">{clock_text(row.time_us)[:-3]}</td>{cells}'
         f'<td class="d">{escape(row.detail[:WHAT_CHARS])}</td></tr>'
     )
+
+
+def _answers(answers: Mapping[str, int]) -> str:
+    found = availability_of(answers)
+    if not found:
+        return ""
+    body = "".join(
+        f'<tr><th scope="row">{escape(each.under.capitalize())}</th><td>{escape(each.kind)}s</td>'
+        f'<td class="n">{percent(each.answered, each.asked)}</td><td class="n">{each.answered:,}</td>'
+        f'<td class="n">{each.asked:,}</td><td class="d">{escape(_by_cause(each.refused))}</td></tr>'
+        for each in found
+    )
+    heads = "".join(f'<th scope="col" class="n">{name}</th>' for name in ("Share", "Answered", "Asked"))
+    return f"""<section aria-labelledby="answers"><h2 id="answers">What the device answered</h2>
+<p class="muted">Local reads and writes, by what held when they began. An answer is also that there is no such record, \
+or that another was faster; a refusal is an error of the disk, and nothing of it was acknowledged.</p>
+<div class="wide scroll" tabindex="0" role="region" aria-label="What the device answered"><table>
+<thead><tr><th scope="col">Meanwhile</th><th scope="col">Work</th>{heads}<th scope="col">Refused, by cause</th></tr></thead>
+<tbody>{body}</tbody></table></div></section>"""
+
+
+def _by_cause(refused: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} × {code}" for code, count in refused.items()) or "none"
 
 
 def _refusals(counts: Mapping[str, int]) -> str:

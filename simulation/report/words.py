@@ -5,15 +5,17 @@ Knows outcomes, no markup. Invariant: a share of nothing is said to be none, nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.errors import HoldfastError, Violation
 
 from ..kernel.trace import Row
+from ..runs.availability import availability_of
 from ..runs.results import Result
 from ..runs.totals import Totals
+from ..world.answers import OFFLINE
 from ..world.outcome import Outcome
 
 NONE: Final = "-"
@@ -48,8 +50,8 @@ def figures_of(totals: Totals, results: Sequence[Result]) -> list[Figure]:
     p50, p99 = totals.converged_ms_p50, totals.converged_ms_p99
     return [
         Figure("Seeds that hold", _share(totals.seeds - totals.failed, totals.seeds), f"of {_seeds(totals.seeds)}"),
-        _offline("Reads answered offline", "read", results),
-        _offline("Writes answered offline", "write", results),
+        _offline("Reads answered offline", "read", totals),
+        _offline("Writes answered offline", "write", totals),
         Figure("Accuracy", _percent(totals.accuracy), f"{lost:,} of {totals.acknowledged:,} acknowledged writes lost"),
         Figure("Conflicts resolved", _percent(totals.resolved), f"of {totals.conflicts:,}; others wait for a person"),
         Figure(
@@ -151,11 +153,9 @@ def _evidence(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return said if len(said) <= EVIDENCE_CHARS else f"{said[: EVIDENCE_CHARS - 1]}…"
 
 
-def _offline(name: str, kind: str, results: Iterable[Result]) -> Figure:
-    answered = asked = 0
-    for result in results:
-        answered += result.figures["offline"].get(kind, 0)
-        asked += result.figures["offline_asked"].get(kind, 0)
+def _offline(name: str, kind: str, totals: Totals) -> Figure:
+    found = [each for each in availability_of(totals.answers) if (each.under, each.kind) == (OFFLINE, kind)]
+    answered, asked = sum(each.answered for each in found), sum(each.asked for each in found)
     return Figure(name, _share(answered, asked), f"{answered:,} of {asked:,} with no hub in reach")
 
 

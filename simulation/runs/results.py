@@ -19,7 +19,7 @@ from holdfast.errors import FileUnreadable, UsageError
 from ..world.outcome import Outcome
 from .commit import commit
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
+from ..world.answers import OFFLINE
+from .availability import availability_of
 from .results import Result
 
 
@@ -20,6 +22,7 @@ class Totals:
 
     Attributes:
         seeds, failed: How many ran, and in how many something went wrong; by_invariant: what.
+        answers: Local reads and writes by what they met (`availability_of` reads it).
         reads_offline, writes_offline: Share of reads and writes that were answered while the node reached no hub.
         accuracy: Share of acknowledged writes that were accounted for.
         resolved: Share of conflicts that nobody has to look at.
@@ -34,6 +37,7 @@ class Totals:
     seeds: int
     failed: int
     by_invariant: dict[str, int]
+    answers: dict[str, int]
     reads_offline: float | None
     writes_offline: float | None
     accuracy: float | None
@@ -73,13 +77,15 @@ def totals_of(results: Iterable[Result]) -> Totals:
     kept = [*results]
     figures = [result.figures for result in kept]
     converged = sorted(each["converged_ms"] for each in figures if each["converged_ms"] is not None)
+    answers = _counted(each["answers"] for each in figures)
     acknowledged, conflicts = _sum(figures, "acknowledged"), _sum(figures, "conflicts")
     return Totals(
         seeds=len(kept),
         failed=sum(not result.ok for result in kept),
         by_invariant=_counted({result.invariant: 1} for result in kept if not result.ok),
-        reads_offline=_offline(figures, "read"),
-        writes_offline=_offline(figures, "write"),
+        answers=answers,
+        reads_offline=_offline(answers, "read"),
+        writes_offline=_offline(answers, "write"),
         accuracy=_share(acknowledged - _sum(figures, "unaccounted"), acknowledged),
         resolved=_share(_sum(figures, "conflicts_settled"), conflicts),
         converged_ms_p50=_percentile(converged, 50),
@@ -109,9 +115,8 @@ def _counted(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _offline(figures: Iterable[dict[str, Any]], kind: str) -> float | None:
-    answered = sum(each["offline"].get(kind, 0) for each in figures)
-    return _share(answered, sum(each["offline_asked"].get(kind, 0) for each in figures))
+def _offline(answers: dict[str, int], kind: str) -> float | None:
+    return next((each.share for each in availability_of(answers) if (each.under, each.kind) == (OFFLINE, kind)), None)
 
 
 def _share(part: int, whole: int) -> float | None:

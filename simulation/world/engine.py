@@ -7,12 +7,17 @@ in which the history learns that it was acknowledged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar
+from pathlib import Path
+from typing import Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
+from holdfast.engine.readers import Readers
+from holdfast.engine.schema import Schema
+from holdfast.engine.storage.connection import Storage
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
 from holdfast.errors import HoldfastError, ProgramFault
@@ -21,9 +26,11 @@ from holdfast.transport.progress import OnProgress, SyncReport
 
 from ..disk.mortal import Mortal
 from ..kernel.blame import program_fault
-from ..kernel.life import current_program
+from ..kernel.life import current_program, current_work
 from ..observed.recorder import Meeting, Recorder, intents_of, merges
+from .answers import Answers
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -33,6 +40,11 @@ class Surroundings(Protocol):
     @property
     def recorder(self) -> Recorder:
         """Who watches the node's file."""
+        ...
+
+    @property
+    def answers(self) -> Answers:
+        """Who counts what the node's application is told."""
         ...
 
     def link(self, peer: str) -> Link:
@@ -74,13 +86,20 @@ class SimSeams(Seams):
 class SimEngine(Mortal, Engine):
     """An engine that lives in a world; programs of users get it as any other engine."""
 
+    def __init__(self, path: Path, schemas: Sequence[Schema] | None, seams: Seams) -> None:
+        super().__init__(path, schemas, seams)
+        self.readers = CountedReaders(path, seams.storage, self._around.answers)
+
     @property
     def _around(self) -> Surroundings:
         assert isinstance(self.seams, SimSeams), "a simulated engine has simulated seams"
         return self.seams.around
 
     async def write(self, job: Callable[[Tx], T]) -> T:
-        """As the engine's, announced to the recorder."""
+        """As the engine's, announced to the recorder, and counted."""
+        return await self._around.answers.counted("write", self._write(job))
+
+    async def _write(self, job: Callable[[Tx], T]) -> T:
         recorder = self._around.recorder
         recorder.submitted(intents_of(job))
         result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
@@ -96,11 +115,14 @@ class SimEngine(Mortal, Engine):
         if current_program.get() and peer not in around.hubs():
             around.blame(_no_hub(peer, around.hubs()))
         meeting = around.meets(peer)
+        work = current_work.set("")
         try:
             report = await super().sync(hub, on_progress=on_progress)
         except HoldfastError as error:
             around.chronicle(peer, began, error)
             raise
+        finally:
+            current_work.reset(work)
         around.chronicle(peer, began, report)
         around.met(meeting, report)
         return report
@@ -114,6 +136,20 @@ class SimEngine(Mortal, Engine):
 
     def _link(self, hub: Hub) -> Link:
         return self._around.link(_peer(hub))
+
+
+class CountedReaders(Readers):
+    """The readers of a simulated node, whose answers are counted."""
+
+    def __init__(self, path: Path, storage: Storage, answers: Answers) -> None:
+        super().__init__(path, storage)
+        self._answers = answers
+
+    async def run(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As the readers', and counted."""
+        return await self._answers.counted("read", super().run(function, *args, **kwargs))
 
 
 def _watched(job: Callable[[Tx], T], recorder: Recorder) -> Callable[[Tx], T]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError, Violation
@@ -58,11 +59,8 @@ async def _keep_syncing(world: World, route: Route) -> None:
     await asyncio.sleep(between(world.choices, f"work:{route.node}", 0, 1_000) / 1000)
     while True:
         if node.engine is not None:
-            try:
-                report = await node.engine.sync(f"http://{route.peer}")
-                world.figures.syncs["completed" if report.completed else "incomplete"] += 1
-            except HoldfastError as error:
-                world.figures.syncs[error.code] += 1
+            with suppress(HoldfastError):  # it is counted, and tried again
+                await node.engine.sync(f"http://{route.peer}")
         await asyncio.sleep(every_ms / 1000)
 
 

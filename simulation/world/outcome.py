@@ -24,8 +24,8 @@ class Figures:
 
     Attributes:
         done: Kinds of work that were answered; refused: (kind, code of the error) that were refused.
-        offline: Reads and writes that were answered, and asked for, while the node reached no hub: by "read", "write".
-        offline_asked: The same, asked for.
+        answers: Local reads and writes, of plans and programs alike, by what they met: "offline: write: answered",
+            "disk full: write: disk-full" (`answers.py`).
         syncs: Outcomes of syncs: "completed", "incomplete", or the code of the error.
         attacks: What came of each attack: its name, and the code of the error or "answered".
         skipped: Events that met a node that was down.
@@ -40,8 +40,7 @@ class Figures:
 
     done: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    offline: Counter[str] = field(default_factory=Counter)
-    offline_asked: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     syncs: Counter[str] = field(default_factory=Counter)
     attacks: Counter[str] = field(default_factory=Counter)
     skipped: int = 0

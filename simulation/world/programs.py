@@ -14,7 +14,7 @@ from typing import Any, Final
 from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 
 from ..kernel.blame import origin_of, program_line
-from ..kernel.life import SimTask, current_program
+from ..kernel.life import PROGRAM, SimTask, current_program, current_work
 from .engine import SimEngine
 
 Program = Callable[[SimEngine], Awaitable[None]]
@@ -28,7 +28,7 @@ async def run_program(name: str, program: Program, engine: SimEngine, running: d
     task = asyncio.current_task()
     assert task is not None, "programs run in tasks"
     running[task] = name
-    token = current_program.set(name)
+    program_before, work_before = current_program.set(name), current_work.set(PROGRAM)
     try:
         await _begun(name, program, engine)
     except (SimulationFault, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
@@ -39,7 +39,8 @@ async def run_program(name: str, program: Program, engine: SimEngine, running: d
             raise
         raise fault from error
     finally:
-        current_program.reset(token)
+        current_program.reset(program_before)
+        current_work.reset(work_before)
         running.pop(task, None)
 
 

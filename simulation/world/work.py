@@ -16,15 +16,15 @@ from holdfast import Delete as DeleteDecision
 from holdfast import Remove, Take, Value
 from holdfast.engine.conflicts import OpenConflict
 from holdfast.engine.versions import NO_RECORD
-from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, UsageError, Violation
+from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, Violation
 
 from ..kernel.choices import Choices, between
+from ..kernel.life import current_work
 from ..plans import actions as plan
 from .engine import SimEngine
 from .outcome import Figures
 from .programs import Program, end_programs, run_program
 
-READS: Final = (plan.Read, plan.Query, plan.CheckExport)
 ATTEMPTS_MAX: Final = 5
 
 
@@ -36,7 +36,6 @@ class Worker:
         name: Of the node.
         choices: Decide what the plan leaves open.
         figures: Where it is counted.
-        is_offline: Whether the node reaches no hub.
         programs: The user's, by name.
         fault: Told of what must not happen.
     """
@@ -44,37 +43,26 @@ class Worker:
     name: str
     choices: Choices
     figures: Figures
-    is_offline: Callable[[], bool]
     programs: dict[str, Program]
     fault: Callable[[HoldfastError], None]
     _running: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def do(self, engine: SimEngine, action: plan.Work) -> None:
         """Do one thing, and count how it went."""
-        kind = "read" if isinstance(action, READS) else "sync" if isinstance(action, plan.Sync) else "write"
-        offline = self.is_offline()
-        began = asyncio.get_running_loop().time()
-        if offline:
-            self.figures.offline_asked[kind] += 1
+        work = current_work.set(action.name)
         try:
             await self._do(engine, action)
         except SimulationFault as fault:
             self.fault(fault)
         except HoldfastError as error:
-            self.figures.refused[f"{action.name}: {error.code}"] += 1
-            if offline and isinstance(error, UsageError):
-                self.figures.offline[kind] += 1  # "there is no such record" is an answer
-            if kind == "sync":
-                self.figures.syncs[error.code] += 1
+            if not isinstance(action, plan.Sync):  # what came of syncs is counted where they end
+                self.figures.refused[f"{action.name}: {error.code}"] += 1
             return
         except Exception as error:  # noqa: BLE001 - the engine must raise nothing else
             self.fault(self._escaped(action, error))
+        finally:
+            current_work.reset(work)
         self.figures.done[action.name] += 1
-        if offline:
-            self.figures.offline[kind] += 1
-        waited = round((asyncio.get_running_loop().time() - began) * 1000)
-        if kind != "sync":
-            self.figures.stall_ms_max = max(self.figures.stall_ms_max, waited - getattr(action, "think_ms", 0))
 
     async def end_programs(self) -> None:
         """The chaos is over: end what runs for ever, so that nodes can come to agree."""
@@ -119,7 +107,7 @@ class Worker:
             case plan.CheckExport():
                 await self._read_all(engine)
             case plan.Sync():
-                await self._sync(engine, action.peer)
+                await engine.sync(f"http://{action.peer}")
             case plan.SyncEvery():
                 await self._sync_every(engine, action)
             case plan.RunProgram():
@@ -158,10 +146,6 @@ class Worker:
         for collection in engine.schemas:
             async for _page in engine[collection].pages("TRUE ORDER BY key"):
                 pass
-
-    async def _sync(self, engine: SimEngine, peer: str) -> None:
-        report = await engine.sync(f"http://{peer}")
-        self.figures.syncs["completed" if report.completed else "incomplete"] += 1
 
     async def _sync_every(self, engine: SimEngine, action: plan.SyncEvery) -> None:
         """Until it is cancelled, or the node dies; a sync that fails is tried again at the next turn."""

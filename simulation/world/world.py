@@ -40,6 +40,7 @@ from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
+from .answers import Answers
 from .attackers import Attackers
 from .chronicle import Chronicle
 from .engine import SimEngine
@@ -236,9 +237,7 @@ class World:
         made = SimNode(node, disk, clock, recorder, schemas, self.folder, self.choices)
         self.by_name[node.name] = made
         self.ailments[node.name] = Ailments(made)
-        self.workers[node.name] = Worker(
-            node.name, self.choices, self.figures, partial(self._is_offline, node.name), self.programs, self.fail
-        )
+        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail)
         self.ways.names.append(node.name)
         disk.before_write(recorder.observe_before)
         disk.after_write(partial(self._written, made))
@@ -277,8 +276,11 @@ class World:
         assert node.engine is not None, "a node that answers is up"
         return respond(Replica(node.engine), chunks, rights="rw")
 
-    def _is_offline(self, name: str) -> bool:
-        hubs = [node.name for node in self.plan.nodes if node.role == "hub" and node.name != name]
+    def is_offline(self, name: str) -> bool:
+        """Whether an edge reaches no hub; a hub is what others reach."""
+        hubs = [node.name for node in self.plan.hubs]
+        if name in hubs:
+            return False
         return all(self.network.is_cut(name, hub) or self.by_name[hub].engine is None for hub in hubs)
 
     # --------------------------------------------------------------------------------------------------- checking
@@ -326,6 +328,7 @@ class Around:
     def __init__(self, world: World, node: SimNode) -> None:
         self._world = world
         self._node = node
+        self.answers = Answers(world.figures, node.disk, partial(world.is_offline, node.name))
 
     @property
     def recorder(self) -> Recorder:
@@ -338,7 +341,7 @@ class Around:
 
     def hubs(self) -> list[str]:
         """The nodes that listen."""
-        return [node.name for node in self._world.plan.nodes if node.role == "hub"]
+        return [node.name for node in self._world.plan.hubs]
 
     def blame(self, fault: ProgramFault) -> NoReturn:
         """The world ends, even if the program catches it."""
@@ -358,6 +361,9 @@ class Around:
     def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
         """How a session ended, for the trace."""
         chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
+        completed = isinstance(end, SyncReport) and end.completed
+        said = end.code if isinstance(end, HoldfastError) else "completed" if completed else "incomplete"
+        self._world.figures.syncs[said] += 1
         if isinstance(end, SyncReport):
             chronicle.synced(self._node.name, peer, began_us, end)
         else:

@@ -74,7 +74,7 @@ def _(patch: Patch) -> None:
 
     def hasty(self) -> None:
         original(self)
-        self._context.vector = self._context.vector.join(self.tx.vector)
+        self._encounter.context.vector = self._encounter.context.vector.join(self.tx.vector)
 
     patch.setattr(follow.Follower, "__post_init__", hasty)
 
@@ -84,7 +84,10 @@ def _(patch: Patch) -> None:
     original = follow.Follower._settle
 
     def lazy(self, at, row, came) -> bool:
-        return original(self, at, row, came) or self._unchanged(row)
+        settled = original(self, at, row, came)
+        if not settled:
+            self.carried.note(row.id, EMPTY, changed=False)
+        return True
 
     patch.setattr(follow.Follower, "_settle", lazy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from itertools import permutations
 
@@ -12,10 +13,10 @@ from holdfast.clocks import EMPTY, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import ABSENT, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp, plain_record
 from holdfast.engine.detector import agreed
 from holdfast.engine.documents import compose, split
-from holdfast.engine.edits import Update, edited
+from holdfast.engine.edits import Put, Update, edited
+from holdfast.engine.flat_join import Encounter, Flat
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
 from holdfast.engine.packing import lay_out
-from holdfast.engine.succession import succeed
 
 from .cells import NODES, State, reachable
 
@@ -127,54 +128,125 @@ def test_only_values_of_a_conflict_that_are_gone_were_discarded():
 
 
 @given(reachable())
-def test_a_successor_is_what_the_join_gives(states: list[State]):
+def test_two_flat_states_join_as_records_do(states: list[State]):
     """The short way over packed cells, which builds no record; it may decline, and never differ."""
     for ours, theirs in permutations(states, 2):
-        if not (ours.record.plain() or _is_flat(ours.record)) or not _is_flat(theirs.record):
-            continue
-        if not theirs.context.covers_all(ours.record.frontier):
-            continue
-        doc, cells = lay_out(ours.record)
-        sent, their_cells = lay_out(theirs.record, ours.context)
-        plain = ours.record.plain()
-        news = [not ours.context.covers(Dot(actor, seq)) for actor, seq, *_ in their_cells.each()]
-        successor = succeed(
-            compose(doc), (*plain.dot, *plain[1:]) if plain else cells, compose(sent), their_cells, news
-        )
-        if successor is None:
-            continue
-        joined = ours.joined(theirs).record
-        assert lay_out(joined) == (split(successor.doc), their_cells)
-        after = {name: text for name, text in doc.items() if split(successor.doc).get(name) != text}
-        assert successor.old == (compose(after) if after else None)
+        if _is_flat(ours.record) and _is_flat(theirs.record):
+            joined = flat_joined(ours, theirs)
+            if joined is not None:
+                assert joined == laid_out(ours.joined(theirs).record, ours.record)
 
 
-def test_a_plain_update_has_a_successor():
-    ours = plain_record(STAMP, {"a": "1", "b": "2"})
-    stamp = Stamp(Dot(TWO, 1), Timestamp(9))
-    theirs = edited(ours, Update({"b": "3"}), stamp)
-    doc, cells = lay_out(theirs, VersionVector({ONE: 1}))
-    assert succeed('{"a":1,"b":2}', (*STAMP.dot, *STAMP[1:]), compose(doc), cells, [True, False]) == (
-        '{"a":1,"b":3}',
-        '{"b":2}',
-    )
+@dataclass
+class Joined:
+    """What became of a record: stamps, bytes of the shape, the document without siblings, what it lacks of ours."""
+
+    stamps: list[object]
+    body: bytes
+    doc: dict[str, str]
+    gone: dict[str, str]
 
 
-def test_a_successor_may_hold_fields_that_are_named_like_its_own():
-    ours = edited(plain_record(STAMP, {"a": "1", "b": "2"}), Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
+def flat_joined(ours: State, theirs: State) -> Joined | None:
+    """As the engine joins flat states; None where it is not sure."""
+    here, there = flat(ours.record), flat(theirs.record)
+    held = {actor: ours.context.seq(actor) for actor in NODES}
+    context = {actor: theirs.context.seq(actor) for actor in NODES}
+    join_ = Encounter(held, context).join(here, there)
+    texts = [*lay_out(ours.record)[0].values()]
+    taken = join_.taken(texts, compose(lay_out(theirs.record, ours.context)[0])) if join_ else None
+    if join_ is None or taken is None:
+        return None
+    if not join_.changed:
+        return laid_out(ours.record, ours.record)
+    stamps = join_.stamps(here, there)
+    if stamps is None:
+        return None
+    everything = (*texts, *taken)
+    doc = join_.singles.compose([everything[at] for at in join_.values])
+    gone = join_.replaced(everything, {})
+    named = [item for stamp in stamps[1] for item in stamp]
+    return Joined(named, join_.shape_body(everything), split(doc), split(gone) if gone else {})
+
+
+def flat(record: Record) -> Flat:
+    stamps = lay_out(record)[1].each()
+    return Flat(stamps, stamps, lay_out(record)[1].shape)
+
+
+def laid_out(record: Record, ours: Record) -> Joined:
+    doc, cells = lay_out(record)
+    gone = {name: text for name, text in lay_out(ours)[0].items() if doc.get(name) != text}
+    return Joined(cells.stamps, cells.shape.body, doc, gone)
+
+
+def state(record: Record, **context: int) -> State:
+    return State(record, VersionVector({ONE: context.get("one", 0), TWO: context.get("two", 0)}))
+
+
+OURS = plain_record(STAMP, {"a": "1", "b": "2"})
+LATER = Stamp(Dot(TWO, 1), Timestamp(9))
+
+
+def test_a_plain_update_is_joined_without_records():
+    ours, theirs = state(OURS, one=1), state(edited(OURS, Update({"b": "3"}), LATER), one=1, two=1)
+    joined = flat_joined(ours, theirs)
+    assert joined is not None
+    assert (joined.doc, joined.gone) == ({"a": "1", "b": "3"}, {"b": "2"})
+    assert joined.stamps == [TWO, 1, 9, 0, ONE, 1, 7, 0]
+    assert flat_joined(theirs, ours) == laid_out(theirs.record, theirs.record)  # nothing new
+
+
+@pytest.mark.parametrize("field", ["a", "b"])
+def test_concurrent_updates_are_joined_without_records(field: str):
+    mine = Stamp(Dot(ONE, 2), Timestamp(8))
+    ours = state(edited(OURS, Update({"b": "3"}), mine), one=2)
+    theirs = state(edited(OURS, Update({field: "4"}), LATER), one=1, two=1)
+    for here, there in ((ours, theirs), (theirs, ours)):
+        joined = flat_joined(here, there)
+        assert joined is not None
+        assert joined == laid_out(here.joined(there).record, here.record)
+        assert joined.doc == ({"a": "4", "b": "3"} if field == "a" else {"a": "1"})
+
+
+def test_a_put_replaces_the_fields_that_it_does_not_name():
+    theirs = state(edited(OURS, Put({"b": "3", "c": "4"}), LATER), one=1, two=1)
+    joined = flat_joined(state(OURS, one=1), theirs)
+    assert joined is not None
+    assert (joined.doc, joined.gone, joined.stamps) == ({"b": "3", "c": "4"}, {"a": "1", "b": "2"}, [TWO, 1, 9, 0])
+
+
+def test_values_may_look_like_the_documents_that_hold_them():
+    ours = edited(OURS, Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
     nested = '{"a":1,"b":2}'
-    theirs = edited(ours, Update({"a": nested, "b": nested}), Stamp(Dot(TWO, 1), Timestamp(9)))
+    theirs = edited(ours, Update({"a": nested, "b": nested}), LATER)
     theirs = edited(theirs, Update({"b": "5"}), Stamp(Dot(TWO, 2), Timestamp(9)))
-    doc, cells = lay_out(theirs, VersionVector({ONE: 2}))
-    successor = succeed('{"a":1,"b":3}', lay_out(ours)[1], compose(doc), cells, [True, True])
-    assert successor == (f'{{"a":{nested},"b":5}}', '{"a":1,"b":3}')
+    joined = flat_joined(state(ours, one=2), state(theirs, one=2, two=2))
+    assert joined is not None
+    assert (joined.doc, joined.gone) == ({"a": nested, "b": "5"}, {"a": "1", "b": "3"})
 
 
-def test_one_dot_with_two_stamps_is_no_succession():
+def test_one_dot_with_two_stamps_is_for_the_join():
     """Two copies of one identity wrote the same value at other times: the join keeps the later time."""
-    theirs = edited(plain_record(STAMP, {"a": "1", "b": "2"}), Update({"b": "3"}), Stamp(Dot(TWO, 1), Timestamp(9)))
-    doc, cells = lay_out(theirs, VersionVector({ONE: 1}))
-    assert succeed('{"a":1,"b":2}', (ONE, 1, 8, 0), compose(doc), cells, [True, False]) is None
+    copy = plain_record(Stamp(STAMP.dot, Timestamp(8)), {"a": "1", "b": "2"})
+    theirs = state(edited(OURS, Update({"b": "3"}), LATER), one=1, two=1)
+    assert flat_joined(state(copy, one=1), theirs) is None
+    assert flat_joined(state(copy, one=1), state(OURS, one=1)) is None
+
+
+def test_one_dot_with_two_values_is_for_the_join():
+    other = state(plain_record(STAMP, {"a": "1", "b": "9"}), one=1)
+    join_ = Encounter({ONE: 1}, {ONE: 1}).join(flat(OURS), flat(other.record))
+    assert join_ is not None
+    assert join_.taken(["1", "2"], '{"a":1,"b":9}') is None
+    assert join_.taken(["1", "2"], '{"a":1,"b":2}') == []
+
+
+def test_a_value_that_was_left_out_is_for_the_join():
+    theirs = edited(OURS, Update({"b": "3"}), LATER)
+    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}).join(flat(OURS), flat(theirs))
+    assert join_ is not None
+    assert join_.taken(["1", "2"], "{}") is None
 
 
 def _is_flat(record: Record) -> bool:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
 from holdfast.errors import FileLocked, ForkedEngine
 
-from ..nodes import opened, raw
+from ..nodes import opened, python_at, raw
 
 HOLDER = """
 import asyncio, sys
@@ -32,14 +29,8 @@ asyncio.run(main())
 @pytest.fixture
 def holder(tmp_path):
     """A process that has the file open for writing."""
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDER), str(tmp_path / "n.db")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout.readline() == b"open\n"
+    with python_at(tmp_path / "n.db", HOLDER) as process:
         yield process
-        process.stdin.close()
 
 
 async def test_the_second_process_learns_who_was_first(tmp_path, holder):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
-from ..nodes import meet, opened
+from ..nodes import meet, opened, python_at
 
 
 async def take(changes, count):
@@ -165,14 +162,8 @@ asyncio.run(main())
 @pytest.fixture
 def writer(tmp_path):
     """A process that writes one record for each line it gets."""
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path / "n.db")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout.readline() == b"open\n"
+    with python_at(tmp_path / "n.db", WRITER) as process:
         yield process
-        process.stdin.close()
     assert process.returncode == 0
 
 

@@ -505,21 +505,11 @@ def test_7_a_batch_never_ends_inside_a_transaction(node, hub):
 # ------------------------------------------------------------------------------------------------ copies, restores
 
 
-def test_a_copy_that_was_made_between_sessions_loses_no_write(node, hub):
+@pytest.mark.parametrize("met_before", [True, False], ids=["between sessions", "before the first session"])
+def test_a_copy_that_was_made_while_no_session_ran_loses_no_write(node, hub, met_before):
     node.write("shared", {"v": 0})
-    sync(node, hub)
-    copy = node.copy("copy")
-    for side, name in ((node, "original"), (copy, "copy")):
-        side.write(name, {})
-        side.update("shared", v=name)
-    for side in (node, copy, node, copy):
-        sync(side, hub)
-    assert_equal(node, copy, hub)
-    assert set(hub.docs()) == {"shared", "original", "copy"}
-
-
-def test_a_copy_that_was_made_before_the_first_session_loses_no_write(node, hub):
-    node.write("shared", {"v": 0})
+    if met_before:
+        sync(node, hub)
     copy = node.copy("copy")
     for side, name in ((node, "original"), (copy, "copy")):
         side.write(name, {})

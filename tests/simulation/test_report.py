@@ -52,7 +52,7 @@ def broken() -> Outcome:
         seed=4,
         plan=plan_of(4, nodes=2, hours=0.1, partitions="none", faults=()),
         fault=fault,
-        figures=Figures(offline=Counter(write=9), offline_asked=Counter(write=10)),
+        figures=Figures(answers=Counter({"offline: write: answered": 9, "offline: write: disk-full": 1})),
         trace=trace,
         digest="",
         reached=Counter(),
