@@ -21,6 +21,15 @@ FEED_BYTES: Final = 8
 NO_FEED: Final = FeedId("")
 """Stands for the feed of a node that was never met."""
 
+StretchId = NewType("StretchId", bytes)
+"""4 random bytes: what one opening of a file appended to its feed (see `storage.stretches`)."""
+
+STRETCH_BYTES: Final = 4
+"""Bytes of the id of a stretch."""
+
+NO_STRETCH: Final = StretchId(b"")
+"""Stands for the stretch of lsn 0, where every feed starts."""
+
 ASIDE: Final = 1 << 62
 """Start and end of a batch that stands beside the feed: records that were asked for whole. It moves nothing."""
 
@@ -85,6 +94,7 @@ class FeedBatch:
         feed: The feed it was read from.
         start: The checkpoint (lsn) it starts behind.
         end: The checkpoint it reaches.
+        start_stretch, end_stretch: The stretches of the feed that these lie in.
         drained: Nothing stood behind it in the transaction that read it.
         vector: The sender's version vector in that transaction.
         delta: The records.
@@ -96,3 +106,5 @@ class FeedBatch:
     drained: bool
     vector: VersionVector = EMPTY
     delta: Delta = field(default_factory=Delta)
+    start_stretch: StretchId = NO_STRETCH
+    end_stretch: StretchId = NO_STRETCH

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
-from .delta import FeedBatch, FeedId
+from .delta import FeedBatch, FeedId, StretchId
 from .node import Node
 from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
@@ -25,6 +25,7 @@ from .storage.holes import hole_keys
 from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
+from .storage.stretches import gave
 from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
@@ -97,6 +98,10 @@ class Replica:
         asking = any(session.locked() for session in self._node.sessions.values())
         return replace(facts, asking=asking, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
 
+    async def gave(self, feed: FeedId, lsn: int, stretch: StretchId) -> bool:
+        """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed."""
+        return await self._node.readers.run(gave, feed, lsn, stretch)
+
     async def read(self, start: int, held: VersionVector) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
         size = self._node.seams.batch_bytes
@@ -126,7 +131,15 @@ class Replica:
         await self._node.write(lambda tx: _meet(tx, peer, head))
 
     async def acknowledged(
-        self, actor: Actor, feed: FeedId, checkpoint: int, ticket: bytes, *, told: VersionVector, taken: bool
+        self,
+        actor: Actor,
+        feed: FeedId,
+        checkpoint: int,
+        stretch: StretchId,
+        ticket: bytes,
+        *,
+        told: VersionVector,
+        taken: bool,
     ) -> None:
         """The peer has stored this node's feed up to a checkpoint, durably.
 
@@ -134,6 +147,7 @@ class Replica:
             actor: The peer.
             feed: The feed, of this node.
             checkpoint: How far.
+            stretch: The stretch of the feed in which that lies: of another file's it says nothing here.
             ticket: What the peer wants to be shown next time; b"" for the same as before.
             told: The vector that it was told with the end of the feed; empty if that was not reached.
             taken: Whether its own vector covers `told` now.
@@ -141,7 +155,7 @@ class Replica:
 
         def note(tx: Tx) -> None:
             peer = find_peer(tx.connection, actor)
-            if feed == tx.feed:
+            if feed == tx.feed and gave(tx.connection, feed, checkpoint, stretch):
                 peer.acked, peer.acked_feed = max(peer.acked_in(feed), min(checkpoint, tx.lsn)), feed
                 peer.told = told or peer.told
                 peer.vector = peer.vector.join(told) if taken else peer.vector
@@ -297,11 +311,13 @@ def _meet(tx: Tx, said: Peer, head: int) -> None:
     """Keep checkpoints and tickets that this node holds; take the rest from what the peer said."""
     peer = find_peer(tx.connection, said.actor)
     if said.feed != peer.feed:
-        peer.feed, peer.checkpoint, peer.vector = said.feed, 0, said.vector
+        peer.feed, peer.vector = said.feed, said.vector
+        peer.read_anew()
     elif said.url and (head < peer.checkpoint or not said.vector.dominates(peer.vector)):
         # It is an old state of itself, and gives the same places in its feed to other records. (Of those that come
         # here the ticket tells, and an old hello that comes again says nothing.)
-        peer.checkpoint, peer.acked, peer.told = 0, 0, EMPTY
+        peer.read_anew()
+        peer.acked, peer.told = 0, EMPTY
     peer.label, peer.url, peer.drift_ms = said.label, said.url or peer.url, said.drift_ms
     if said.url:
         tx.connection.execute("UPDATE peer SET url = NULL WHERE url = ? AND actor <> ?", (said.url, said.actor))

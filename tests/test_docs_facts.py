@@ -16,7 +16,7 @@ from holdfast import Engine
 from holdfast.clocks import encoding, hybrid
 from holdfast.engine import arguments, collection, delta, documents, node, packing, readers, schema, writer
 from holdfast.engine.storage import connection, migrations, write
-from holdfast.transport import batch, frame, session, wire
+from holdfast.transport import answering, batch, frame, session, wire
 from holdfast.transport.hub import limits as hub
 from holdfast.transport.hub import repeats
 from holdfast.transport.links import http
@@ -140,7 +140,7 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("protocol.md", "ticket", 256, wire.TICKET_BYTES_MAX),
         ("protocol.md", "each text of a refusal", 64 * KIB, wire.REASON_BYTES_MAX),
         ("protocol.md", "sent by an initiator", 8 * MIB, session.PUSH_BYTES_MAX),
-        ("protocol.md", "answered by a responder", 64 * MIB, session.ANSWER_BYTES_MAX),
+        ("protocol.md", "answered by a responder", 64 * MIB, answering.ANSWER_BYTES_MAX),
         ("reference/limits.md", "record in a `put`", 512 * KIB, documents.RECORD_BYTES_MAX),
         ("reference/limits.md", "record with all its siblings", 2 * MIB, documents.RECORD_BYTES_MAX * 4),
         ("reference/limits.md", "declared fields of one", 1_000, schema.COLUMNS_MAX),

@@ -14,7 +14,15 @@ from typing import Final
 from holdfast.clocks import SEQ_MAX, Actor, VersionVector
 from holdfast.clocks.identity import ACTOR_BYTES
 from holdfast.clocks.vector import FINGERPRINT_BYTES
-from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FEED_BYTES, Delta, FeedId
+from holdfast.engine.delta import (
+    BATCH_BYTES_MAX,
+    BATCH_RECORDS_MAX,
+    FEED_BYTES,
+    STRETCH_BYTES,
+    Delta,
+    FeedId,
+    StretchId,
+)
 from holdfast.engine.documents import KEY_BYTES_MAX
 from holdfast.engine.packing import FLAGS_MAX
 
@@ -57,6 +65,7 @@ def batch_items(batch: Batch) -> Iterator[Scalar]:
     yield from (len(rows), *pack_steps(rows), *pack_blobs(list(map(delta.cells.__getitem__, rows))))
     rows = sorted(delta.extra)
     yield from (len(rows), *pack_steps(rows), pack_integers(list(map(delta.extra.__getitem__, rows))))
+    yield from (batch.start_stretch, batch.end_stretch)
 
 
 def read_batch(reader: PayloadReader) -> Batch:
@@ -66,16 +75,22 @@ def read_batch(reader: PayloadReader) -> Batch:
         MalformedMessage: an item is missing, of another type, out of range or contradicts another.
         MalformedVector: a version vector cannot be decoded.
     """
-    feed = FeedId(reader.fixed("feed", FEED_BYTES).hex())
-    start = reader.integer("start")
+    # Fields are read in the order of the arguments, which is the order of the items.
     return Batch(
-        feed=feed,
-        start=start,
-        end=reader.integer("end", low=start),
+        feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
+        start=reader.integer("start"),
+        end=reader.integer("end"),
         drained=reader.boolean("drained"),
         vector=read_vector(reader, "vector"),
         delta=_read_delta(reader),
+        start_stretch=read_stretch(reader, "start_stretch"),
+        end_stretch=read_stretch(reader, "end_stretch"),
     )
+
+
+def read_stretch(reader: PayloadReader, name: str) -> StretchId:
+    """Read the id of a stretch."""
+    return StretchId(reader.fixed(name, 0, STRETCH_BYTES))
 
 
 def vector_items(note: VectorNote) -> tuple[Scalar, Scalar]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from holdfast.clocks import Actor, SpaceId, VersionVector
-from holdfast.engine.delta import FeedBatch, FeedId
+from holdfast.engine.delta import FeedBatch, FeedId, StretchId
 from holdfast.engine.storage.peers import Peer
 from holdfast.errors import HoldfastError
 
@@ -20,6 +20,15 @@ class Send:
     """Send a message to the peer."""
 
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Look up whether this file's feed has the position that the peer says it has read, and hand that to `recalled`."""
+
+    feed: FeedId
+    checkpoint: int
+    stretch: StretchId
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class Acknowledge:
     actor: Actor
     feed: FeedId
     checkpoint: int
+    stretch: StretchId
     ticket: bytes
     told: VersionVector
     taken: bool
@@ -113,4 +123,4 @@ class Fail:
     error: HoldfastError
 
 
-Effect = Send | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Adopt | Renew | Fail
+Effect = Send | Recall | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Adopt | Renew | Fail

@@ -7,7 +7,7 @@ an identity that a peer has seen further than its owner never writes again (docs
 from __future__ import annotations
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
-from holdfast.engine.delta import NO_FEED, FeedBatch
+from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.peers import Peer
 
@@ -77,12 +77,13 @@ def hello(
         holds=holds.fingerprint() if holds else b"",
         digest=b"" if facts.digest is None else facts.digest.to_bytes(8, "big"),
         lacks=lacks_of(facts.vector, peer.vector) if peer and peer.feed and not answering else EMPTY,
+        stretch=peer.stretch if peer else NO_STRETCH,
     )
 
 
 def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = None) -> Peer:
     """What a hello says of the peer, to be remembered."""
-    read_here = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
+    read_here = said.checkpoint if said.peer_feed == facts.feed else 0
     # At first contact (by this URL) the peer may speak of a copy of this file: it has not seen our ticket.
     trusted = url is None or (facts.peer is not None and facts.peer.actor == said.actor)
     return Peer(
@@ -114,8 +115,16 @@ def is_news(known: Peer | None, said: Peer) -> bool:
 DRIFT_NEWS_MS = 10_000
 
 
-def used_twice(said: Hello, facts: Facts) -> str | None:
-    """Why this node's identity must not write again, by what a peer holds of it; None if all is well (tripwire)."""
+def used_twice(said: Hello, facts: Facts, *, gave: bool) -> str | None:
+    """Why this node's identity must not write again, by what a peer holds of it; None if all is well (tripwire).
+
+    Args:
+        said: The peer's hello.
+        facts: This node's side.
+        gave: Whether this file's feed has the position that the peer says it has read.
+    """
+    if not gave and said.peer_feed == facts.feed:
+        return f"a peer has read this feed up to {said.checkpoint} in another file: one is a copy, or was rolled back"
     if said.held_of == facts.actor and said.held > facts.seq:
         return f"a peer holds operation {said.held} of this identity, which ends at {facts.seq} here"
     return None
@@ -134,8 +143,8 @@ def lacks_of(own: VersionVector, assumed: VersionVector) -> VersionVector:
 def forgotten(said: Hello, vector: VersionVector | None, facts: Facts) -> str | None:
     """Why this node must be an old state of itself, by what it once told a peer; None if all is well.
 
-    A vector and a feed only grow while the identity stays the same. So whatever an honest peer assumes, however late
-    its hello comes, is held here, unless the file was put back.
+    A vector only grows while the identity stays the same. So whatever an honest peer assumes, however late its hello
+    comes, is held here, unless the file was put back.
 
     Args:
         said: The peer's hello.
@@ -144,9 +153,6 @@ def forgotten(said: Hello, vector: VersionVector | None, facts: Facts) -> str | 
     """
     if said.held_of != facts.actor:
         return None
-    read = said.checkpoints.get(0, 0) if said.peer_feed == facts.feed else 0
-    if read > facts.head:
-        return f"a peer has read this feed up to {read}, it ends at {facts.head} here: the file was rolled back"
     for actor, seq in vector.items() if vector is not None else ():
         told, held = seq - said.lacks.seq(actor), facts.vector.seq(actor)
         if held < told:
@@ -172,7 +178,14 @@ def to_message(batch: FeedBatch, base: VersionVector) -> Batch:
     """A batch as a message; its vector is noted as a difference to the vector of this side's hello."""
     note = VectorNote(base.fingerprint(), batch.vector.changes_since(base))
     return Batch(
-        feed=batch.feed, start=batch.start, end=batch.end, drained=batch.drained, vector=note, delta=batch.delta
+        feed=batch.feed,
+        start=batch.start,
+        end=batch.end,
+        drained=batch.drained,
+        vector=note,
+        delta=batch.delta,
+        start_stretch=batch.start_stretch,
+        end_stretch=batch.end_stretch,
     )
 
 
@@ -187,4 +200,6 @@ def from_message(message: Batch, base: VersionVector) -> FeedBatch | None:
         drained=message.drained,
         vector=base.join(message.vector.entries),
         delta=message.delta,
+        start_stretch=message.start_stretch,
+        end_stretch=message.end_stretch,
     )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
-from holdfast.engine.delta import Delta, FeedId
+from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,19 @@ class Hello:
         feed: Id of the sender's feed; head: the last lsn in it.
         vector: The sender's version vector.
         peer_feed: The feed of the receiver that `checkpoints` refer to; "" at first contact.
-        checkpoints: Priority class -> lsn read so far of the receiver's feed (version 2 has class 0 only).
+        checkpoints: Priority class -> lsn read so far of the receiver's feed (version 3 has class 0 only).
         held_of: Identity of the receiver that `held` refers to; "" at first contact.
         held: Highest sequence number of that identity that the sender holds, extra contexts included.
         ticket: What the receiver gave the sender in their last session; b"" at first contact.
         clock_ms: The sender's wall clock, milliseconds since 1970.
         schema: Fingerprint of the sender's schemas; policy: of its resolvers (8 bytes each, b"" when none).
-        fence: What the sender has purged (empty in version 2).
+        fence: What the sender has purged (empty in version 3).
         rights: What the receiver may do here: "rw" or "r"; set in answers.
         holds: Fingerprint of the receiver's vector that the sender holds, the base of the receiver's next note.
         digest: The sender's digest over all cells, 8 bytes; b"" while it may not be compared.
         lacks: By how much the receiver's vector, as the sender took it to be when it read what it sends now, is behind
             the sender's own; set in requests, empty in answers.
+        stretch: The stretch of the receiver's feed in which the checkpoint of class 0 lies.
     """
 
     version: int = PROTOCOL_VERSION
@@ -76,11 +77,22 @@ class Hello:
     holds: bytes = b""
     digest: bytes = b""
     lacks: VersionVector = EMPTY
+    stretch: StretchId = NO_STRETCH
+
+    @property
+    def checkpoint(self) -> int:
+        """How far the sender has read the receiver's feed."""
+        return self.checkpoints.get(0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records of the sender's feed (docs/protocol.md, Rules); `vector` is a difference to the sender's hello."""
+    """Records of the sender's feed (docs/protocol.md, Rules).
+
+    Attributes:
+        feed, start, end, drained, delta, start_stretch, end_stretch: As in `FeedBatch`.
+        vector: A difference to that of the sender's hello.
+    """
 
     feed: FeedId
     start: int
@@ -88,6 +100,8 @@ class Batch:
     drained: bool
     vector: VectorNote
     delta: Delta
+    start_stretch: StretchId = NO_STRETCH
+    end_stretch: StretchId = NO_STRETCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +109,7 @@ class Ack:
     """The sender has stored the receiver's feed up to `checkpoint`, durably.
 
     Attributes:
-        feed, checkpoint: Which feed, and how far.
+        feed, checkpoint, stretch: Which feed, how far, and the stretch of it in which that lies.
         ticket: For the next session.
         taken: The sender's vector has taken in that of the drained batch that ended there: it holds all of it.
     """
@@ -104,6 +118,7 @@ class Ack:
     checkpoint: int
     ticket: bytes = b""
     taken: bool = False
+    stretch: StretchId = NO_STRETCH
 
 
 @dataclass(frozen=True, slots=True)

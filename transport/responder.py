@@ -16,11 +16,11 @@ from holdfast.engine.delta import FeedBatch
 from holdfast.engine.replica import Replica
 from holdfast.errors import LinkCut, ProtocolError
 
-from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
+from .answering import Responder
+from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Recall, Renew, Send
 from .messages import Message
 from .pace import encoded, next_message
 from .refusals import refusal_to
-from .session import Responder
 from .wire import Decoder, encode
 
 BACKLOG_MAX: Final = 4
@@ -173,6 +173,8 @@ async def _perform(feed: _Feed, session: Responder, effects: list[Effect]) -> As
 async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
     replica = feed.replica
     match effect:
+        case Recall(peer_feed, checkpoint, stretch):
+            return session.recalled(await replica.gave(peer_feed, checkpoint, stretch))
         case Introduce(actor):
             return session.introduced(await replica.facts(actor=actor))
         case Meet(peer, head):

@@ -1,4 +1,4 @@
-"""Both sides of one exchange of a session, as state machines over messages and effects (sans-IO).
+"""The side of an exchange that asks, as a state machine over messages and effects (sans-IO); the other is `answering`.
 
 An exchange is a handshake and batches in both directions; a session is as many exchanges as it takes until both sides
 have drained. Everything that must outlive an exchange stands in the two files, so a session can be cut anywhere and
@@ -11,16 +11,26 @@ from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from holdfast.clocks import EMPTY, VersionVector
-from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, FeedBatch
-from holdfast.engine.reached import reached
+from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, NO_STRETCH, FeedBatch, StretchId
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
 
-from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Renew, Send
+from .effects import (
+    Acknowledge,
+    Adopt,
+    Apply,
+    Effect,
+    Fail,
+    Meet,
+    Read,
+    ReadWhole,
+    Recall,
+    Renew,
+    Send,
+)
 from .handshake import (
     RENEW,
     diverged,
-    forgotten,
     from_message,
     hello,
     is_news,
@@ -33,13 +43,10 @@ from .handshake import (
     used_twice,
 )
 from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
-from .refusals import itself, knows, odd, other_space, refusal_error, refusal_of, rolled_back
+from .refusals import itself, odd, other_space, refusal_error
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
 """Size of the batches that an initiator sends in one exchange: what a cut can cost before it is acknowledged."""
-
-ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Size of the batches that a responder answers in one exchange."""
 
 Places = tuple[tuple[str, str], ...]
 
@@ -52,6 +59,11 @@ class Tally:
     received: int = 0
     conflicts: int = 0
     suspect_ms: int = 0
+
+
+def bounded(places: Places, more: Places) -> Places:
+    """Distinct records to ask for, as many as one batch may hold; the others are asked for in a later exchange."""
+    return tuple(dict.fromkeys((*places, *more)))[:BATCH_RECORDS_MAX]
 
 
 @dataclass(slots=True)
@@ -96,6 +108,8 @@ class Initiator:
     _based: bool = False
     _pushed_bytes: int = 0
     _pushed_to: int = -1
+    _pushed_in: StretchId = NO_STRETCH
+    _said: Hello | None = None
     _told: VersionVector = EMPTY
 
     def opening(self) -> list[Effect]:
@@ -107,7 +121,7 @@ class Initiator:
         effects: list[Effect] = [Send(hello(facts, note, holds=peer.vector if peer else EMPTY))]
         if peer is None or not peer.feed:
             return effects  # first contact: nothing is known of what the peer holds
-        wanted = _bounded(self.wants, facts.holes)
+        wanted = bounded(self.wants, facts.holes)
         if wanted:
             effects.append(Send(NeedWhole(peer.feed, wanted)))
         if self.owes:
@@ -127,7 +141,7 @@ class Initiator:
         effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
         self.tally.sent += len(batch.delta)
         if batch.start != ASIDE:
-            self._pushed_to = batch.end if batch.drained else -1
+            self._pushed_to, self._pushed_in = batch.end if batch.drained else -1, batch.end_stretch
             self._told = self.facts.vector.join(batch.vector)
             self._pushed_bytes += batch.delta.size()
             if not batch.drained and self._pushed_bytes < PUSH_BYTES_MAX:
@@ -142,13 +156,14 @@ class Initiator:
             case _ if self.doubted:
                 return []
             case Hello():
-                return self._greeted(message)
+                self._said = message
+                return [Recall(message.peer_feed, message.checkpoint, message.stretch)]
             case Batch():
                 return self._batch(message)
             case Ack():
                 return self._acked(message)
             case NeedWhole():
-                self.next_owes = _bounded(self.next_owes, message.keys)
+                self.next_owes = bounded(self.next_owes, message.keys)
             case NeedVector():
                 self.next_whole_vector = True
             case _:
@@ -160,7 +175,7 @@ class Initiator:
         self.tally.received += outcome.fresh + outcome.merged
         self.tally.conflicts += outcome.conflicts
         self.tally.suspect_ms = max(self.tally.suspect_ms, outcome.suspect_ms)
-        self.next_wants = _bounded(self.next_wants, outcome.need_whole)
+        self.next_wants = bounded(self.next_wants, outcome.need_whole)
         self.holes = outcome.holes
         if outcome.foreign:
             self.renewed = True
@@ -170,14 +185,20 @@ class Initiator:
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
         return []
 
-    def _greeted(self, said: Hello) -> list[Effect]:
-        facts = self.facts
+    def recalled(self, gave: bool) -> list[Effect]:  # noqa: FBT001 - the answer to one question
+        """Whether this file's feed has the position that the peer says it has read."""
+        facts, said = self.facts, self._said
+        assert said is not None, "it is the hello that is looked up"
         if said.actor == facts.actor:
             return [Fail(itself(self.url))]
-        reason = used_twice(said, facts)
+        reason = used_twice(said, facts, gave=gave)
         if reason:
             self.renewed = True
             return [Renew(reason, facts.actor, said.actor)]
+        return self._greeted(said)
+
+    def _greeted(self, said: Hello) -> list[Effect]:
+        facts = self.facts
         if facts.adopted and said.space != facts.space:
             return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
@@ -215,186 +236,17 @@ class Initiator:
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:
             return [Fail(odd("an acknowledgement before the hello", self.url))]
-        if ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0:
-            self.pushed = True
-        reached = ack.checkpoint >= self._pushed_to >= 0
+        # In the stretch that was sent: a copy of this file may have brought the checkpoint to where it is.
+        reached = ack.feed == self.facts.feed and ack.checkpoint >= self._pushed_to >= 0
+        reached = reached and ack.stretch == self._pushed_in
+        self.pushed = self.pushed or reached
         told = self._told if reached else EMPTY
         # Not whether something was told: a node that is still catching up has taken in nothing yet.
         self.taken = self.taken or (reached and ack.taken)
-        return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.ticket, told, ack.taken)]
+        return [Acknowledge(self.peer.actor, ack.feed, ack.checkpoint, ack.stretch, ack.ticket, told, ack.taken)]
 
     def _refused(self, refusal: Refuse) -> list[Effect]:
         if refusal.code == RENEW:
             self.renewed = True
             return [Renew(refusal.message, self.facts.actor, self.facts.peer.actor if self.facts.peer else None)]
         return [Fail(refusal_error(refusal, self.url))]
-
-
-@dataclass(slots=True)
-class Responder:
-    """The side that answers.
-
-    Attributes:
-        rights: What the peer may do here: "rw" or "r".
-        stopped: Nothing more is to be read or answered.
-        unbroken: Every batch of the peer in this exchange has moved the checkpoint.
-    """
-
-    rights: str
-    facts: Facts | None = None
-    peer: Hello | None = None
-    peer_vector: VersionVector = EMPTY
-    stopped: bool = False
-    unbroken: bool = True
-    tally: Tally = field(default_factory=Tally)
-    _said: Hello | None = None
-    _asked: Places = ()
-    _lacking: Places = ()
-    _filled: bool = False
-    _checkpoint: int = -1
-    _taken: bool = False
-    _foreign: int = 0
-    _answered_bytes: int = 0
-
-    def receive(self, message: Message) -> list[Effect]:
-        """What a message of the peer asks for."""
-        match message:
-            case Hello() if self._said is None:
-                self._said = message
-                return [Introduce(message.actor)]
-            case Batch() if self.peer is not None:
-                return self._batch(message)
-            case NeedWhole() if self.peer is not None:
-                self._asked = _bounded(self._asked, message.keys)
-                return []
-            case Refuse():
-                self.stopped = True
-                return []
-            case _:
-                name = type(message).__name__
-                return [Fail(odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
-
-    def introduced(self, facts: Facts) -> list[Effect]:
-        """This node's facts about the peer that said hello."""
-        said, self.facts = self._said, facts
-        assert said is not None, "facts are asked for by a hello"
-        may_write = self.rights == "rw"  # who may only read changes nothing here, not even what is known of peers
-        vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
-        reason = (used_twice(said, facts) or forgotten(said, vector, facts)) if may_write else None
-        if reason:
-            return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
-        refusal = refusal_of(said, vector, facts)
-        if refusal:
-            self.stopped = True
-            return [Send(refusal)]
-        effects: list[Effect] = []
-        if not facts.adopted and may_write:
-            space = said.space or facts.space
-            effects.append(Adopt(space))
-            facts = self.facts = replace(facts, space=space, adopted=True)
-        if vector is None:
-            reached("session: a vector on a base that is not held")
-            self.stopped = True
-            return [*effects, Send(self._answer(facts, EMPTY)), Send(NeedVector())]
-        if rolled_back(said, vector, facts):
-            self.stopped = True
-            return [
-                Send(
-                    Refuse(
-                        code=RENEW,
-                        message=f"operation {facts.held} of this identity is held here, its owner ends before",
-                    )
-                )
-            ]
-        self.peer, self.peer_vector = said, vector
-        shown = said.ticket if knows(said, facts) else b""
-        peer = replace(met(facts, said, vector), told=facts.vector, issued=shown)
-        if may_write and is_news(facts.peer, peer):
-            effects.append(Meet(peer, said.head))
-        # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
-        self.stopped = not knows(said, facts) and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
-        return [*effects, Send(self._answer(facts, vector))]
-
-    def ahead(self) -> Read | None:
-        """The first batch of this node's feed, which may be read while the request still comes in."""
-        if self.stopped or self.peer is None or self.facts is None:
-            return None
-        start = self.peer.checkpoints.get(0, 0) if self.peer.peer_feed == self.facts.feed else 0
-        return Read(start, self.peer_vector)
-
-    def finish(self) -> list[Effect]:
-        """The request has been read: answer with this node's feed. Its batches may still be being applied."""
-        if self._said is None and not self.stopped:
-            return [Fail(odd("nothing where its hello should be", "the peer"))]
-        first = self.ahead()
-        asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
-        return [*asked, first] if first else []
-
-    def close(self) -> list[Effect]:
-        """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
-        if self.stopped or self.peer is None or self.facts is None:
-            return []
-        if self._foreign:
-            return [Renew(used_elsewhere(self._foreign), self.facts.actor, self.peer.actor)]
-        effects: list[Effect] = []
-        # Holes are asked for once in a session: what came aside is all that the peer can say of them.
-        holes = () if self._filled or self.rights != "rw" else self.facts.holes
-        if lacking := _bounded(self._lacking, holes):
-            effects.append(Send(NeedWhole(self.peer.feed, lacking)))
-        if self._checkpoint >= 0:
-            effects.append(IssueTicket(self.peer.actor, self.peer.ticket))
-        return effects
-
-    def ticketed(self, ticket: bytes) -> list[Effect]:
-        """A ticket for the peer was stored: acknowledge with it."""
-        assert self.peer is not None, "tickets are for a peer that said hello"
-        ack = Ack(feed=self.peer.feed, checkpoint=self._checkpoint, ticket=ticket, taken=self._taken)
-        return [Send(ack)]
-
-    def fed(self, batch: FeedBatch) -> list[Effect]:
-        """A batch of this node's feed was read: send it, and read on within the budget."""
-        assert self.facts is not None, "a batch is read only after the handshake"
-        if batch.feed != self.facts.feed:
-            self.stopped = True  # this node has begun a new incarnation meanwhile, which the peer meets next time
-            return []
-        effects: list[Effect] = [Send(to_message(batch, self.facts.vector))]
-        self.tally.sent += len(batch.delta)
-        self._answered_bytes += batch.delta.size()
-        if batch.start != ASIDE and not batch.drained and self._answered_bytes < ANSWER_BYTES_MAX:
-            effects.append(Read(batch.end, self.peer_vector))
-        return effects
-
-    def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
-        """A batch of the peer was applied."""
-        self.tally.received += outcome.fresh + outcome.merged
-        self.tally.conflicts += outcome.conflicts
-        self._lacking = _bounded(self._lacking, outcome.need_whole)
-        self._filled = self._filled or batch.start == ASIDE
-        self._checkpoint, self._taken = outcome.checkpoint, outcome.completed
-        self._foreign = max(self._foreign, outcome.foreign)
-        self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
-        return []
-
-    def _batch(self, message: Batch) -> list[Effect]:
-        assert self.peer is not None, "checked by receive"
-        assert self.facts is not None, "checked by receive"
-        if self.rights != "rw" or self.peer.held_of != self.facts.actor:
-            # The hello of the answer says so, and nothing of it is acknowledged. A batch that was read for another
-            # node (the one that was met here before) may leave out what this one lacks.
-            return []
-        batch = from_message(message, self.peer_vector)
-        if batch is None or batch.feed != self.peer.feed:
-            return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.peer.label))]
-        return [Apply(batch, self.peer.actor)]
-
-    def _answer(self, facts: Facts, vector: VersionVector) -> Hello:
-        assert self._said is not None, "an answer is given to a hello"
-        bases = (facts.vector, facts.peer.told) if facts.peer else (facts.vector,)
-        note = note_of(facts.vector, bases, self._said.holds)
-        holds = vector if self.rights == "rw" else EMPTY  # what is not kept is not claimed
-        return hello(facts, note, holds=holds, rights=self.rights, answering=True)
-
-
-def _bounded(places: Places, more: Places) -> Places:
-    """Distinct records to ask for, as many as one batch may hold; the others are asked for in a later exchange."""
-    return tuple(dict.fromkeys((*places, *more)))[:BATCH_RECORDS_MAX]

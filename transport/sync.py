@@ -17,7 +17,7 @@ from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
 from .advance import Reached, standstill
-from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Renew, Send
+from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Recall, Renew, Send
 from .links.link import Link
 from .pace import encoded, next_message
 from .progress import OnProgress, SyncProgress, SyncReport
@@ -115,8 +115,10 @@ class _Sync:
                 outcome = await self.replica.apply(batch, actor, follows=session.unbroken)
                 self.applied += 1
                 return session.applied(batch, outcome)
-            case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
-                await self.replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken)
+            case Acknowledge(actor, feed, checkpoint, stretch, ticket, told, taken):
+                await self.replica.acknowledged(actor, feed, checkpoint, stretch, ticket, told=told, taken=taken)
+            case Recall(feed, checkpoint, stretch):
+                return session.recalled(await self.replica.gave(feed, checkpoint, stretch))
             case Meet(peer, head):
                 await self.replica.meet(peer, head)
             case Adopt(space):

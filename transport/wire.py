@@ -24,6 +24,7 @@ from .batch import (
     TABLE_BYTES_MAX,
     batch_items,
     read_batch,
+    read_stretch,
     read_vector,
     vector_items,
 )
@@ -140,7 +141,7 @@ def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
         case Batch():
             return FrameType.BATCH, batch_items(message)
         case Ack():
-            items = (bytes.fromhex(message.feed), message.checkpoint, message.ticket, message.taken)
+            items = (bytes.fromhex(message.feed), message.checkpoint, message.ticket, message.taken, message.stretch)
             return FrameType.ACK, iter(items)
         case NeedWhole():
             return FrameType.NEED_WHOLE, _need_whole_items(message)
@@ -170,7 +171,7 @@ def _hello_items(hello: Hello) -> Iterator[Scalar]:
     yield from (len(classes), pack_integers(classes), pack_integers(lsns))
     yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
     yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
-    yield from (hello.holds, hello.digest, hello.lacks.encode())
+    yield from (hello.holds, hello.digest, hello.lacks.encode(), hello.stretch)
 
 
 def _read_hello(reader: PayloadReader) -> Hello:
@@ -198,6 +199,7 @@ def _read_hello(reader: PayloadReader) -> Hello:
         holds=reader.fixed("holds", 0, FINGERPRINT_BYTES),
         digest=reader.fixed("digest", 0, DIGEST_BYTES),
         lacks=VersionVector.decode(reader.blob("lacks", TABLE_BYTES_MAX)),
+        stretch=read_stretch(reader, "stretch"),
     )
 
 
@@ -239,6 +241,7 @@ def _read_ack(reader: PayloadReader) -> Ack:
         checkpoint=reader.integer("checkpoint"),
         ticket=reader.blob("ticket", TICKET_BYTES_MAX),
         taken=reader.boolean("taken"),
+        stretch=read_stretch(reader, "stretch"),
     )
 
 

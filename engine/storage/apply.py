@@ -15,7 +15,7 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.errors import DamagedFile, UsageError
 
 from ..cells import Record
-from ..delta import ASIDE, FeedBatch
+from ..delta import ASIDE, FeedBatch, StretchId
 from ..join import ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from ..reached import reached
@@ -26,7 +26,7 @@ from .follow import Follower
 from .fresh import insert_fresh, unseen_rows
 from .holes import close_holes, fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
-from .peers import Peer, advance_checkpoint, read_anew
+from .peers import Peer, advance_checkpoint, save_peer
 from .reissue import rename_returned
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
@@ -42,7 +42,7 @@ class Applied:
     """What became of a batch.
 
     Attributes:
-        checkpoint: How far this node has now read the feed, durably.
+        checkpoint, stretch: How far this node has now read the feed, durably, and the stretch that lies in.
         moved: Whether the batch moved the checkpoint; completed: whether the vector took in the sender's.
         fresh, merged, unchanged: Records that were new here, changed here, or said nothing new.
         conflicts: Conflicts that are new here.
@@ -54,6 +54,7 @@ class Applied:
     """
 
     checkpoint: int
+    stretch: StretchId
     moved: bool
     completed: bool
     fresh: int
@@ -129,9 +130,11 @@ class _Merge:
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
         elif batch.end < batch.start == self.peer.checkpoint_in(batch.feed):
-            read_anew(tx, self.peer)
+            self.peer.read_anew()
+            save_peer(tx, self.peer)
         return Applied(
-            checkpoint=batch.end if moved else self.peer.checkpoint_in(batch.feed),
+            checkpoint=self.peer.checkpoint_in(batch.feed),
+            stretch=self.peer.stretch_in(batch.feed),
             moved=moved,
             completed=completed,
             fresh=fresh,
@@ -147,7 +150,7 @@ class _Merge:
 
     def _starts_at_checkpoint(self) -> bool:
         if self.batch.start != ASIDE:
-            if self.peer.checkpoint_in(self.batch.feed) != self.batch.start:
+            if not self.peer.is_read_to(self.batch.feed, self.batch.start, self.batch.start_stretch):
                 reached("apply: a batch behind a gap")
                 return False
             if not self.follows:

@@ -19,6 +19,7 @@ from ..documents import compose
 from ..packing import Packed, decode, forward
 from ..reached import reached
 from .store import vector_of
+from .stretches import stretch_at
 
 ROWS_AT_ONCE: Final = 64
 """Rows that are read before their size is known: at the largest, 32 MiB."""
@@ -91,10 +92,13 @@ def read_batch(
         vector = vector_of(connection)
         cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
         rows, more = _take(cursor, records_max, bytes_target)
+        end = rows[-1].lsn if more else head
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
-            end=rows[-1].lsn if more else head,
+            end=end,
+            start_stretch=stretch_at(connection, start),
+            end_stretch=stretch_at(connection, end),
             drained=not more,
             vector=vector,
             delta=_delta(connection, rows, held, omit=omit),

@@ -12,6 +12,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector, node_of
 
 from ..delta import FeedId
 from ..reached import reached
+from .peers import read_anew
 from .store import Tx
 
 REASON_CHARS_MAX = 300
@@ -65,7 +66,7 @@ def close_holes(tx: Tx, actor: Actor) -> None:
         tx.connection.execute("DELETE FROM hole WHERE id = ?", (number,))
         tx.names.free([context])
         if moved_on:
-            tx.connection.execute("UPDATE peer SET checkpoint = 0 WHERE actor = ?", (owner,))
+            read_anew(tx, owner)
 
 
 def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> int | None:

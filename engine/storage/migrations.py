@@ -13,10 +13,10 @@ from typing import Final
 
 from holdfast.errors import NewerFormat, NotADatabase, OlderFormat
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The format that this version writes; stands in the file as PRAGMA user_version."""
 
-OLDEST_FORMAT: Final = 2
+OLDEST_FORMAT: Final = 3
 """The oldest format that is brought up to date; older ones were never released."""
 
 APPLICATION_ID: Final = 0x48464442

@@ -13,7 +13,7 @@ from typing import Any
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
-from ..delta import NO_FEED, FeedBatch, FeedId
+from ..delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
 from ..tickets import marked
 from .store import Tx
 
@@ -23,6 +23,7 @@ _FIELDS = [
     "url",
     "feed",
     "checkpoint",
+    "stretch",
     "vector",
     "acked_feed",
     "acked",
@@ -37,10 +38,10 @@ _VECTORS = {"vector": "c.vector", "told": "t.vector"}
 _COLUMNS = ", ".join(_VECTORS.get(name, f"p.{name}") for name in _FIELDS)
 _SELECT = f"SELECT {_COLUMNS} FROM peer p LEFT JOIN context c ON c.id = p.vector LEFT JOIN context t ON t.id = p.told"  # noqa: S608 - constants only
 _SAVE = (
-    "INSERT INTO peer (actor, label, url, feed, checkpoint, vector, acked_feed, acked, told, ticket, issued, pending,"
-    " synced_ms, drift_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO peer (actor, label, url, feed, checkpoint, stretch, vector, acked_feed, acked, told, ticket, issued,"
+    " pending, synced_ms, drift_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (actor) DO UPDATE SET label = excluded.label, url = coalesce(excluded.url, url),"
-    " feed = excluded.feed, checkpoint = excluded.checkpoint, vector = excluded.vector,"
+    " feed = excluded.feed, checkpoint = excluded.checkpoint, stretch = excluded.stretch, vector = excluded.vector,"
     " acked_feed = excluded.acked_feed, acked = excluded.acked, told = excluded.told, ticket = excluded.ticket,"
     " issued = excluded.issued, pending = excluded.pending, synced_ms = excluded.synced_ms,"
     " drift_ms = excluded.drift_ms"
@@ -53,7 +54,7 @@ class Peer:
 
     Attributes:
         actor, label, url: Who, and where it was reached.
-        feed, checkpoint: Its feed, and the lsn up to which this node has read it.
+        feed, checkpoint, stretch: Its feed, the lsn up to which this node has read it, and the stretch that lies in.
         vector: Its version vector when it last said it.
         acked_feed, acked: The feed of this node that it reads, and how far it has stored it.
         told: This node's vector as the peer was last told it.
@@ -67,6 +68,7 @@ class Peer:
     url: str | None = None
     feed: FeedId = NO_FEED
     checkpoint: int = 0
+    stretch: StretchId = NO_STRETCH
     vector: VersionVector = EMPTY
     acked_feed: FeedId = NO_FEED
     acked: int = 0
@@ -80,6 +82,18 @@ class Peer:
     def checkpoint_in(self, feed: FeedId) -> int:
         """How far this node has read that feed of the peer."""
         return self.checkpoint if feed == self.feed else 0
+
+    def stretch_in(self, feed: FeedId) -> StretchId:
+        """The stretch of that feed of the peer that its checkpoint lies in."""
+        return self.stretch if feed == self.feed else NO_STRETCH
+
+    def is_read_to(self, feed: FeedId, lsn: int, stretch: StretchId) -> bool:
+        """Whether this node has read that feed of the peer exactly so far."""
+        return (lsn, stretch) == (self.checkpoint_in(feed), self.stretch_in(feed))
+
+    def read_anew(self) -> None:
+        """The checkpoint turned out to be none of the peer's feed: go on from the feed's start."""
+        self.checkpoint, self.stretch = 0, NO_STRETCH
 
     def acked_in(self, feed: FeedId) -> int:
         """How far the peer has stored that feed of this node."""
@@ -117,6 +131,7 @@ def save_peer(tx: Tx, peer: Peer) -> None:
             peer.url,
             peer.feed,
             peer.checkpoint,
+            peer.stretch,
             vector,
             peer.acked_feed,
             peer.acked,
@@ -134,7 +149,7 @@ def save_peer(tx: Tx, peer: Peer) -> None:
 
 def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
     """The batch has been applied: remember how far the feed has been read."""
-    peer.feed, peer.checkpoint = batch.feed, batch.end
+    peer.feed, peer.checkpoint, peer.stretch = batch.feed, batch.end, batch.end_stretch
     peer.vector = peer.vector.join(batch.vector)
     if completed:
         peer.synced_ms = tx.now_ms
@@ -142,10 +157,10 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     tx.names.free_unsettled(drained=completed)
 
 
-def read_anew(tx: Tx, peer: Peer) -> None:
-    """The checkpoint turned out to be none of this feed: go on from the feed's start."""
-    peer.checkpoint = 0
-    save_peer(tx, peer)
+def read_anew(tx: Tx, actor: Actor | None = None) -> None:
+    """Go on from the start of this peer's feed, or of every peer's."""
+    query = "UPDATE peer SET checkpoint = 0, stretch = x'' WHERE ?1 IS NULL OR actor = ?1"
+    tx.connection.execute(query, (actor,))
 
 
 def mark_tickets(tx: Tx, mark: bytes) -> None:

@@ -14,11 +14,12 @@ from holdfast.clocks import Actor, Dot, HybridClock, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import Stamp
-from ..delta import FeedId
+from ..delta import NO_STRETCH, STRETCH_BYTES, FeedId, StretchId
 from ..digest import added
 from ..reached import reached
 from ..seams import Seams
 from .names import Names
+from .stretches import begin_stretch
 
 _NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
 _SAVE = "UPDATE node SET seq = ?, shared = ?, lsn = ?, clock = ?, digest = ?"
@@ -34,6 +35,8 @@ class Store:
         self.policies: dict[str, Policy] = {}
         self.names = Names(connection)
         self._others: VersionVector | None = None
+        self._stretch: StretchId = NO_STRETCH
+        self._begun = False
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
@@ -56,6 +59,7 @@ class Store:
         """Drop what was remembered: the transaction it came from was undone."""
         self.names.forget()
         self._others = None
+        self._begun = False
 
     def others(self) -> VersionVector:
         """The version vector without the node's own current entry."""
@@ -63,6 +67,13 @@ class Store:
             rows = self.connection.execute("SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor")
             self._others = VersionVector({Actor(actor): seq for actor, seq in rows})
         return self._others
+
+    def append(self, lsn: int) -> None:
+        """The feed is about to grow by this lsn: it belongs to the stretch of this opening."""
+        if not self._begun:
+            self._stretch = self._stretch or StretchId(self.seams.entropy(STRETCH_BYTES))
+            begin_stretch(self.connection, lsn, self._stretch)
+            self._begun = True
 
     def policy(self, collection: str) -> Policy:
         """The rules of a collection."""
@@ -113,6 +124,7 @@ class Tx:
     def next_lsn(self) -> int:
         """Take the next local sequence number: one per user transaction or applied batch."""
         self.lsn += 1
+        self.store.append(self.lsn)
         return self.lsn
 
     def next_record(self, count: int = 1) -> int:

@@ -12,6 +12,7 @@ import json
 from holdfast.clocks import Actor, VersionVector, node_of
 
 from .journal import Kind
+from .peers import read_anew
 from .store import Tx
 
 _SEEN_FIRST = (
@@ -29,7 +30,7 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
 
     The vector goes back to what it was before the first of the others: what came since may have seen them.
     """
-    tx.connection.execute("UPDATE peer SET checkpoint = 0")
+    read_anew(tx)
     actor = tx.names.actor(old)
     claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
     row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from holdfast.clocks import Actor, Timestamp, VersionVector
-from holdfast.engine.delta import Delta, FeedId
+from holdfast.engine.delta import NO_STRETCH, Delta, FeedId
 from holdfast.errors import HoldfastError
 from holdfast.transport.messages import Ack, Batch, Hello, Message, VectorNote
 from holdfast.transport.wire import Decoder, encode
@@ -175,7 +175,14 @@ class Forge:
 
     def ack(self, **changes: Any) -> Ack:  # noqa: ANN401 - fields of Ack
         """An acknowledgement of all that the victim has."""
-        plain = Ack(feed=self.heard.victim_feed, checkpoint=self.heard.hello.head, ticket=b"mallory!", taken=True)
+        sent = [message for message in messages_of(self.heard.request) if isinstance(message, Batch)]
+        plain = Ack(
+            feed=self.heard.victim_feed,
+            checkpoint=self.heard.hello.head,
+            ticket=b"mallory!",
+            taken=True,
+            stretch=sent[-1].end_stretch if sent else NO_STRETCH,
+        )
         return replace(plain, **changes)
 
     def clock(self, ahead_ms: int = 0) -> Timestamp:

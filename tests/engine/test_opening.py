@@ -81,12 +81,13 @@ async def test_a_newer_format_is_left_as_it_is(tmp_path):
     await refused(path, NewerFormat)
 
 
-async def test_a_format_from_before_the_first_release_is_left_as_it_is(tmp_path):
+@pytest.mark.parametrize("older", range(1, migrations.OLDEST_FORMAT))
+async def test_a_format_from_before_the_first_release_is_left_as_it_is(tmp_path, older):
     path = tmp_path / "n.db"
     async with opened(path) as node:
         await node["t"].put("k", {})
     with raw(path) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {older}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     await refused(path, OlderFormat)
 

@@ -25,6 +25,7 @@ from holdfast.engine.storage.migrations import migrate
 from holdfast.engine.storage.store import Store, vector_of
 from holdfast.engine.storage.write import Receipt, Write, write_all
 from holdfast.resolvers.canonical import encode
+from holdfast.transport.answering import Responder
 from holdfast.transport.effects import (
     Acknowledge,
     Adopt,
@@ -36,11 +37,12 @@ from holdfast.transport.effects import (
     Meet,
     Read,
     ReadWhole,
+    Recall,
     Renew,
     Send,
 )
 from holdfast.transport.messages import Message
-from holdfast.transport.session import Initiator, Places, Responder
+from holdfast.transport.session import Initiator, Places
 
 from ..nodes import Wall
 
@@ -209,8 +211,10 @@ def perform(side: Side, session: Initiator | Responder, effects: list[Effect]) -
     return messages
 
 
-def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
+def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:  # noqa: PLR0911 - one line an effect
     match effect:
+        case Recall(feed, checkpoint, stretch):
+            return session.recalled(now(replica.gave(feed, checkpoint, stretch)))
         case Introduce(actor):
             return session.introduced(now(replica.facts(actor=actor)))
         case Meet(peer, head):
@@ -221,8 +225,8 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:
             now(replica.renew(reason, of=of, peer=peer))
         case Apply(batch, actor):
             return session.applied(batch, now(replica.apply(batch, actor, follows=session.unbroken)))
-        case Acknowledge(actor, feed, checkpoint, ticket, told, taken):
-            now(replica.acknowledged(actor, feed, checkpoint, ticket, told=told, taken=taken))
+        case Acknowledge(actor, feed, checkpoint, stretch, ticket, told, taken):
+            now(replica.acknowledged(actor, feed, checkpoint, stretch, ticket, told=told, taken=taken))
         case IssueTicket(actor, shown):
             return session.ticketed(now(replica.issue_ticket(actor, shown)))
         case Read(start, held):

@@ -13,7 +13,7 @@ from holdfast.engine.delta import Delta, FeedBatch, FeedId
 from holdfast.engine.join import join
 from holdfast.engine.replica import Replica
 from holdfast.engine.storage.feed import read_keys
-from holdfast.transport import session
+from holdfast.transport import answering
 from tests.nodes import assert_equal, heal, meet, opened
 
 LARGE = "x" * 100_000
@@ -155,7 +155,7 @@ def test_clones_that_used_one_dot_at_different_times_join_to_the_same():
 
 async def test_a_first_catch_up_of_several_exchanges_completes(tmp_path, monkeypatch):
     """The last exchange begins before the node has taken in anything; it once said that the peer could not follow."""
-    monkeypatch.setattr(session, "ANSWER_BYTES_MAX", 1)
+    monkeypatch.setattr(answering, "ANSWER_BYTES_MAX", 1)
     async with opened(tmp_path / "hub.db", space="s", name="hub") as hub, opened(tmp_path / "n.db", space="s") as node:
         for part in range(3):
             await hub["t"].put_many((f"{part}-{n}", {"text": "x" * 1_000}) for n in range(1_500))

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from holdfast.engine.replica import Replica
+from holdfast.transport.answering import Responder
 from holdfast.transport.handshake import RENEW
 from holdfast.transport.messages import Hello, Refuse
-from holdfast.transport.session import Responder
 
 from ..nodes import assert_equal, heal, meet, opened
 from .side import Side, begin, exchange, perform, sync

@@ -15,7 +15,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from holdfast.clocks import SEQ_MAX, Actor, SpaceId, VersionVector
-from holdfast.engine.delta import Delta, FeedId
+from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
 from holdfast.transport.messages import (
     PROTOCOL_VERSION,
     Ack,
@@ -35,6 +35,7 @@ GOLDEN = Path(__file__).parent / "golden"
 HUB = Actor("0a" * 16)
 EDGE = Actor("7f" * 16)
 FEED = FeedId("c3" * 8)
+STRETCH = StretchId(b"\x5a" * 4)
 
 
 def decoded(decoder: Decoder, data: bytes) -> Iterator[Message]:
@@ -100,6 +101,7 @@ SAMPLES: dict[str, Message] = {
         fence=VersionVector({HUB: 2}),
         rights="r",
         lacks=VersionVector({EDGE: 12}),
+        stretch=STRETCH,
     ),
     "batch": Batch(
         feed=FEED,
@@ -108,8 +110,10 @@ SAMPLES: dict[str, Message] = {
         drained=True,
         vector=VectorNote(b"\x11" * 8, VersionVector({HUB: 9})),
         delta=MIXED,
+        start_stretch=STRETCH,
+        end_stretch=StretchId(b"next"),
     ),
-    "ack": Ack(feed=FEED, checkpoint=92, ticket=b"next ticket"),
+    "ack": Ack(feed=FEED, checkpoint=92, ticket=b"next ticket", stretch=STRETCH),
     "need_whole": NeedWhole(FEED, (("tasks", "t1"), ("sites", "öst/1"))),
     "need_vector": NeedVector(),
     "refuse": Refuse(code="space-mismatch", message="another space", subject="plant", remedy="Ask its owner."),
@@ -119,6 +123,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 _INTEGERS = st.one_of(st.integers(0, 300), st.integers(0, SEQ_MAX))
 _FEEDS = st.binary(min_size=8, max_size=8).map(bytes.hex)
+_STRETCHES = st.sampled_from([NO_STRETCH, STRETCH])
 _PRINTS = st.sampled_from([b"", b"\x00" * 8, b"fingerpr"])
 _NOTES = st.builds(VectorNote, _PRINTS, any_vectors())
 
@@ -153,14 +158,15 @@ def deltas(draw: st.DrawFn) -> Delta:
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
     """Any batch."""
-    start, end = sorted((draw(_INTEGERS), draw(_INTEGERS)))
     return Batch(
         feed=draw(_FEEDS),
-        start=start,
-        end=end,
+        start=draw(_INTEGERS),
+        end=draw(_INTEGERS),
         drained=draw(st.booleans()),
         vector=draw(_NOTES),
         delta=draw(deltas()),
+        start_stretch=draw(_STRETCHES),
+        end_stretch=draw(_STRETCHES),
     )
 
 
@@ -188,6 +194,7 @@ def hellos() -> st.SearchStrategy[Hello]:
         fence=any_vectors(),
         rights=st.sampled_from(["rw", "r"]),
         lacks=any_vectors(),
+        stretch=_STRETCHES,
     )
 
 
@@ -196,7 +203,7 @@ def messages() -> st.SearchStrategy[Message]:
     return st.one_of(
         hellos(),
         batches(),
-        st.builds(Ack, feed=_FEEDS, checkpoint=_INTEGERS, ticket=st.binary(max_size=32)),
+        st.builds(Ack, feed=_FEEDS, checkpoint=_INTEGERS, ticket=st.binary(max_size=32), stretch=_STRETCHES),
         st.builds(NeedWhole, _FEEDS, st.lists(st.tuples(_NAMES, _NAMES), max_size=4).map(tuple)),
         st.just(NeedVector()),
         st.builds(Refuse, code=_TEXT, message=_TEXT, subject=_TEXT, remedy=_TEXT),

@@ -1,4 +1,4 @@
--- Format 2 of a Holdfast file. One file holds one replica of one space.
+-- Format 3 of a Holdfast file. One file holds one replica of one space.
 -- Rules for these files: docs/decisions; every table is STRICT, every column that has a unit says so.
 
 -- The node itself: one row. Whatever must change together with the data stands here, so that it changes in the
@@ -17,6 +17,13 @@ CREATE TABLE node (
     space_name TEXT    NOT NULL,
     adopted    INTEGER NOT NULL CHECK (adopted IN (0, 1)), -- 1 once the space id is shared with another node
     policy     BLOB    NOT NULL                         -- fingerprint of the rules that documents were projected with
+) STRICT;
+
+-- The stretches of the feed: what each opening of the file appended to it. A position that a peer names is this file's
+-- only if the lsn lies in the stretch that the peer names with it.
+CREATE TABLE stretch (
+    first INTEGER PRIMARY KEY,      -- the first lsn in it; it ends before the next one
+    id    BLOB    NOT NULL          -- random
 ) STRICT;
 
 -- Identities by number: dots at rest name them by `id`.
@@ -165,6 +172,7 @@ CREATE TABLE peer (
     url        TEXT,
     feed       TEXT    NOT NULL,                           -- the peer's feed
     checkpoint INTEGER NOT NULL,                           -- how far this node has read it
+    stretch    BLOB    NOT NULL,                           -- the stretch of it in which that lies
     vector     INTEGER REFERENCES context (id),            -- the peer's vector when it last said it
     acked_feed TEXT    NOT NULL,                           -- the feed of this node that `acked` refers to
     acked      INTEGER NOT NULL,                           -- how far the peer has stored it
