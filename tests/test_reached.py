@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -37,9 +38,13 @@ def test_worlds(part, request):
 def test_a_run_fails_if_its_campaign_never_was_in_a_rare_state(tmp_path, processes, left_out):
     (tmp_path / "conftest.py").write_text(_CONFTEST)
     (tmp_path / "test_it.py").write_text(f"LEFT_OUT = {left_out!r}\n{_TEST}")
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "-n", str(processes), str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--rootdir", str(tmp_path), "-n", str(processes), str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "2 passed" in done.stdout, done.stdout + done.stderr
     assert done.returncode == (1 if left_out else 0), done.stdout

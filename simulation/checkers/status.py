@@ -105,7 +105,7 @@ def _pending(connection: sqlite3.Connection, image: Image) -> Iterator[tuple[str
         yield (
             actor,
             sum(
-                held.lsn > behind and any(vector.get(name.actor, 0) < name.seq for name in held.existence)
+                held.lsn > behind and any(vector.get(name.actor, 0) < name.seq for name in held.names)
                 for held in image.records.values()
             ),
         )
