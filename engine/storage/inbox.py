@@ -17,6 +17,7 @@ from holdfast.resolvers.canonical import decode
 from holdfast.resolvers.values import Conflict, Version
 
 from ..cells import DECISION, Record, Stamp
+from ..packing import to_msgpack
 from ..projection import Projection
 from ..reached import reached
 from .store import Tx
@@ -104,7 +105,7 @@ def _ending(after: Record, field: str | None) -> str:
 
 def pack_versions(versions: tuple[Version, ...]) -> bytes:
     """The versions as bytes, so that the inbox can show a conflict after it ended."""
-    return msgpack.packb([[v.dot.actor, v.dot.seq, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
+    return to_msgpack([[*v.dot, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
 
 
 def dots_of(packed: bytes) -> list[Dot]:
