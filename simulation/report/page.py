@@ -244,7 +244,10 @@ def _events(rows: Sequence[Row], divergence: Divergence | None) -> str:
         title, note = "The last events", "The end of the run."
         chosen = list(around(rows, len(rows) - 1, ROWS_SHOWN))
     else:
-        title, note = "What led to it", "Rows about the same record are marked; a click shows the moment in the lanes."
+        title, note = (
+            "What led to it",
+            "Rows about the same record are marked; a click, or Enter, shows the moment in the lanes.",
+        )
         chosen = _leading(rows, at, divergence)
     body = "".join(_event(row, divergence) for row in chosen)
     return f"""<section aria-labelledby="events"><h2 id="events">{title}</h2><p class="muted">{note}</p>
