@@ -150,7 +150,7 @@ def _violation(found: Divergence, command: str) -> str:
     operations = _listed(found.operations)
     more = "".join(f"<p><strong>{escape(name)}:</strong> {escape(text)}</p>" for name, text in found.more)
     return (
-        '<section class="violation" aria-labelledby="violation"><p class="over bad">First divergence</p>'
+        f'<section class="violation" aria-labelledby="violation"><p class="over bad">{found.kind}</p>'
         f'<h2 id="violation">{escape(found.title)}</h2>'
         f'<p class="what"><strong class="mono">{escape(where)}</strong>{at}: {escape(found.what)}.</p>'
         f'{operations}{more}<p class="muted">{escape(found.remedy)}</p>{_command(command)}</section>'
