@@ -100,6 +100,7 @@ class World:
         self.fault: HoldfastError | None = None
         self.healing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work_begun: list[tuple[SimNode, SimEngine, asyncio.Task[None]]] = []
 
     # ------------------------------------------------------------------------------------------------------ whole
 
@@ -203,7 +204,15 @@ class World:
         if node.engine is None:
             self.figures.skipped += not lasting
             return
-        self.loop.spawn(node.name, worker.do(node.engine, action))
+        task = self.loop.spawn(node.name, worker.do(node.engine, action))
+        if not lasting:
+            self._work_begun = [begun for begun in self._work_begun if not begun[2].done()]
+            self._work_begun.append((node, node.engine, task))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something that the plan asked for has not ended; a life that is over takes its work along."""
+        return any(node.engine is engine and not task.done() for node, engine, task in self._work_begun)
 
     def later(self, wait_ms: int, what: Callable[[], None]) -> None:
         """Do something of the world's own after some virtual time."""
