@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from holdfast.clocks import Dot
+from holdfast.clocks import Dot, Timestamp
 from holdfast.resolvers import JSON, Fields
 from holdfast.resolvers.canonical import decode
 from holdfast.resolvers.values import Conflict, ConflictKind, Version, canonical, conflict_id
 
-from .cells import BIRTH, DECISION, EQUIVOCAL, REGISTER, Cell, Life, Record, Stamp
+from .cells import BIRTH, DECISION, EQUIVOCAL, REGISTER, Cell, Life, Record
 from .join import claims
+from .packing import PackedStamp
 
 
 def readable(cell: Cell) -> bool:
@@ -82,10 +83,14 @@ def conflicts_of(collection: str, key: str, record: Record, reading: Reading) ->
 
 
 def conflict_between(
-    collection: str, key: str, field: str, siblings: Iterable[tuple[Stamp, str]], rest: Mapping[str, JSON]
+    collection: str, key: str, field: str, siblings: Iterable[tuple[PackedStamp, str]], rest: Mapping[str, JSON]
 ) -> Conflict:
     """The conflict of one field whose siblings, given as stamps and texts, differ; `rest`: what the others agree on."""
-    return _conflict(collection, key, field, [_version(stamp, decode(text), text) for stamp, text in siblings], rest)
+    versions = [
+        _version(Dot(actor, seq), Timestamp(clock), flags, decode(text), text)
+        for (actor, seq, clock, flags), text in siblings
+    ]
+    return _conflict(collection, key, field, versions, rest)
 
 
 def _conflict(
@@ -116,20 +121,20 @@ def _kind(field: str | None, siblings: tuple[Version, ...]) -> ConflictKind:
 
 
 def _versions(cell: Cell) -> list[Version]:
-    return [_version(sibling.stamp, decode(text), text) for sibling in cell.values() for text in claims(sibling)]
+    return [_version(*sibling.stamp, decode(text), text) for sibling in cell.values() for text in claims(sibling)]
 
 
 def _existence(life: Life) -> Version:
-    return _version(life.stamp, None, "", deleted=not life.alive)
+    return _version(*life.stamp, None, "", deleted=not life.alive)
 
 
-def _version(stamp: Stamp, value: JSON, text: str, *, deleted: bool = False) -> Version:
+def _version(dot: Dot, clock: Timestamp, flags: int, value: JSON, text: str, *, deleted: bool = False) -> Version:
     return Version(
-        dot=stamp.dot,
-        clock=stamp.clock,
+        dot=dot,
+        clock=clock,
         value=value,
         text=text,
         deleted=deleted,
-        birth=bool(stamp.flags & BIRTH),
-        decision=bool(stamp.flags & DECISION),
+        birth=bool(flags & BIRTH),
+        decision=bool(flags & DECISION),
     )

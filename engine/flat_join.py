@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
+from holdfast.clocks import Actor
+
 from .cells import REGISTER
 from .documents import compose, split
-from .outline import Outline, outline
+from .outline import FIELDS_MAX, Outline, outline
 from .packing import PackedStamp, Shape, shape_body
 
 K = TypeVar("K")
@@ -32,7 +34,7 @@ BOTH_TURNED: Final = 4
 UNSURE: Final = 5
 
 _KEPT: Final = 512
-"""Pairs of shapes, and ways in which records of two shapes join, that are remembered at once."""
+"""Pairs of shapes of few fields, and ways in which records of two shapes join, that are remembered at once."""
 
 Texts = Sequence[str]
 
@@ -41,12 +43,11 @@ class Flat(NamedTuple):
     """The cells of a flat state.
 
     Attributes:
-        stamps: Its stamps, with numbers of actors; named: the same with their names.
+        stamps: Its stamps, with numbers of actors.
         shape: Its shape.
     """
 
     stamps: Sequence[PackedStamp]
-    named: Sequence[PackedStamp]
     shape: Shape
 
 
@@ -89,7 +90,7 @@ class FlatJoin:
         frontier: How many of the first ones are the frontier: 1 or 2.
         singles: The fields of the result that are one register; values: the places of their texts.
         siblings: The other fields.
-        gone: Fields of ours that may show another value.
+        replaces: Fields of ours that may show another value; lost: their outline.
         existence, entries: The result's shape, but for its siblings.
         body: The bytes of its shape, if it has no siblings.
     """
@@ -102,7 +103,8 @@ class FlatJoin:
     singles: Outline
     values: tuple[int, ...]
     siblings: tuple[Siblings, ...]
-    gone: tuple[Replaced, ...]
+    replaces: tuple[Replaced, ...]
+    lost: Outline
     existence: tuple[int, ...]
     entries: dict[str, Any]
     body: bytes
@@ -117,14 +119,11 @@ class FlatJoin:
             return None
         return [sent[name] for name in self.needs.names] if sent.keys() >= {*self.needs.names} else None
 
-    def stamps(self, ours: Flat, theirs: Flat) -> tuple[list[PackedStamp], list[PackedStamp]] | None:
-        """The stamps of the result, and the same with names; None if the canonical order is not that of all records."""
+    def stamps(self, ours: Flat, theirs: Flat) -> list[PackedStamp] | None:
+        """The stamps of the result; None if the canonical order of this record is not that of others like it."""
         both = [*ours.stamps, *theirs.stamps]
         stamps = [both[at] for at in self.order]
-        if len({*stamps}) < len(stamps):
-            return None
-        both = [*ours.named, *theirs.named]
-        return stamps, [both[at] for at in self.order]
+        return stamps if len({*stamps}) == len(stamps) else None
 
     def shape_body(self, texts: Texts) -> bytes:
         """The bytes of the result's shape."""
@@ -138,11 +137,12 @@ class FlatJoin:
 
     def replaced(self, texts: Texts, shown: Mapping[str, str]) -> str | None:
         """JSON of our values that the result does not show, if any; `shown`: what it shows of fields with siblings."""
-        old = {
-            name: texts[before]
-            for name, before, after in self.gone
-            if (texts[after] if after >= 0 else shown.get(name)) != texts[before]
-        }
+        kept = [
+            (texts[after] if after >= 0 else shown.get(name)) == texts[before] for name, before, after in self.replaces
+        ]
+        if True not in kept:
+            return self.lost.compose([texts[before] for _, before, _ in self.replaces]) if kept else None
+        old = {name: texts[before] for (name, before, _), same in zip(self.replaces, kept, strict=True) if not same}
         return compose(old) if old else None
 
 
@@ -154,10 +154,9 @@ class _Relation:
         pairs: Numbers of the stamps that are to be compared, ours and theirs; first the two frontiers. -1 where a side
             has no such field.
         fields: Each field of either, by name, with the number of its pair.
-        joins: Verdicts -> how such records join.
     """
 
-    __slots__ = ("fields", "joins", "ours", "pairs", "theirs")
+    __slots__ = ("fields", "ours", "pairs", "theirs")
 
     def __init__(self, ours: Shape, theirs: Shape) -> None:
         self.ours, self.theirs = ours, theirs
@@ -167,7 +166,6 @@ class _Relation:
             pair = (ours.cells.get(name, -1), theirs.cells.get(name, -1))
             self.fields.append((name, pairs.setdefault(pair, len(pairs))))
         self.pairs = (*pairs,)
-        self.joins: dict[tuple[int, ...], FlatJoin | None] = {}
 
 
 class Encounter:
@@ -176,27 +174,34 @@ class Encounter:
     Args:
         held: What our states have taken in, by number of actor.
         context: What theirs have.
+        actors: Names by number, which order dots.
     """
 
-    def __init__(self, held: Mapping[Any, int], context: Mapping[Any, int]) -> None:
-        self.held, self.context = held, context
+    def __init__(self, held: Mapping[Any, int], context: Mapping[Any, int], actors: Mapping[Any, Actor]) -> None:
+        self.held, self.context, self.actors = held, context, actors
         self._relations: dict[tuple[bytes, bytes], _Relation] = {}
+        self._joins: dict[tuple[_Relation, tuple[int, ...]], FlatJoin | None] = {}
 
     def join(self, ours: Flat, theirs: Flat) -> FlatJoin | None:
         """How two states join; None where it is not sure."""
         shapes = (ours.shape.body, theirs.shape.body)
         met = self._relations.get(shapes)
         if met is None:
-            met = _remember(self._relations, shapes, _Relation(ours.shape, theirs.shape))
+            met = _Relation(ours.shape, theirs.shape)
+            if len(met.fields) <= FIELDS_MAX:
+                _remember(self._relations, shapes, met)
         here, there = ours.stamps, theirs.stamps
         verdicts = tuple(
             [SAME if o >= 0 <= t and here[o] == there[t] else self._verdict(ours, o, theirs, t) for o, t in met.pairs]
         )
-        if verdicts in met.joins:
-            return met.joins[verdicts]
+        if (met, verdicts) in self._joins:
+            return self._joins[met, verdicts]
         allowed = _ALLOWED.get(verdicts[0])
         sure = allowed is not None and allowed.issuperset(verdicts)
-        return _remember(met.joins, verdicts, _Drawing(met, verdicts).draw() if sure else None)
+        joined = _Drawing(met, verdicts).draw() if sure else None
+        if len(met.fields) <= FIELDS_MAX:
+            _remember(self._joins, (met, verdicts), joined)
+        return joined
 
     def _verdict(self, ours: Flat, o: int, theirs: Flat, t: int) -> int:
         """Which of two stamps stand that are not the same."""
@@ -208,14 +213,14 @@ class Encounter:
             return OURS if o < 0 and known_here else THEIRS
         if known_here:
             return OURS
-        return BOTH_TURNED if theirs.named[t][:2] < ours.named[o][:2] else BOTH
+        (mine, seq, *_), (other, other_seq, *_) = ours.stamps[o], theirs.stamps[t]
+        return BOTH_TURNED if (self.actors[other], other_seq) < (self.actors[mine], seq) else BOTH
 
 
-def _remember(memory: dict[K, V], key: K, value: V) -> V:
+def _remember(memory: dict[K, V], key: K, value: V) -> None:
     if len(memory) >= _KEPT:
         memory.clear()
     memory[key] = value
-    return value
 
 
 _ALLOWED: Final = {
@@ -249,6 +254,7 @@ class _Drawing:
                 entries[name] = numbers[0] if len(numbers) == 1 else numbers
         verdicts = {name: self.verdicts[pair] for name, pair in fields}
         needs = [name for name, verdict in verdicts.items() if verdict >= THEIRS and name in sent]
+        lost = [name for name in self.places if verdicts[name] >= THEIRS]
         singles = [name for name, entry in entries.items() if type(entry) is int]
         texts = self.places | {name: len(self.places) + at for at, name in enumerate(needs)}
         places = {name: texts[name] for name in singles}
@@ -261,9 +267,8 @@ class _Drawing:
             singles=outline(tuple(singles)),
             values=(*places.values(),),
             siblings=tuple(self.siblings(name, entries[name], texts[name]) for name in entries if name not in places),
-            gone=tuple(
-                Replaced(name, at, places.get(name, -1)) for name, at in self.places.items() if verdicts[name] >= THEIRS
-            ),
+            replaces=tuple(Replaced(name, self.places[name], places.get(name, -1)) for name in lost),
+            lost=outline(tuple(lost)),
             existence=existence,
             entries=entries,
             body=shape_body(existence, entries) if len(places) == len(entries) else b"",

@@ -15,7 +15,7 @@ from typing import Final
 from .documents import label, split
 
 FIELDS_MAX: Final = 64
-"""Fields of a document that gets a pattern."""
+"""Fields of a document that is remembered and gets a pattern."""
 
 LEARN_AFTER: Final = 64
 """Documents of an outline that are split before it gets a pattern: compiling one costs as much as splitting 100."""
@@ -83,7 +83,9 @@ _learnt: Final[deque[Outline]] = deque()
 """Those that have a pattern, in the order in which they got it."""
 
 
-@lru_cache(maxsize=4_096)
 def outline(names: tuple[str, ...]) -> Outline:
     """The outline of these fields, sorted."""
-    return Outline(names)
+    return _known(names) if len(names) <= FIELDS_MAX else Outline(names)
+
+
+_known: Final = lru_cache(4_096)(Outline)

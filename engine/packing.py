@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
+from operator import ge
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -24,7 +25,7 @@ from holdfast.resolvers.canonical import decode as decode_json
 from holdfast.resolvers.canonical import encode as encode_json
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
-from .documents import canonical_text, split
+from .documents import canonical_text, compose, split
 from .outline import FIELDS_MAX, Outline, outline
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -38,8 +39,8 @@ SHAPE_BYTES_KEPT: Final = 1_024
 """Shapes up to this size are remembered: those of conflicts hold values and are rarely met again."""
 
 
-_packer: Final = msgpack.Packer()
-"""Making one costs twice as much as packing a record. It calls nothing that could let another thread in between."""
+to_msgpack: Final[Callable[[Any], bytes]] = msgpack.Packer().pack
+"""One packer for all: making one costs twice as much as packing a record. It calls nothing that lets a thread in."""
 
 
 class UnreadableCellsError(Exception):
@@ -86,8 +87,7 @@ class Packed(NamedTuple):
 
     def encoded(self) -> bytes:
         """The bytes that stand at rest and on the wire."""
-        encoded: bytes = _packer.pack([self.shape.body, *self.stamps])
-        return encoded
+        return to_msgpack([self.shape.body, *self.stamps])
 
     def renamed(self, name: Callable[[Any], Any]) -> Packed:
         """The same cells with other names for the actors."""
@@ -107,8 +107,7 @@ class Packed(NamedTuple):
 
 def encode_cells(body: bytes, stamps: Iterable[PackedStamp]) -> bytes:
     """The bytes of cells, from those of their shape and stamps one by one."""
-    encoded: bytes = _packer.pack([body, *chain.from_iterable(stamps)])
-    return encoded
+    return to_msgpack([body, *chain.from_iterable(stamps)])
 
 
 def are_sound(stamps: list[Any], actors: int) -> bool:
@@ -124,8 +123,7 @@ _TEXT: Final = frozenset({str})
 
 def shape_body(existence: Sequence[int], cells: Mapping[str, Any]) -> bytes:
     """The bytes that stand for a shape."""
-    body: bytes = _packer.pack((existence, cells))
-    return body
+    return to_msgpack((existence, cells))
 
 
 def shape_of(existence: list[int], cells: dict[str, Any], body: bytes | None = None) -> Shape:
@@ -225,20 +223,49 @@ def pack(
     return doc, packed.renamed(number).encoded()
 
 
-def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, str], Packed]:
-    """Stored cells as they go to a peer: without the values that it holds.
+class Forwarding:
+    """Stored cells as they go to one peer: without the values that it holds. Remembers what it left out of which shape.
 
     Args:
-        doc: The stored document.
-        packed: The stored cells.
-        covered: Of each stamp, whether the peer's vector covers its dot.
+        has: What the peer has taken in, by the stored numbers of actors.
     """
-    shape = packed.shape
-    if packed.is_flat():
-        wanted = [at for at, entry in enumerate(shape.entries) if not covered[entry]]
-        names, values = shape.outline.names, shape.outline.cut(doc) if wanted else ()
-        assert values is not None, "a stored document has the fields of its cells"
-        return {names[at]: values[at] for at in wanted}, packed
+
+    def __init__(self, has: Mapping[int, int]) -> None:
+        self._has = has
+        self._wanted: dict[tuple[bytes, tuple[bool, ...]], tuple[list[int], Outline]] = {}
+
+    def covered(self, stamps: list[Any]) -> list[bool]:
+        """Of each of these stamps, whether the peer has taken it in."""
+        return [*map(ge, map(self._has.__getitem__, stamps[::4]), stamps[1::4])]
+
+    def forward(self, doc: str, packed: Packed, covered: list[bool]) -> tuple[str, Shape]:
+        """The document and the shape to send.
+
+        Args:
+            doc: The stored document.
+            packed: The stored cells.
+            covered: Of each stamp, whether values under it are left out.
+        """
+        shape = packed.shape
+        if not packed.is_flat():
+            return _forward(doc, shape, covered)
+        wanted, names = self._wanted_of(shape, covered)
+        if not wanted:
+            return names.compose(()), shape
+        texts = shape.outline.cut(doc)
+        assert texts is not None, "a stored document has the fields of its cells"
+        return names.compose([texts[at] for at in wanted]), shape
+
+    def _wanted_of(self, shape: Shape, covered: list[bool]) -> tuple[list[int], Outline]:
+        key = (shape.body, (*covered,))
+        found = self._wanted.get(key)
+        if found is None:
+            wanted = [at for at, entry in enumerate(shape.entries) if not covered[entry]]
+            found = self._wanted[key] = wanted, outline(tuple(shape.outline.names[at] for at in wanted))
+        return found
+
+
+def _forward(doc: str, shape: Shape, covered: list[bool]) -> tuple[str, Shape]:
     singles = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
     texts = split(doc) if singles else {}
     cells = {
@@ -247,7 +274,7 @@ def forward(doc: str, packed: Packed, covered: list[bool]) -> tuple[dict[str, st
         else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
         for name, entry in shape.cells.items()
     }
-    return {name: texts[name] for name in singles}, Packed(packed.stamps, shape_of(shape.existence, cells))
+    return compose({name: texts[name] for name in singles}), shape_of(shape.existence, cells)
 
 
 def decode(packed: bytes) -> Packed:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from holdfast.resolvers import Fields, Policy, Settlement, settle
 from holdfast.resolvers.values import Conflict
 
-from .cells import Record, Stamp
+from .cells import Record
 from .detector import conflict_between, conflicts_of, read
 from .documents import compose, is_name
+from .packing import PackedStamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def project_disputed(
     collection: str,
     key: str,
     agreed: dict[str, str],
-    disputed: Mapping[str, Sequence[tuple[Stamp, str]]],
+    disputed: Mapping[str, Sequence[tuple[PackedStamp, str]]],
     policy: Policy,
 ) -> Projection:
     """A record that all siblings of its existence say is alive, of which the caller knows what its fields say.
@@ -63,7 +64,7 @@ def project_disputed(
         collection: Its collection.
         key: Its key.
         agreed: Field -> the JSON text that all its siblings agree on.
-        disputed: Field -> its siblings, whose texts differ; by field.
+        disputed: Field -> its siblings as stamps and texts, which differ; by field.
         policy: The rules.
     """
     rest = Fields(agreed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from holdfast.resolvers.canonical import decode
 
 from .documents import is_name
 from .storage.feed import pending
+from .storage.inbox import dots_of
 from .storage.journal import Kind
 from .storage.peers import all_peers
 from .storage.store import vector_of
@@ -199,7 +201,7 @@ def _status(connection: sqlite3.Connection, path: Path) -> Status:
         holes=len(holes),
         peers=peers,
         bytes={"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))},
-        blockers=_blockers(holes, waiting, peers),
+        blockers=_blockers(holes, waiting, peers) + _used_twice(connection),
     )
 
 
@@ -231,6 +233,22 @@ def _blockers(holes: list[Any], waiting: frozenset[Actor], peers: tuple[PeerStat
         if abs(peer.drift_ms) > DRIFT_REPORTED_MS
     ]
     return tuple(found)
+
+
+def _used_twice(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Nodes of which two writes stand under one name: nobody else tells of copies that meet different hubs."""
+    found: Counter[Actor] = Counter()
+    for (siblings,) in connection.execute("SELECT siblings FROM conflict WHERE standing = 1"):
+        dots = Counter(dots_of(siblings))
+        found.update({dot.actor for dot, times in dots.items() if times > 1})
+    if not found:
+        return ()
+    labels = dict(connection.execute("SELECT actor, label FROM actor"))
+    return tuple(
+        f"{labels.get(actor) or actor} wrote two values under one name in {count} conflicts: copies of its file are in"
+        " use; both values are kept, see the conflicts, and let only one copy go on"
+        for actor, count in sorted(found.items())
+    )
 
 
 def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:

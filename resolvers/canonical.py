@@ -66,10 +66,20 @@ def decode(text: str) -> JSON:
         ValueError: the text is no JSON, nests too deep to be read, or holds NaN or Infinity.
     """
     try:
-        value: JSON = _decode(text)
+        value, end = _value_at_start(text)
+        if end != len(text):
+            value = _decode(text)  # spaces, or what is no JSON
     except RecursionError as exc:
         raise ValueError("the text nests too deep") from exc
     return value
+
+
+def _value_at_start(text: str) -> tuple[JSON, int]:
+    """Return the value that the text begins with, and where it ends; -1 if it begins with none."""
+    try:
+        return _scan(text, 0)
+    except StopIteration:
+        return None, -1
 
 
 def parse(text: str) -> JSON:
@@ -181,4 +191,7 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 
 _parse = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant, object_pairs_hook=_unique).decode
-_decode = json.JSONDecoder(parse_float=_near_float, parse_int=_near_integer, parse_constant=_reject_constant).decode
+_decoder = json.JSONDecoder(parse_float=_near_float, parse_int=_near_integer, parse_constant=_reject_constant)
+_decode: Callable[[str], JSON] = _decoder.decode
+_scan: Callable[[str, int], tuple[JSON, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # C
+"""What `_decode` calls between looking for spaces, which canonical text has not."""

@@ -11,7 +11,8 @@ import inspect
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from . import Outcome, Report
+    from . import Outcome, Progress, Report
 
 MARK: Final = "partition"
 FOLDER: Final = ".holdfast-failures"
@@ -51,27 +52,44 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Partiti
     marks = [mark for mark in getattr(obj, "pytestmark", ()) if getattr(mark, "name", "") == MARK]
     if not marks or not callable(obj) or inspect.isclass(obj):
         return None
-    test: PartitionTest = PartitionTest.from_parent(collector, name=name, function=obj, arguments=marks[-1].kwargs)
+    home = getattr(collector, "obj", None)
+    function = getattr(home(), name) if inspect.isclass(home) else obj
+    test: PartitionTest = PartitionTest.from_parent(collector, name=name, function=function, mark=marks[-1])
     return test
 
 
 class PartitionTest(pytest.Item):
     """One marked function."""
 
-    def __init__(self, *, function: Any, arguments: dict[str, Any], **named: Any) -> None:  # noqa: ANN401 - pytest's own
+    def __init__(self, *, function: Any, mark: pytest.Mark, **named: Any) -> None:  # noqa: ANN401 - pytest's own
         super().__init__(**named)
         self.obj = function
-        self._arguments = arguments
+        self._mark = mark
         self.own_markers.extend(function.pytestmark)
         self.keywords.update({mark.name: mark for mark in function.pytestmark})
 
     def runtest(self) -> None:
         """Run all seeds."""
-        name = self.obj.__name__
+        from holdfast.errors import HoldfastError
+
+        name, arguments = self.obj.__name__, self._mark.kwargs
         if not inspect.iscoroutinefunction(self.obj):
             pytest.fail(f"{name} is marked as a program of simulated nodes: write it as async def {name}(engine)")
-        programs = {**self._arguments.get("programs", {}), name: self.obj}
-        _simulate(self.config, self.nodeid, {"seeds": SEEDS, **self._arguments, "programs": programs})
+        self._check_parameters(name)
+        programs = {**arguments.get("programs", {}), name: self.obj}
+        try:
+            _simulate(self.config, self.nodeid, {"seeds": SEEDS, **arguments, "programs": programs})
+        except HoldfastError as error:  # of the arguments: a failed seed is told by _simulate
+            pytest.fail(f"the mark of {name}: {error}")
+
+    def _check_parameters(self, name: str) -> None:
+        """A program takes the engine of its node, and the mark takes arguments by name."""
+        if self._mark.args:
+            pytest.fail(f"the mark of {name} takes its arguments by name, such as partition(seeds=50)")
+        more = [*inspect.signature(self.obj).parameters][1:]
+        if more:
+            remedy = "it runs on the nodes of a world, where fixtures and parameters do not reach"
+            pytest.fail(f"{name} takes the engine only, not {', '.join(more)}: {remedy}; take the fixture simulation")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401 - pytest's own
         """A failed seed in its own words: frames of the simulation say nothing to its user."""
@@ -102,13 +120,41 @@ def _simulate(config: pytest.Config, nodeid: str, arguments: dict[str, Any]) -> 
     chosen = _chosen(config)
     if chosen is not None:
         arguments = {**arguments, "seeds": chosen}
+    unknown = [name for name in arguments if name not in inspect.signature(simulate).parameters]
+    if unknown:
+        known = ", ".join(inspect.signature(simulate).parameters)
+        pytest.fail(f"a simulation has no argument {unknown[0]!r}; there are: {known}", pytrace=False)
     if "PYTEST_XDIST_WORKER" in os.environ:  # all cores are busy already
         arguments.setdefault("processes", 1)
-    report = simulate(**arguments)
+    with _shown(config, nodeid) as show:
+        report = simulate(**{"on_progress": show, **arguments})
     failure = report.first_failure
     if failure is not None:
         pytest.fail(_told(config.rootpath, nodeid, report, failure), pytrace=False)
     return report
+
+
+@contextmanager
+def _shown(config: pytest.Config, nodeid: str) -> Iterator[Callable[[Progress], None]]:
+    """How far the seeds are, in a line of the terminal that goes again; nothing where there is none."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if reporter is None or capture is None or not reporter.isatty:
+        yield lambda _seen: None
+        return
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.rewrite(text, erase=True)
+
+    def show(seen: Progress) -> None:
+        failed = f", {seen.failed} failed" if seen.failed else ""
+        say(f"{nodeid}: {seen.done} of {seen.total} seeds{failed}")
+
+    try:
+        yield show
+    finally:
+        say("")
 
 
 def _told(root: Path, nodeid: str, report: Report, failure: Outcome) -> str:

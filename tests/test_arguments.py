@@ -214,7 +214,18 @@ WALKED = {
 }
 GIVEN = {
     # What Holdfast hands out, and values that are looked at where they are used.
-    *("BulkReport", "Change", "Conflict", "ConflictKind", "Document", "Dot", "LedgerEntry", "LogEntry", "PeerStatus"),
+    *(
+        "BulkReport",
+        "Causality",
+        "Change",
+        "Conflict",
+        "ConflictKind",
+        "Document",
+        "Dot",
+        "LedgerEntry",
+        "LogEntry",
+        "PeerStatus",
+    ),
     *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
     # Ports, and rules that only the engine asks.

@@ -178,3 +178,12 @@ def _spelled(number: float) -> set[str]:
         f"{number // size} {unit}" for unit, size in (("KiB", KIB), ("MiB", MIB), ("GiB", GIB)) if not number % size
     }
     return {f"{number:,}", str(number), *units}
+
+
+def test_architecture_names_every_folder_of_the_source_and_every_package_of_the_simulation():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    folders = [link.name for link in (ROOT / "src" / "holdfast").iterdir() if link.is_symlink()]
+    packages = [found.parent.name for found in (ROOT / "simulation").glob("*/__init__.py")]
+    assert "simulation" in folders
+    assert "checkers" in packages
+    assert not [name for name in (*folders, *packages) if f"| `{name}/` |" not in text]

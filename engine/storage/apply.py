@@ -44,6 +44,7 @@ class Applied:
     Attributes:
         checkpoint, stretch: How far this node has now read the feed, durably, and the stretch that lies in.
         moved: Whether the batch moved the checkpoint; completed: whether the vector took in the sender's.
+        taken: Whether the vector covers the sender's, at the end of its feed: this batch, or another session's, did it.
         fresh, merged, unchanged: Records that were new here, changed here, or said nothing new.
         conflicts: Conflicts that are new here.
         need_whole: (collection, key) of records that lacked a value and were left alone.
@@ -57,6 +58,7 @@ class Applied:
     stretch: StretchId
     moved: bool
     completed: bool
+    taken: bool
     fresh: int
     merged: int
     unchanged: int
@@ -110,8 +112,10 @@ class _Merge:
         self.had_holes = holes_of(tx, batch.feed) > 0
         at_start = self._starts_at_checkpoint()
         sent = self._sent()
-        fresh, rest = self._insert_fresh(sent, hopeful=at_start and batch.drained and not self.had_holes)
-        follower = Follower(tx, batch, self.lsn, self.carried, sent)
+        # If the batch is going to complete, records need no extra context (`Carried` mends a false hope).
+        extra = None if at_start and batch.drained and not self.had_holes else self.carried.base()
+        fresh, rest = self._insert_fresh(sent, extra)
+        follower = Follower(tx, batch, self.lsn, self.carried, sent, extra)
         self._merge(rest, follower)
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
@@ -137,6 +141,7 @@ class _Merge:
             stretch=self.peer.stretch_in(batch.feed),
             moved=moved,
             completed=completed,
+            taken=batch.drained and tx.vector.dominates(batch.vector),
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
@@ -173,16 +178,13 @@ class _Merge:
         own, vector = self.tx.actor, self.batch.vector
         return [min(vector.seq(a), self.tx.seq) if a == own else vector.seq(a) for a in self.batch.delta.actors]
 
-    def _insert_fresh(self, sent: list[int], *, hopeful: bool) -> tuple[int, list[int]]:
-        """Insert plain records that nobody here has seen; gives how many, and the numbers of all other rows.
-
-        Hopeful: the batch will complete, so that records need no extra context (`Carried` mends a false hope).
-        """
+    def _insert_fresh(self, sent: list[int], extra: int | None) -> tuple[int, list[int]]:
+        """Insert plain records that nobody here has seen; gives how many, and the numbers of all other rows."""
         delta = self.batch.delta
         new = unseen_rows(delta, self.ours, sent)
         if not new:
             return 0, [*range(len(delta))]
-        fresh = insert_fresh(self.tx, delta, new, self.lsn, None if hopeful else self.carried.base())
+        fresh = insert_fresh(self.tx, delta, new, self.lsn, extra)
         self.journal.note_fresh(Kind.MERGE, self.lsn)
         if self.had_holes:
             for arrival in arrivals(self.batch, sorted(fresh)):
@@ -196,13 +198,10 @@ class _Merge:
     def _merge_some(self, rows: list[int], follower: Follower) -> None:
         found = self._find(rows)
         if not self.had_holes:
-            unsettled = self.tx.names.unsettled()
-            rows = follower.settle(
-                rows, {at: row for at, row in found.items() if row.is_settled() and row.extra not in unsettled}
-            )
+            rows = follower.settle(rows, found)
             follower.write(self.journal)
         for arrival in arrivals(self.batch, rows):
-            self._merge_row(arrival, found.get(arrival.place))
+            self._merge_row(arrival, found[arrival.collection].get(arrival.key))
         self.conflicts += self.records.flush()
 
     def _merge_row(self, arrival: Arrival, row: Row | None) -> None:
@@ -219,12 +218,13 @@ class _Merge:
             if self.had_holes:
                 fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
 
-    def _find(self, rows: list[int]) -> dict[tuple[str, str], Row]:
+    def _find(self, rows: list[int]) -> dict[str, dict[str, Row]]:
+        """The records of these rows of the batch that stand here, by collection and key."""
         delta = self.batch.delta
-        keys: dict[str, list[str]] = {}
+        keys: dict[str, list[str]] = {delta.collections[number]: [] for number in {delta.collection[at] for at in rows}}
         for at in rows:
-            keys.setdefault(delta.collections[delta.collection[at]], []).append(delta.key[at])
-        return {(name, key): row for name in keys for key, row in self.records.find(name, keys[name]).items()}
+            keys[delta.collections[delta.collection[at]]].append(delta.key[at])
+        return {name: self.records.find(name, wanted) for name, wanted in keys.items()}
 
     def _join(self, arrival: Arrival, stored: Stored) -> None:
         arrival.check_place()

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
-from ..documents import compose
-from ..packing import Packed, decode, forward
+from ..packing import Forwarding, Packed, Shape, decode
 from ..reached import reached
 from .store import vector_of
 from .stretches import stretch_at
@@ -65,6 +67,11 @@ class FeedRow(NamedTuple):
     extra: int | None
     cells: bytes | None
     doc: str
+
+
+_KEY: Final = attrgetter("key")
+_DOC: Final = attrgetter("doc")
+_CELLS: Final = attrgetter("cells")
 
 
 def read_batch(
@@ -152,7 +159,7 @@ def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[
     taken: list[FeedRow] = []
     size = 0
     for group, more in _groups(cursor):
-        size += sum(map(_size, group))
+        size += _bytes(group)
         if taken and (len(taken) + len(group) > records_max or size > bytes_target):
             return taken, True
         if len(group) > 1 and (len(group) > records_max or size > bytes_target):
@@ -168,15 +175,17 @@ def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
     taken: list[FeedRow] = []
     size = 0
     for row in map(FeedRow._make, cursor):
-        size += _size(row)
+        size += _bytes([row])
         if taken and size > bytes_target:
             break
         taken.append(row)
     return taken
 
 
-def _size(row: FeedRow) -> int:
-    return len(row.doc) + len(row.key) + (len(row.cells) if row.cells else 0)
+def _bytes(rows: Sequence[FeedRow]) -> int:
+    """Characters of keys and documents, and bytes of cells."""
+    columns = (map(_KEY, rows), map(_DOC, rows), filter(None, map(_CELLS, rows)))
+    return sum(map(len, chain(*columns)))
 
 
 def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
@@ -199,14 +208,14 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
 def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
     actors, labels = _actors(connection)
     has = {number: held.seq(actor) for number, actor in actors.items()}
-    kept, packed = _pack(rows, has, omit=omit) if any(row.cells is not None for row in rows) else (rows, {})
+    kept, sent = _pack(rows, has, omit=omit)
     if not kept:
         return Delta()
     _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*kept, strict=True))
     author: list[int] = [number or 0 for number in node]
-    for at, (text, _) in packed.items():
+    for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
-    used = {number: at for at, number in enumerate(_used(author, packed))}
+    used = {number: at for at, number in enumerate(sorted({*author, *sent.stamps[::4]} - {0}))}
     collections = _names(connection, {*collection})
     contexts = _contexts(connection, {*extra} - {None})
     places = {number: at for at, number in enumerate(collections)}
@@ -224,47 +233,62 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
         clock=clock,
         flags=flags,
         doc=doc,
-        cells={at: cells.renamed(used.__getitem__).encoded() for at, (_, cells) in packed.items()},
+        cells=sent.cells(used),
         extra={at: context_places[number] for at, number in enumerate(extra) if number in context_places},
     )
 
 
-def _pack(
-    rows: list[FeedRow], has: Mapping[int, int], *, omit: bool
-) -> tuple[list[FeedRow], dict[int, tuple[str, Packed]]]:
-    """The rows of which the reader lacks an operation, and by position document and cells of those of several writes.
+@dataclass(slots=True)
+class _Sent:
+    """What goes out of the records that several writes made, by their position.
+
+    Attributes:
+        docs: Documents without what was left out; shapes: of their cells, with where the stamps begin and end.
+        stamps: Of all of them.
+    """
+
+    docs: dict[int, str] = field(default_factory=dict)
+    shapes: dict[int, tuple[Shape, int, int]] = field(default_factory=dict)
+    stamps: list[Any] = field(default_factory=list)
+
+    def cells(self, numbers: Mapping[int, int]) -> dict[int, bytes]:
+        """The cells, with these numbers of actors."""
+        stamps = self.stamps.copy()
+        stamps[::4] = map(numbers.__getitem__, stamps[::4])
+        return {at: Packed(stamps[start:end], shape).encoded() for at, (shape, start, end) in self.shapes.items()}
+
+
+def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[list[FeedRow], _Sent]:
+    """The rows of which the reader lacks an operation, and what goes out of those that several writes made.
 
     Args:
         rows: Rows of the feed.
         has: Identity's number -> the last sequence number that the reader has taken in.
         omit: Leave out values that the reader holds.
     """
-    kept: list[FeedRow] = []
-    packed: dict[int, tuple[str, Packed]] = {}
-    for row in rows:
-        if row.cells is not None:
-            stored = decode(row.cells)
-            stamps = stored.stamps
-            covered = [has[node] >= seq for node, seq in zip(stamps[::4], stamps[1::4], strict=True)]
-            if _is_held(covered):
+    stored = [decode(row.cells) if row.cells is not None else None for row in rows]
+    forwarding = Forwarding(has)
+    # All at once: what is done to one stamp after the other costs more than the records themselves.
+    covered = forwarding.covered([*chain.from_iterable([cells.stamps for cells in stored if cells is not None])])
+    kept, sent, start = list[FeedRow](), _Sent(), 0
+    for row, cells in zip(rows, stored, strict=True):
+        if cells is not None:
+            count = len(cells.stamps) >> 2
+            news = covered[start : start + count]
+            start += count
+            if _is_held(news):
                 continue
-            values, cells = forward(row.doc, stored, covered if omit else [False] * len(covered))
-            packed[len(kept)] = compose(values), cells
+            at, end = len(kept), len(sent.stamps)
+            sent.docs[at], shape = forwarding.forward(row.doc, cells, news if omit else [False] * count)
+            sent.shapes[at] = shape, end, end + len(cells.stamps)
+            sent.stamps += cells.stamps
         kept.append(row)
-    return kept, packed
+    return kept, sent
 
 
 def _is_held(covered: list[bool]) -> bool:
     """Whether the reader holds every operation that stands in a record."""
     return all(covered)
-
-
-def _used(author: list[int], packed: Mapping[int, tuple[str, Packed]]) -> list[int]:
-    """Numbers of the identities that a batch names."""
-    numbers = {*author} - {0}
-    for _, cells in packed.values():
-        numbers.update(cells.stamps[::4])
-    return sorted(numbers)
 
 
 def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[int, str]]:

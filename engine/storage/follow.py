@@ -13,9 +13,8 @@ from itertools import chain
 from operator import gt
 from typing import Any, Final
 
-from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
+from holdfast.clocks import EMPTY, Actor, VersionVector
 
-from ..cells import Stamp
 from ..delta import FeedBatch
 from ..digest import digest_head, encoded_digest, plain_digests
 from ..documents import split
@@ -32,7 +31,7 @@ from .rows import Row
 from .store import Tx
 
 _UPDATE: Final = (
-    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, conflicts = ?, extra = NULL,"
+    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, conflicts = ?, extra = ?,"
     " cells = ?, doc = ? WHERE id = ?"
 )
 
@@ -71,6 +70,7 @@ class Follower:
         lsn: What changed records are to have.
         carried: Learns of every record that is settled.
         sent: The last operation of each identity of the batch that it may tell of.
+        extra: The number of the extra context that changed records are to carry, if any.
 
     Attributes:
         merged: How many records changed; conflicts: how many conflicts are new.
@@ -83,6 +83,7 @@ class Follower:
     lsn: int
     carried: Carried
     sent: Sequence[int]
+    extra: int | None
     merged: int = 0
     conflicts: int = 0
     clocks: list[int] = field(default_factory=list)
@@ -99,24 +100,25 @@ class Follower:
     def __post_init__(self) -> None:
         names = self.tx.names
         self._local = [names.number(actor) for actor in self.batch.delta.actors]
-        self._encounter = Encounter(_Taken(self.tx.vector, names), _Taken(self.batch.vector, names))
         self._actors = _Actors(names)
+        self._encounter = Encounter(_Taken(self.tx.vector, names), _Taken(self.batch.vector, names), self._actors)
         self._inbox = Inbox(self.tx)
 
-    def settle(self, rows: Sequence[int], found: Mapping[Place, Row]) -> list[int]:
+    def settle(self, rows: Sequence[int], found: Mapping[str, Mapping[str, Row]]) -> list[int]:
         """Settle what can be settled of these rows of the batch; gives the others.
 
         Args:
             rows: Numbers of rows.
-            found: Records that stand here in no conflict, alive, by one operation, and without an extra context.
+            found: The records that stand here, by collection and key.
         """
-        delta = self.batch.delta
-        names, collection, key, extra, doc = delta.collections, delta.collection, delta.key, delta.extra, delta.doc
-        came = self._came(rows)
+        delta, came, unsettled = self.batch.delta, self._came(rows), self.tx.names.unsettled()
+        standing = [found.get(name, {}) for name in delta.collections]
         rest = []
         for at in rows:
-            row = found.get((names[collection[at]], key[at]))
-            if row is None or at in extra or not looks_safe(doc[at]) or not self._settle(at, row, came.get(at)):
+            row = standing[delta.collection[at]].get(delta.key[at])
+            # A record may carry an extra context here, or bring one: the join knows what they take in.
+            simple = row is not None and row.is_settled() and row.extra not in unsettled and at not in delta.extra
+            if row is None or not simple or not looks_safe(delta.doc[at]) or not self._settle(at, row, came.get(at)):
                 rest.append(at)
         return rest
 
@@ -138,14 +140,12 @@ class Follower:
         if not self._are_credible(stamps):
             sound = {at: packed for at, packed in flat.items() if self._are_credible(packed.stamps)}
             return self._looked_at(sound) if sound else {}
-        actors = self.batch.delta.actors
-        rest = (stamps[1::4], stamps[2::4], stamps[3::4])
-        local = [*zip(map(self._local.__getitem__, stamps[::4]), *rest, strict=True)]
-        named = [*zip(map(actors.__getitem__, stamps[::4]), *rest, strict=True)]
+        local = map(self._local.__getitem__, stamps[::4])
+        here = [*zip(local, stamps[1::4], stamps[2::4], stamps[3::4], strict=True)]
         came, start = {}, 0
         for at, packed in flat.items():
             end = start + packed.shape.stamps
-            came[at] = Flat(local[start:end], named[start:end], packed.shape)
+            came[at] = Flat(here[start:end], packed.shape)
             start = end
         return came
 
@@ -159,7 +159,7 @@ class Follower:
         self.tx.connection.executemany(_UPDATE, self._rows)
         self.tx.change_digest(self._digest)
         self._inbox.flush()
-        journal.note_merges(self.lsn, self._log)
+        journal.note_merges(self._log)
         self._digest = 0
         self._rows.clear()
         self._log.clear()
@@ -181,7 +181,7 @@ class Follower:
             stamps = joined.stamps(ours, theirs)
             if stamps is None:
                 return False
-            self._take(at, row, joined, *stamps, (*texts, *taken))
+            self._take(at, row, joined, stamps, (*texts, *taken))
         self.clocks += [clock for _, _, clock, _ in theirs.stamps]
         return True
 
@@ -190,17 +190,13 @@ class Follower:
         if row.cells is None:
             shape, texts = self._cut(row.doc, guess)
             assert row.seq is not None, "the caller looks"
-            return self._flat([(row.node, row.seq, row.clock, row.flags)], shape), texts
+            return Flat([(row.node, row.seq, row.clock, row.flags)], shape), texts
         try:
             cells = decode(row.cells)
         except UnreadableCellsError:
             return None  # the join says what it is
         cut = cells.shape.outline.cut(row.doc) if cells.is_flat() else None
-        return (self._flat(cells.each(), cells.shape), cut) if cut is not None else None
-
-    def _flat(self, stamps: list[PackedStamp], shape: Shape) -> Flat:
-        actors = self._actors
-        return Flat(stamps, [(actors[node], seq, clock, flags) for node, seq, clock, flags in stamps], shape)
+        return (Flat(cells.each(), cells.shape), cut) if cut is not None else None
 
     def _plain(self, at: int) -> Flat | None:
         """The cells of a record that one write made, if they are credible."""
@@ -209,7 +205,7 @@ class Follower:
         if seq > self.sent[author]:
             return None  # the join says what it is
         shape, _ = self._cut(delta.doc[at], self._usual)
-        return self._flat([(self._local[author], seq, delta.clock[at], delta.flags[at])], shape)
+        return Flat([(self._local[author], seq, delta.clock[at], delta.flags[at])], shape)
 
     def _cut(self, doc: str, guess: Outline) -> tuple[Shape, Texts]:
         """The shape of a plain record, and its texts; `guess`: the fields that it probably has."""
@@ -221,16 +217,10 @@ class Follower:
         self._usual = shape.outline
         return shape, [*parts.values()]
 
-    def _take(
-        self,
-        at: int,
-        row: Row,
-        joined: FlatJoin,
-        stamps: Sequence[PackedStamp],
-        named: Sequence[PackedStamp],
-        texts: Texts,
-    ) -> None:
-        """Note what is to be written; `stamps`, `named`: of the result, `texts`: ours and the taken ones."""
+    def _take(self, at: int, row: Row, joined: FlatJoin, stamps: Sequence[PackedStamp], texts: Texts) -> None:
+        """Note what is to be written; `stamps`: of the result, `texts`: ours and the taken ones."""
+        actors = self._actors
+        named = [(actors[node], seq, clock, flags) for node, seq, clock, flags in stamps]
         delta = self.batch.delta
         collection, key = delta.collections[delta.collection[at]], delta.key[at]
         doc = joined.singles.compose([texts[place] for place in joined.values])
@@ -240,16 +230,16 @@ class Follower:
         else:
             body = joined.shape_body(texts)
             cells, digest = encode_cells(body, stamps), encoded_digest(collection, key, encode_cells(body, named), doc)
-        old, conflicts = None, 0
+        conflicts = 0
         if joined.siblings:
             doc, old, conflicts = self._show(row.id, (collection, key), joined, named, texts)
-        elif joined.gone:
+        else:
             old = joined.replaced(texts, {})
         last = 0 if joined.frontier == 1 or (named[0][2], named[0]) > (named[1][2], named[1]) else 1
         node, seq, clock, flags = stamps[last]
         dot = (node, seq) if joined.frontier == 1 else (None, None)
-        self._rows.append((self.lsn, *dot, clock, flags, digest, conflicts, cells, doc, row.id))
-        self._log.append((row.id, node, seq, clock, old))
+        self._rows.append((self.lsn, *dot, clock, flags, digest, conflicts, self.extra, cells, doc, row.id))
+        self._log.append((self.lsn, row.id, node, seq, clock, old))
         self._digest += digest - row.digest
         self.size += len(doc) + len(cells or b"")
         self.merged += 1
@@ -265,15 +255,10 @@ class Follower:
             if texts[text] == texts[other_text]:
                 agreed[name] = texts[text]
             else:
-                disputed[name] = [(_stamp(named[one]), texts[text]), (_stamp(named[other]), texts[other_text])]
+                disputed[name] = [(named[one], texts[text]), (named[other], texts[other_text])]
         projection = project_disputed(*place, agreed, disputed, self.tx.policy(place[0]))
         for conflict, settlement in projection.settled:
             self._inbox.open(record, conflict, settlement, self.lsn)
             if conflict.field is not None and not settlement.deleted:
                 agreed[conflict.field] = settlement.text
         return projection.doc, joined.replaced(texts, agreed), len(disputed)
-
-
-def _stamp(packed: PackedStamp) -> Stamp:
-    actor, seq, clock, flags = packed
-    return Stamp(Dot(actor, seq), Timestamp(clock), flags)

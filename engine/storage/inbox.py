@@ -17,6 +17,7 @@ from holdfast.resolvers.canonical import decode
 from holdfast.resolvers.values import Conflict, Version
 
 from ..cells import DECISION, Record, Stamp
+from ..packing import to_msgpack
 from ..projection import Projection
 from ..reached import reached
 from .store import Tx
@@ -104,7 +105,12 @@ def _ending(after: Record, field: str | None) -> str:
 
 def pack_versions(versions: tuple[Version, ...]) -> bytes:
     """The versions as bytes, so that the inbox can show a conflict after it ended."""
-    return msgpack.packb([[v.dot.actor, v.dot.seq, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
+    return to_msgpack([[*v.dot, v.clock, v.text, v.deleted, v.birth, v.decision] for v in versions])
+
+
+def dots_of(packed: bytes) -> list[Dot]:
+    """The names of the versions that `pack_versions` packed, without looking at their values."""
+    return [Dot(Actor(actor), seq) for actor, seq, *_ in msgpack.unpackb(packed)]
 
 
 def unpack_versions(packed: bytes) -> tuple[Version, ...]:

@@ -19,7 +19,6 @@ _INSERT = (
     "INSERT INTO log (lsn, record, kind, node, seq, clock, context, author, note, old)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_MERGED = "INSERT INTO log (lsn, kind, record, node, seq, clock, old) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MANY = (
     "INSERT INTO log (lsn, record, kind, node, seq, clock, context)"
     " SELECT lsn, id, ?, node, seq, clock, ? FROM record WHERE lsn = ? ORDER BY id"
@@ -35,6 +34,11 @@ class Kind(IntEnum):
     DECIDE = 4
     MERGE = 5
     REISSUE = 6
+
+
+_INSERT_MERGED = (
+    f"INSERT INTO log (lsn, kind, record, node, seq, clock, old) VALUES (?, {int(Kind.MERGE)}, ?, ?, ?, ?, ?)"  # noqa: S608 - constants only
+)
 
 
 @dataclass(slots=True)
@@ -55,9 +59,9 @@ class Journal:
             (lsn, record, int(kind), node, stamp.dot.seq, stamp.clock, context, author or None, note or None, old)
         )
 
-    def note_merges(self, lsn: int, rows: Iterable[tuple[object, ...]]) -> None:
-        """Write rows of records that a merge changed: (record, node, seq, clock of the latest stamp, old)."""
-        self.tx.connection.executemany(_INSERT_MERGED, ((lsn, int(Kind.MERGE), *row) for row in rows))
+    def note_merges(self, rows: Iterable[tuple[object, ...]]) -> None:
+        """Write rows of records that a merge changed: (lsn, record, node, seq, clock of the latest stamp, old)."""
+        self.tx.connection.executemany(_INSERT_MERGED, rows)
 
     def note_fresh(self, kind: Kind, lsn: int) -> None:
         """Note every record that the transaction has inserted with this lsn so far."""

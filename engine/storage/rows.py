@@ -148,8 +148,8 @@ class Records:
         number = self.tx.names.known_collection(collection)
         if number is None:
             return {}
-        found = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), number))
-        return {key: Row._make(values) for *values, key in found.fetchall()}
+        rows = self.tx.connection.execute(_BY_KEY, (json.dumps(keys), number)).fetchall()
+        return {found[-1]: Row._make(found[:-1]) for found in rows}
 
     def know(self, collection: str, key: str, row: Row | None) -> Stored:
         """Take up a record whose row was read in this transaction."""

@@ -21,6 +21,7 @@ from .state import State
 from .status import StatusTruth
 from .vectors import Vectors
 from .view import Checker, NodeView, WorldView
+from .watches import Watches
 
 __all__ = ["Checker", "Limits", "NodeView", "WorldView", "all_checkers", "checkers_named"]
 
@@ -44,5 +45,6 @@ def all_checkers(limits: Limits | None = None) -> tuple[Checker, ...]:
         Vectors(),
         Bounds(limits),
         StatusTruth(),
+        Watches(),
         Agreement(),
     )

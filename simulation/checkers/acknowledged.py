@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..observed.history import Known
 from ..observed.image import Place
+from ..observed.operation import Known
 from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed
 
 _LEDGER = (
@@ -37,6 +37,7 @@ class Acknowledged(Checker):
     def step(self, world: WorldView, node: NodeView) -> None:
         """What the node owes stands behind its records, and what it discarded is in its ledger."""
         seen = observed(world, node)
+        self._exist(world)
         for place in sorted(seen.owed):
             self._kept(world, node, place, seen.owed[place], "it has stood here")
         for place, field, name in seen.discarded:
@@ -48,11 +49,16 @@ class Acknowledged(Checker):
 
     def end(self, world: WorldView) -> None:
         """Everyone has everything."""
+        self._exist(world)
         self._sessions(world)
         for node in world.nodes:
             for other in world.nodes:
                 for place, bits in sorted(observed(world, other).known.items()):
                     self._kept(world, node, place, bits, f"it stands at {other.name} after healing")
+
+    def _exist(self, world: WorldView) -> None:
+        for node, dot in world.history.phantoms:
+            raise self.fail(node, None, f"a caller has the receipt of {dot}, which was never committed", dot=str(dot))
 
     def _sessions(self, world: WorldView) -> None:
         """Sessions that were completed since the last step: each side has what the other had when they began."""

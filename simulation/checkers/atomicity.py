@@ -1,4 +1,4 @@
-"""I6: operations of one transaction are there together or not at all.
+"""I6: operations of one transaction are there together or not at all, and happen on what their author had read.
 
 At the author always, as long as it goes on under the identity that wrote it (behind a restore its own operations come
 back like those of others); elsewhere whenever the node is whole: no record carries an extra context, so no session was
@@ -20,10 +20,16 @@ class Atomicity(Checker):
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}
+        self._placed = 0
 
     def step(self, world: WorldView, node: NodeView) -> None:
         """Every transaction that was seen anywhere."""
         seen, history = observed(world, node), world.history
+        for operation in seen.wrote:
+            if operation.stale:
+                what = f"{operation} was to happen on what its author had read; {operation.stale}"
+                raise self.fail(node, operation.place, what, operation=str(operation))
+        self._one_place(world)
         everything = 0
         for bits in seen.known.values():
             everything |= bits
@@ -48,6 +54,15 @@ class Atomicity(Checker):
                 present=names_of(there),
                 missing=names_of(missing),
             )
+
+    def _one_place(self, world: WorldView) -> None:
+        """What was written together stands at one place of its author's feed: no batch ends between."""
+        new, self._placed = world.history.transactions[self._placed :], len(world.history.transactions)
+        for author, together in new:
+            members = [*world.model.members(together)]
+            if len({operation.lsn for operation in members}) > 1:
+                what = f"one transaction stands at several places of the feed: {listed(members)}"
+                raise self.fail(author, members[0].place, what, operations=names_of(members))
 
     def end(self, world: WorldView) -> None:
         """Every node."""

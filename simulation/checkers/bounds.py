@@ -45,6 +45,13 @@ class Limits:
     log_bytes: int = JOURNAL_BYTES_MAX + 4 * TRANSACTION_BYTES_MAX
 
 
+_UNUSED = (
+    "SELECT count(*) FROM context WHERE settled = 1 AND logged = 0"
+    " AND id NOT IN (SELECT vector FROM peer WHERE vector IS NOT NULL)"
+    " AND id NOT IN (SELECT told FROM peer WHERE told IS NOT NULL) AND id NOT IN (SELECT context FROM hole)"
+)
+
+
 class Bounds(Checker):
     """Nothing grows beyond what was written."""
 
@@ -86,6 +93,9 @@ class Bounds(Checker):
             raise self.fail(node, None, what, bytes=pages * page, rows=rows, content=content)
 
     def _contexts(self, world: WorldView, node: NodeView) -> None:
+        (unused,) = node.connection.execute(_UNUSED).fetchone()
+        if unused:
+            raise self.fail(node, None, f"the file keeps {unused} vectors that nothing refers to", unused=unused)
         _, log, _, _, contexts, peers = node.connection.execute(_ROWS).fetchone()
         lsn = observed(world, node).image.lsn
         sessions = sum(1 for _ in world.history.synced(node.name))

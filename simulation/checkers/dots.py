@@ -1,4 +1,4 @@
-"""I2: one content per dot, over all nodes and over time, and no dot used twice.
+"""I2: one content per dot, over all nodes and over time, no dot used twice, and none given to nothing.
 
 Copies of one identity may use the same dots until one of them has been told (history.copies); once all is healed, no
 such dot may be left. What an adversary signs with an identity of its own is not judged.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from holdfast.clocks import Dot
+
+from ..observed.history import Renewed
 from ..observed.image import BIRTH, DECISION, EQUIVOCAL, Held, Name, Place
 from .view import Checker, NodeView, WorldView, changed, observed
 
@@ -17,9 +20,13 @@ class Dots(Checker):
 
     name: ClassVar[str] = "I2 one content per dot"
 
+    def __init__(self) -> None:
+        self._events = 0
+
     def step(self, world: WorldView, node: NodeView) -> None:
         """Nothing new reuses a dot, and what stands under a dot is what was written under it."""
         seen = observed(world, node)
+        self._renewals(world)
         for operation in seen.wrote:
             others = [name for name in world.model.named(operation.name.dot) if name != operation.name]
             if others and operation.name.actor not in world.history.copies:
@@ -30,6 +37,9 @@ class Dots(Checker):
                     f"the dot {operation.name} was given twice: {operation}; before it: {first}",
                     operations=[str(operation), str(first)],
                 )
+        last = Dot(seen.image.actor, seen.image.seq)
+        if seen.image.seq and not world.model.named(last):
+            raise self.fail(node, None, f"the last operation number is {last.seq}, under which nothing was written")
         for place in changed(world, node):
             self._strangers(world, node, place)
             held = seen.image.records[place]
@@ -48,6 +58,14 @@ class Dots(Checker):
                             f"after healing {name} stands here with clock {name.clock}, at {other} with {first.clock}"
                         )
                         raise self.fail(node, place, what, dots=[str(name), str(first)])
+
+    def _renewals(self, world: WorldView) -> None:
+        """Nobody takes itself for a copy without a reason; every identity stays in all vectors for ever."""
+        events, self._events = world.history.events[self._events :], len(world.history.events)
+        for event in events if not world.history.doubtful else ():
+            if isinstance(event, Renewed):
+                what = f"it goes on as {event.new}, not {event.old}, and no file was put back or copied"
+                raise self.fail(event.node, None, what, old=event.old, new=event.new)
 
     def _strangers(self, world: WorldView, node: NodeView, place: Place) -> None:
         strangers = observed(world, node).strangers.get(place, frozenset())

@@ -32,7 +32,7 @@ class StatusTruth(Checker):
                 what = f"status says {name} = {said!r}, the file holds {counted!r}"
                 raise self.fail(node, None, what, figure=name, said=repr(said), counted=repr(counted))
         self._sessions(world, node, node.status)
-        self._blockers(node, node.status)
+        self._blockers(node, node.status, seen.image)
 
     def end(self, world: WorldView) -> None:
         """Every node."""
@@ -85,12 +85,17 @@ class StatusTruth(Checker):
             what = f"it began {renewed} new identities, and status speaks of {said.incarnations} lives"
             raise self.fail(node, None, what)
 
-    def _blockers(self, node: NodeView, said: Status) -> None:
+    def _blockers(self, node: NodeView, said: Status, image: Image) -> None:
+        twice = any(_holds(held, EQUIVOCAL) for held in image.records.values())
         drifts = any(abs(peer.drift_ms) > _BLOCKING_DRIFT_MS for peer in said.peers)
-        blocked = bool(said.holes) or not said.whole or drifts
+        blocked = bool(said.holes) or not said.whole or drifts or twice
         if blocked != bool(said.blockers):
             what = f"status names the blockers {list(said.blockers)}, and holes={said.holes}, whole={said.whole}"
             raise self.fail(node, None, what)
+
+
+def _holds(held: Any, tag: int) -> bool:  # noqa: ANN401 - a record of the image
+    return any(value.tag == tag for cell in held.cells.values() for value in cell.values())
 
 
 def _is_unreadable(held: Any) -> bool:  # noqa: ANN401 - a record of the image
@@ -105,7 +110,7 @@ def _pending(connection: sqlite3.Connection, image: Image) -> Iterator[tuple[str
         yield (
             actor,
             sum(
-                held.lsn > behind and any(vector.get(name.actor, 0) < name.seq for name in held.existence)
+                held.lsn > behind and any(vector.get(name.actor, 0) < name.seq for name in held.names)
                 for held in image.records.values()
             ),
         )

@@ -16,9 +16,10 @@ from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
-from ..observed.history import Gain, History, Observed, Synced, Wrote
+from ..observed.history import Gain, History, Observed, Synced
 from ..observed.image import Name, Place
 from ..observed.model import Expected, Model
+from ..observed.operation import Wrote
 
 OPERATIONS_SHOWN = 12
 
@@ -49,6 +50,11 @@ class NodeView(Protocol):
     @property
     def verified(self) -> VerifyReport | None:
         """What `Engine.verify` found, asked in the end; None if it was not asked."""
+        ...
+
+    @property
+    def watched(self) -> Mapping[Place, tuple[int, bool]] | None:
+        """What a watcher was told last of each record: its lsn, and whether it is alive; None if nobody watches."""
         ...
 
     @property

@@ -18,9 +18,10 @@ from holdfast.engine.storage.bulk import BulkPut
 from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.transaction import Committing
 
-from .history import History, Intent, Kind, Known, Observed, Renewed, Reopened, RolledBack, Synced
+from .history import History, Intent, Observed, Renewed, Reopened, RolledBack, Synced
 from .image import REGISTER, Held, Image, LogRow, Place, Value, look, texts_of
 from .model import Model
+from .operation import Kind, Known
 from .scribe import Scribe
 
 
@@ -30,7 +31,8 @@ def intents_of(job: object) -> tuple[Intent, ...]:
         case SingleWrite() | SinglePut() | Deciding():
             return (_intent(job.write),)
         case Committing():
-            return tuple(map(_intent, job.writes))
+            first, *rest = map(_intent, job.writes)
+            return replace(first, expects=dict(job.read)), *rest
         case BulkPut():
             pairs = zip(job.keys, job.docs, strict=True)
             return tuple(_put((job.collection, key), doc) for key, doc in pairs)
@@ -60,6 +62,7 @@ def _intent(write: Write) -> Intent:
         read=write.seen,
         decision=write.decision,
         alive=kind != Kind.DELETE,
+        expects={} if write.if_version is None else {(write.collection, write.key): write.if_version},
     )
 
 
@@ -132,17 +135,32 @@ class Recorder:
         """The node as it was last looked at."""
         return self.history.observed.setdefault(self.node, Observed())
 
-    def submitted(self, intents: Sequence[Intent]) -> None:
+    def submitted(self, intents: tuple[Intent, ...]) -> None:
         """A job with these writes is handed to the engine, whose writer takes jobs in this order."""
         if intents:
-            self.scribe.submitted.append(tuple(intents))
+            self.scribe.submitted.append(intents)
 
-    def acknowledged(self, dot: Dot) -> None:
-        """The caller has its receipt: the node owes this operation from now on."""
-        for name in self.model.named(dot)[-1:]:
-            bit, place = self.model.bits([name]), self.model.operation(name).place
-            self.history.acknowledged |= bit
-            self.observed.owed[place] = self.observed.owed.get(place, 0) | bit
+    def refused(self, intents: Sequence[Intent]) -> None:
+        """A job was refused before it wrote anything: what is written later is another."""
+        submitted = self.scribe.submitted
+        for at, job in enumerate(submitted):
+            if job is intents:
+                del submitted[at]
+                return
+
+    def acknowledged(self, dots: Sequence[Dot]) -> None:
+        """The caller has the receipts of a job: the node owes its operations from now on, all together."""
+        together = 0
+        for dot in dots:
+            if not self.model.named(dot):
+                self.history.phantoms.append((self.node, dot))
+            for name in self.model.named(dot)[-1:]:
+                bit, place = self.model.bits([name]), self.model.operation(name).place
+                self.observed.owed[place] = self.observed.owed.get(place, 0) | bit
+                together |= bit
+        self.history.acknowledged |= together
+        if together.bit_count() > 1 and (self.node, together) not in self.history.transactions:
+            self.history.transactions.append((self.node, together))
 
     def observe_before(self, connection: sqlite3.Connection) -> None:
         """A writing connection is about to run a function."""
@@ -177,6 +195,7 @@ class Recorder:
         self.scribe.submitted.clear()
         self.history.events.append(Reopened(node=self.node, clean=clean))
         if rolled_back:
+            self.history.doubtful = True
             self.history.observed[self.node] = Observed()
             self.history.actors.pop(self.node, None)  # the file says who it is now, if it says anything
             self.history.events.append(RolledBack(node=self.node, why=rolled_back))
@@ -196,6 +215,7 @@ class Recorder:
         self._unsure = False
         self.observed.came.clear()  # at the node that was copied
         self.history.copies.add(self.observed.image.actor)
+        self.history.doubtful = True
 
     def meets(self, peer: Recorder) -> Meeting:
         """A session with a peer begins."""

@@ -14,9 +14,13 @@ from itertools import groupby
 
 from holdfast.clocks import Actor
 
-from .history import Intent, Kind, Wrote
+from .history import Intent
 from .image import Held, Image, LogRow, Name, Place, Value
 from .model import Model
+from .operation import Kind, Wrote
+
+Versions = Mapping[Place, str | None]
+"""Record -> its version (docs/reference/api.md): "" if readers see none, None if it is disputed whether they do."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,11 @@ class _Standing:
 
     visible: set[Name]
     lives: dict[Name, bool]
+
+    @property
+    def version(self) -> str | None:
+        """The version of the record as it stands."""
+        return _version_of(self.lives)
 
 
 @dataclass(slots=True)
@@ -54,12 +63,16 @@ class Scribe:
         new = [row for row in rows if row.kind < Kind.MERGE and Name(*row.dot, row.clock) not in self.model]
         for _, job in groupby(new, key=lambda row: row.lsn):
             together = sorted(job, key=lambda row: row.dot.seq)
-            intents = self._intents(together, after)
+            stood = {place: _version_of(held.existence) for place, held in before.items()}
+            stood |= {place: each.version for place, each in standing.items()}
+            intents = self._intents(together, after, stood)
+            stale = {row: _stale(intent, stood) for row, intent in intents.items()}
             for row in together:
                 place = after.places[row.record]
                 if place not in standing:
                     standing[place] = self._standing(before.get(place))
                 operation = self._operation(row, place, standing[place], after.records[place], intents.get(row))
+                operation = replace(operation, stale=stale[row]) if stale.get(row) else operation
                 self.model.add(operation)
                 _stand(standing[place], operation)
                 told.append(operation)
@@ -70,14 +83,16 @@ class Scribe:
             return _Standing(set(), {})
         return _Standing({name for name in before.names if name in self.model}, dict(before.existence))
 
-    def _intents(self, rows: Sequence[LogRow], after: Image) -> dict[LogRow, Intent]:
+    def _intents(self, rows: Sequence[LogRow], after: Image, stood: Versions) -> dict[LogRow, Intent]:
         """What was submitted for these rows, if anything was."""
         shape = [(after.places[row.record], Kind(row.kind)) for row in rows]
         alike = [job for job in self.submitted if [intent.logged for intent in job] == shape]
         if not alike:
             return {}
-        # A job before it may have asked for the like and was refused: the values that stand tell them apart.
-        job = next((job for job in alike if _fits(job, rows, after)), alike[0])
+        # A job before it may have asked for the like and was refused: the values that stand tell them apart, and what
+        # each was to happen on.
+        fitting = [job for job in alike if _fits(job, rows, after)] or alike[:1]
+        job = next((job for job in fitting if not any(_stale(intent, stood) for intent in job)), fitting[0])
         while self.submitted.popleft() is not job:
             pass
         return dict(zip(rows, job, strict=True))
@@ -185,6 +200,21 @@ def _stand(standing: _Standing, operation: Wrote) -> None:
     standing.visible.add(operation.name)
     standing.lives = {name: alive for name, alive in standing.lives.items() if name not in operation.seen}
     standing.lives[operation.name] = operation.alive
+
+
+def _version_of(lives: Mapping[Name, bool]) -> str | None:
+    if len({*lives.values()}) > 1:
+        return None
+    return ",".join(f"{actor}.{seq}" for actor, seq in sorted(name.dot for name, alive in lives.items() if alive))
+
+
+def _stale(intent: Intent, stood: Versions) -> str:
+    """What has changed since the author of a job read it."""
+    for place, version in sorted(intent.expects.items()):
+        there = stood.get(place, "")
+        if there is not None and there != version:
+            return f"{'/'.join(place)} was read as {version or 'absent'} and was {there or 'absent'}"
+    return ""
 
 
 def _fits(job: Sequence[Intent], rows: Sequence[LogRow], after: Image) -> bool:

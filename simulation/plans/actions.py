@@ -54,6 +54,7 @@ from .operations import (
     SyncEvery,
     Transact,
     Update,
+    Watch,
 )
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "SyncEvery",
     "Transact",
     "Update",
+    "Watch",
     "Work",
     "WriteErrors",
     "read_action",
@@ -127,6 +129,7 @@ Work: TypeAlias = (
     | CheckExport
     | Sync
     | SyncEvery
+    | Watch
     | RunProgram
 )
 Life: TypeAlias = Pause | Resume | Crash | PowerCut | Restart | Backup | RestoreBackup | Clone

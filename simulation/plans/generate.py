@@ -14,13 +14,13 @@ from holdfast.engine.schema import Schema
 from holdfast.resolvers import Resolver
 
 from ..kernel.choices import SeededChoices
-from .actions import Sync, SyncEvery
+from .actions import Sync, SyncEvery, Watch
 from .agenda import Agenda
 from .arguments import SPAN_MS_MAX, mistake
 from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
-from .plan import KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
+from .plan import EVENTS_MAX, KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
 from .schemas import collection_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
@@ -73,7 +73,9 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     Raises:
         InvalidPlan: An argument is out of range, or there is no such fault.
     """
-    length_ms = _checked(seed, nodes, hours, partitions, keys)
+    length_ms = _checked(seed, nodes, hours, partitions, keys, operations)
+    if isinstance(faults, str):
+        raise mistake("faults are a list of names, not one text", "faults", f"Pass {faults.split(',')!r}.")
     choices = SeededChoices(seed)
     dice = Dice(choices, "plan:fleet")
     swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none")
@@ -91,11 +93,17 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
     _syncs(Dice(choices, "plan:sync"), agenda, hubs, edges, clones)
-    worker = Worker(Dice(choices, "plan:work"), swarm.work, collections or (CollectionPlan(name="things"),), keys)
+    kinds = tuple(kind for kind in swarm.work if kind != "watch")
+    written = collections or (CollectionPlan(name="things"),)
+    worker = Worker(Dice(choices, "plan:work"), Dice(choices, "plan:transactions"), kinds, written, keys)
     worker.fill(agenda, (*hubs, *edges), OPERATIONS_PER_NODE * nodes if operations is None else operations)
+    if "watch" in swarm.work:
+        _watches(Dice(choices, "plan:watch"), agenda, (*hubs, *edges))
     for at_ms, clone in clones:
         for _ in range(5):
             agenda.add(dice.between(at_ms, length_ms), clone, worker.action(clone))
+    if schema is None:
+        collections, fleet = _skew(Dice(choices, "plan:skew"), collections, fleet)
     plan = Plan(
         seed=seed,
         note=swarm.describe(),
@@ -111,16 +119,20 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     return plan
 
 
-def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int) -> int:
+def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int, operations: int | None) -> int:
     """The length in milliseconds, if all arguments are in range."""
-    for name, value, low, high in (
+    ranges: tuple[tuple[str, object, float, float], ...] = (
         ("seed", seed, 0, 2**63 - 1),
         ("nodes", nodes, 2, NODES_MAX // 2),
         ("hours", hours, MINUTE_MS / HOUR_MS, SPAN_MS_MAX / HOUR_MS),
         ("keys", keys, 1, KEYS_MAX),
-    ):
-        if not low <= value <= high:
-            raise mistake(f"{name} must be {low:g} to {high:g}, not {value}", name, "Choose a number in this range.")
+        ("operations", 0 if operations is None else operations, 0, EVENTS_MAX // 2),
+    )
+    for name, value, low, high in ranges:
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise mistake(f"{name} must be {low:g} to {high:g}, not {value!r}", name, "Choose a number in this range.")
+        if name != "hours" and not isinstance(value, int):
+            raise mistake(f"{name} must be a whole number, not {value!r}", name, "Leave the fraction out.")
     if partitions not in LEVELS:
         raise mistake(f"there is no level {partitions!r}", "partitions", f"Choose {', '.join(LEVELS)}.")
     return round(hours * HOUR_MS)
@@ -171,6 +183,22 @@ def _collections(dice: Dice, schema: Declared | Sequence[Declared] | None) -> tu
     return (tasks, notes) if dice.chance(300) else (tasks,)
 
 
+def _skew(
+    dice: Dice, collections: tuple[CollectionPlan, ...], fleet: tuple[NodePlan, ...]
+) -> tuple[tuple[CollectionPlan, ...], tuple[NodePlan, ...]]:
+    """On some seeds some nodes are not upgraded yet: they declare fewer fields, keep the others and pass them on."""
+    if not collections or not dice.chance(200):
+        return collections, fleet
+    new = replace(collections[0], version=2)
+    # A field that an old node does not know is read by its default: only such fields can be new.
+    fields = tuple(field for field in new.fields if field.resolver != new.default or dice.chance(500))
+    known = {field.name for field in fields}
+    indexes = tuple(index for index in new.indexes if known.issuperset(index))
+    old = replace(new, version=1, fields=fields, indexes=indexes)
+    nodes = tuple(replace(node, schema_version=dice.pick((1, 2))) for node in fleet)
+    return (old, new, *collections[1:]), nodes
+
+
 def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolver]:
     """The resolvers of schemas by name; a collection that is data already names what its user registers."""
     given = [schema] if isinstance(schema, Schema | CollectionPlan) else list(schema or ())
@@ -199,3 +227,9 @@ def _syncs(
         agenda.add(start_ms, node, SyncEvery(peer=peer, every_ms=every_ms, jitter_ms=every_ms // 4))
     for _ in range(len(edges) * 2):
         agenda.add(dice.between(0, agenda.length_ms), dice.pick(edges), Sync(peer=dice.pick(hubs)))
+
+
+def _watches(dice: Dice, agenda: Agenda, nodes: tuple[str, ...]) -> None:
+    """On some nodes somebody watches, from some moment on."""
+    for node in dice.some(nodes, 600):
+        agenda.add(dice.between(0, agenda.length_ms), node, Watch())

@@ -77,6 +77,8 @@ class Mishaps:
                         clones.append(self._clone(agenda, len(clones) + 1))
                     case "clone":
                         pass
+                    case "bad_start":
+                        self._bad_start(agenda)
                     case "clock":
                         agenda.add(self._moment(agenda), self.dice.pick(self.nodes), self._clock(agenda))
                     case _:
@@ -120,6 +122,14 @@ class Mishaps:
         crashes = [(node, Crash(down_ms=self._duration(agenda))) for node in self.nodes]
         longest_ms = max(crash.down_ms or 0 for _, crash in crashes)
         agenda.disturb(self._moment(agenda), longest_ms, crashes)
+
+    def _bad_start(self, agenda: Agenda) -> None:
+        """A node crashes, and its disk fails or is full while it starts again."""
+        node, down_ms, at_ms = self.dice.pick(self.nodes), self._duration(agenda), self._moment(agenda)
+        for_ms = down_ms + self.dice.between(1_000, 30_000)
+        bad = DiskFull(for_ms=for_ms) if self.dice.chance(300) else self._disk_errors(for_ms)
+        if agenda.disturb(at_ms, for_ms, [(node, Crash(down_ms=down_ms))]):
+            agenda.add(at_ms, node, bad)
 
     def _backup(self, agenda: Agenda) -> None:
         """A backup, and perhaps its return; the last node is never restored, as one disk must stay whole."""

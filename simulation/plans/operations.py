@@ -178,6 +178,11 @@ class SyncEvery(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch(Action):
+    """Watch every change of the node's records, from the first on, and again after each start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgram(Action):
     """Run an asynchronous function of the user, registered under this name, on the node."""
 

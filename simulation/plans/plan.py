@@ -53,6 +53,7 @@ CHECKERS: Final = (
     "inbox",
     "bounds",
     "status",
+    "watches",
 )
 """The invariants that a plan may ask for, by the names of their files in `simulation/checkers`."""
 

@@ -28,6 +28,7 @@ NODE_FAULTS: Final = (
     "clock",
     "attack",
     "power_cut",
+    "bad_start",
 )
 FAULTS: Final = (*NETWORK_FAULTS, *NODE_FAULTS)
 """Every kind of fault that a generated plan can have."""
@@ -47,7 +48,12 @@ WORK: Final = (
     "read",
     "query",
     "check_export",
+    "watch",
 )
+_DRAWN_LAST: Final = frozenset({"bad_start", "watch"})
+"""What came later than the others: it does not shift what their seeds draw."""
+
+_LAST_PER_MILLE: Final = 300
 _ALWAYS: Final = ("put", "update")
 """Without these there is nothing to disagree about."""
 
@@ -79,9 +85,11 @@ def swarm_of(dice: Dice, faults: Collection[str] | None, *, network: bool) -> Sw
         if name not in FAULTS:
             raise mistake(f"there is no fault {name!r}", "faults", f"There are: {', '.join(FAULTS)}.")
     # All draws are made, whatever is asked for: what is on does not shift what else the seed draws.
-    drawn = tuple(name for name in dice.some(FAULTS) if name not in ON_REQUEST)
-    chosen = drawn if faults is None else tuple(name for name in FAULTS if name in faults)
-    possible = tuple(name for name in chosen if network or name not in NETWORK_FAULTS)
+    drawn = set(dice.some([name for name in FAULTS if name not in _DRAWN_LAST])) - ON_REQUEST
     share = dice.pick((300, 600, 900))
-    work = dice.some(WORK, share)
-    return Swarm(faults=possible, work=tuple(name for name in WORK if name in work or name in _ALWAYS))
+    work = {*_ALWAYS, *dice.some([name for name in WORK if name not in _DRAWN_LAST], share)}
+    drawn |= {*dice.some([name for name in FAULTS if name in _DRAWN_LAST], _LAST_PER_MILLE)}
+    work |= {*dice.some([name for name in WORK if name in _DRAWN_LAST], _LAST_PER_MILLE)}
+    chosen = tuple(name for name in FAULTS if name in (drawn if faults is None else faults))
+    possible = tuple(name for name in chosen if network or name not in NETWORK_FAULTS)
+    return Swarm(faults=possible, work=tuple(name for name in WORK if name in work))

@@ -53,13 +53,14 @@ class Worker:
     """Draws work.
 
     Args:
-        dice: Where from.
+        dice: Where from; parts: where what transactions are made of comes from.
         kinds: Which kinds of work are on.
         collections: Where to write.
         keys: How many keys there are in each.
     """
 
     dice: Dice
+    parts: Dice
     kinds: tuple[str, ...]
     collections: tuple[CollectionPlan, ...]
     keys: int
@@ -131,9 +132,19 @@ class Worker:
         for written in keys:
             collection = self.dice.pick(self.collections)
             fields = self._fields(node, collection)
-            writes.append(Put(collection=collection.name, key=written, fields=fields))
+            writes.append(self._part(collection.name, written, fields))
         reads = (Record(collection=name, key=key),) if self.dice.chance(500) else ()
         return Transact(reads=reads, writes=tuple(writes), think_ms=think_ms)
+
+    def _part(self, collection: str, key: str, fields: dict[str, Any]) -> Put | Update | Delete:
+        """Mostly a put; the others are refused where there is no such record, and the whole transaction with them."""
+        match self.parts.between(0, 5):
+            case 0:
+                return Update(collection=collection, key=key, fields=fields)
+            case 1:
+                return Delete(collection=collection, key=key)
+            case _:
+                return Put(collection=collection, key=key, fields=fields)
 
     def _decision(self, node: str, think_ms: int) -> Decide:
         decision = self.dice.pick(_DECISIONS)

@@ -35,6 +35,9 @@ MARKS: Final = {
 }
 """Rows that become marks, and the kind of mark."""
 
+CLOSED: Final = "closed"
+"""Why a process is down that the world has ended in good order, to open its file anew."""
+
 SILENT: Final = frozenset({"state", "net exchange"})
 """Digests of states, and the beginnings of sessions, which have a row of their own when they end."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .lanes import Lanes
+from .lanes import CLOSED, Lanes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def nodes_of(lanes: Lanes) -> Iterator[NodeNumbers]:
     for lane, name in enumerate(lanes.names):
         marks = {kind: sum(mark[1] == lane for mark in found) for kind, found in lanes.marks.items()}
         done = [session[4] for session in lanes.sessions if session[0] == lane]
-        spans = [(kind, to - since) for at, kind, since, to, _ in lanes.spans if at == lane]
+        spans = [(kind, to - since) for at, kind, since, to, why in lanes.spans if at == lane and why != CLOSED]
         yield NodeNumbers(
             name=name,
             role=lanes.role(name),

@@ -31,7 +31,7 @@ from ..runs.results import Result
 from ..runs.scenario import Fleet
 from ..runs.totals import Totals
 from ..world.outcome import Outcome
-from .lanes import MARKS, Lanes, around, lanes_of
+from .lanes import CLOSED, MARKS, Lanes, around, lanes_of
 from .nodes import NodeNumbers, nodes_of
 from .words import Divergence, divergence_of, figures_of, lasted, percent, shown_first, verdict
 
@@ -227,7 +227,7 @@ def _box(kind: str, name: str, art: str) -> str:
 def _told(shown: Outcome, rows: Sequence[Row]) -> str:
     """The run in one sentence."""
     counts = {what: sum(row.what == what for row in rows) for what in ("wrote", "decided", "synced", "sync failed")}
-    down = sum(row.what == "down" and row.detail != "closed" for row in rows)
+    down = sum(row.what == "down" and row.detail != CLOSED for row in rows)
     figures = shown.figures
     agreed = (
         f"; the nodes agreed {lasted(figures.converged_ms)} after healing" if figures.converged_ms is not None else ""

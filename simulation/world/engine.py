@@ -20,7 +20,7 @@ from holdfast.engine.schema import Schema
 from holdfast.engine.storage.connection import Storage
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
-from holdfast.errors import HoldfastError, ProgramFault
+from holdfast.errors import HoldfastError, ProgramFault, UsageError
 from holdfast.transport.links.link import Link
 from holdfast.transport.progress import OnProgress, SyncReport
 
@@ -100,12 +100,15 @@ class SimEngine(Mortal, Engine):
         return await self._around.answers.counted("write", self._write(job))
 
     async def _write(self, job: Callable[[Tx], T]) -> T:
-        recorder = self._around.recorder
-        recorder.submitted(intents_of(job))
-        result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
-        for receipt in result if isinstance(result, list) else [result]:
-            if isinstance(receipt, Receipt):
-                recorder.acknowledged(receipt.dot)
+        recorder, intents = self._around.recorder, intents_of(job)
+        recorder.submitted(intents)
+        try:
+            result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
+        except UsageError:
+            recorder.refused(intents)
+            raise
+        receipts = result if isinstance(result, list) else [result]
+        recorder.acknowledged([receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
         return result
 
     async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:

@@ -112,6 +112,7 @@ class Fates:
 
     def _power_cut(self, node: SimNode) -> None:
         self._end(node, "power cut")
+        self.world.history.doubtful = True
         node.disk.power_cut(node.next_folder())
         unsafe = node.plan.durability != "full"
         self._look(node, "a power cut with durability normal" if unsafe else "")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .world import World
 
 LOOK_EVERY_S = 1.0
+HEARD_WITHIN_S = 120.0
 
 
 async def heal(world: World) -> None:
@@ -48,6 +49,7 @@ async def heal(world: World) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
     world.figures.converged_ms = round((world.loop.time() - began) * 1000)
     world.chronicle.note("", "agreed")
+    await _hear(world)
     await _judge(world)
     await _reopen(world)
     await _judge(world)
@@ -67,10 +69,10 @@ async def _keep_syncing(world: World, route: Route) -> None:
 def _agree(world: World) -> bool:
     if any(node.engine is None for node in world.nodes):
         return False
-    return len({_summary(node) for node in world.nodes}) == 1
+    return len({_summary(world, node) for node in world.nodes}) == 1
 
 
-def _summary(node: SimNode) -> str:
+def _summary(world: World, node: SimNode) -> str:
     """Vector and digest of a file, and whether something waits for a session."""
     connection = node.connection
     vector = dict(
@@ -80,23 +82,35 @@ def _summary(node: SimNode) -> str:
         )
     )
     (digest,) = connection.execute("SELECT digest FROM node").fetchone()
-    # Contexts that no record carries are left by sessions that ended early: nothing waits for them.
-    (waiting,) = connection.execute(
-        "SELECT count(*) FROM record r JOIN context c ON c.id = r.extra WHERE c.settled = 0"
-    ).fetchone()
-    return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waiting else ""])
+    image = node.recorder.observed.image
+    waits = any(world.history.can_settle(image.claimed(place)) for place in image.waiting())
+    return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waits else ""])
 
 
 def _stuck(world: World) -> Violation:
     minutes = world.plan.heal.deadline_minutes
     fault = Violation(
         f"{minutes} virtual minutes after healing the nodes do not agree: "
-        + "; ".join(f"{node.name}: {_summary(node) if node.engine else 'down'}" for node in world.nodes)[:2_000],
+        + "; ".join(f"{node.name}: {_summary(world, node) if node.engine else 'down'}" for node in world.nodes)[:2_000],
         subject="the world",
         remedy="Look at the syncs after healing: which one brings nothing, and why.",
     )
     fault.invariant = "I4 agreement"
     return fault
+
+
+async def _hear(world: World) -> None:
+    """Give watchers the time that a disk may have been stalled for."""
+    until = world.loop.time() + HEARD_WITHIN_S
+    while any(map(_is_behind, world.nodes)) and world.loop.time() < until:  # noqa: ASYNC110 - files tell no event
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _is_behind(node: SimNode) -> bool:
+    if node.watched is None:
+        return False
+    (last,) = node.connection.execute("SELECT coalesce(max(lsn), 0) FROM record").fetchone()
+    return max((lsn for lsn, _ in node.watched.values()), default=0) < int(last)
 
 
 async def _judge(world: World) -> None:

@@ -44,6 +44,7 @@ class SimNode:
         engine: While it is up.
         paused: Whether its process is stopped.
         status, verified, exported: What it said when it was asked last.
+        watched: What a watcher was told last of each record; None if nobody watches.
         backups: By name.
     """
 
@@ -61,6 +62,7 @@ class SimNode:
     status: Status | None = None
     verified: VerifyReport | None = None
     exported: Mapping[Place, str] | None = None
+    watched: dict[Place, tuple[int, bool]] | None = None
     backups: dict[str, Path] = field(default_factory=dict)
     _lives: int = 0
     _raw: sqlite3.Connection | None = None
@@ -92,7 +94,7 @@ class SimNode:
         if self._raw is not None:
             self._raw.close()
             self._raw = None
-        self.engine, self.opening, self.paused, self.status = None, False, False, None
+        self.engine, self.opening, self.paused, self.status, self.watched = None, False, False, None, None
 
     async def open(self, around: Surroundings) -> SimEngine:
         """Open the file; the caller says when the node counts as up."""
@@ -112,6 +114,11 @@ class SimNode:
             witness=SideFile(self.path, bound=False),
             seams=seams,
         )
+
+    def begin_watch(self) -> dict[Place, tuple[int, bool]]:
+        """Where a watch that begins now notes what it is told."""
+        self.watched = {}
+        return self.watched
 
     def forget_routine(self, routine: Routine) -> None:
         """Do it no more after the next start."""

@@ -10,22 +10,31 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from holdfast import Delete as DeleteDecision
 from holdfast import Remove, Take, Value
 from holdfast.engine.conflicts import OpenConflict
 from holdfast.engine.versions import NO_RECORD
-from holdfast.errors import HoldfastError, SimulationFault, TransactionConflict, Violation
+from holdfast.errors import HoldfastError, SimulationFault, StorageError, TransactionConflict, Violation
 
 from ..kernel.choices import Choices, between
 from ..kernel.life import current_work
+from ..observed.image import Place
 from ..plans import actions as plan
 from .engine import SimEngine
 from .outcome import Figures
 from .programs import Program, end_programs, run_program
 
 ATTEMPTS_MAX: Final = 5
+
+
+class Watcher(Protocol):
+    """The node, as a watch sees it."""
+
+    def begin_watch(self) -> dict[Place, tuple[int, bool]]:
+        """Where to note what a watch is told of each record: its lsn, and whether it is alive."""
+        ...
 
 
 @dataclass(slots=True)
@@ -38,6 +47,7 @@ class Worker:
         figures: Where it is counted.
         programs: The user's, by name.
         fault: Told of what must not happen.
+        watcher: Keeps what a watch was told.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Worker:
     figures: Figures
     programs: dict[str, Program]
     fault: Callable[[HoldfastError], None]
+    watcher: Watcher
     _running: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def do(self, engine: SimEngine, action: plan.Work) -> None:
@@ -110,6 +121,8 @@ class Worker:
                 await engine.sync(f"http://{action.peer}")
             case plan.SyncEvery():
                 await self._sync_every(engine, action)
+            case plan.Watch():
+                await self._watch(engine)
             case plan.RunProgram():
                 await run_program(action.program, self.programs[action.program], engine, self._running)
             case _:
@@ -153,6 +166,18 @@ class Worker:
             jitter = between(self.choices, f"work:{self.name}", 0, action.jitter_ms)
             await asyncio.sleep((action.every_ms + jitter) / 1000)
             await self.do(engine, plan.Sync(peer=action.peer))
+
+    async def _watch(self, engine: SimEngine) -> None:
+        """As long as the engine lives; if its file cannot be read, from the beginning again."""
+        while True:
+            told = self.watcher.begin_watch()
+            try:
+                async for change in engine.watch(0):
+                    told[change.collection, change.key] = change.lsn, change.live
+            except StorageError:
+                await asyncio.sleep(1)
+            else:
+                return
 
 
 def _add(tx: Any, write: plan.Put | plan.Update | plan.Delete) -> None:  # noqa: ANN401 - a Transaction

@@ -18,10 +18,9 @@ from typing import NoReturn
 from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
-from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
+from holdfast.engine.status import read_status
+from holdfast.errors import HoldfastError, SimulationFault
 from holdfast.resolvers import Resolver
-from holdfast.transport.links.link import Link
-from holdfast.transport.progress import SyncReport
 from holdfast.transport.responder import respond
 
 from ..checkers import Checker, checkers_named
@@ -34,13 +33,13 @@ from ..kernel.trace import Trace
 from ..network.network import Network
 from ..observed.history import History
 from ..observed.model import Model
-from ..observed.recorder import Meeting, Recorder
+from ..observed.recorder import Recorder
 from ..plans import actions as plan
 from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
-from .answers import Answers
+from .around import Around
 from .attackers import Attackers
 from .chronicle import Chronicle
 from .engine import SimEngine
@@ -195,7 +194,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.RunProgram)
+        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
@@ -238,7 +237,7 @@ class World:
         made = SimNode(node, disk, clock, recorder, schemas, self.folder, self.choices)
         self.by_name[node.name] = made
         self.ailments[node.name] = Ailments(made)
-        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail)
+        self.workers[node.name] = Worker(node.name, self.choices, self.figures, self.programs, self.fail, made)
         self.ways.names.append(node.name)
         disk.before_write(recorder.observe_before)
         disk.after_write(partial(self._written, made))
@@ -310,6 +309,14 @@ class World:
         for checker in self.checkers:
             checker.step(self, node)
 
+    def ask(self, node: SimNode) -> None:
+        """Ask all checkers about a node, and about what it says of itself at this moment.
+
+        Read here and not through its engine: that would take time, in which the file goes on.
+        """
+        node.status = read_status(node.connection, node.path)
+        self.check(node)
+
     def judge(self) -> None:
         """Ask all checkers about the end."""
         for checker in self.checkers:
@@ -321,54 +328,6 @@ class World:
 
     def _note(self, node: str, what: str, detail: str) -> None:
         self.trace.add(self.loop.now_us, node, what, detail)
-
-
-class Around:
-    """The world as a node's engine sees it."""
-
-    def __init__(self, world: World, node: SimNode) -> None:
-        self._world = world
-        self._node = node
-        self.answers = Answers(world.figures, node.disk, partial(world.is_offline, node.name))
-
-    @property
-    def recorder(self) -> Recorder:
-        """Who watches the file."""
-        return self._node.recorder
-
-    def link(self, peer: str) -> Link:
-        """The way to a peer."""
-        return self._world.network.link(self._node.name, peer)
-
-    def hubs(self) -> list[str]:
-        """The nodes that listen."""
-        return [node.name for node in self._world.plan.hubs]
-
-    def blame(self, fault: ProgramFault) -> NoReturn:
-        """The world ends, even if the program catches it."""
-        self._world.fail(fault)
-
-    def meets(self, peer: str) -> Meeting | None:
-        """A session begins."""
-        other = self._world.by_name.get(peer)
-        return self._node.recorder.meets(other.recorder) if other is not None else None
-
-    def met(self, meeting: Meeting | None, report: SyncReport) -> None:
-        """A session ended."""
-        if meeting is not None and report.completed:
-            meeting.completed(self._node.clock.now_ms())
-            self._world.check(self._node)
-
-    def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
-        """How a session ended, for the trace."""
-        chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
-        completed = isinstance(end, SyncReport) and end.completed
-        said = end.code if isinstance(end, HoldfastError) else "completed" if completed else "incomplete"
-        self._world.figures.syncs[said] += 1
-        if isinstance(end, SyncReport):
-            chronicle.synced(self._node.name, peer, began_us, end)
-        else:
-            chronicle.sync_failed(self._node.name, peer, began_us, end)
 
 
 def _throw(fault: HoldfastError) -> None:

@@ -66,7 +66,7 @@ from holdfast.errors import (
 )
 
 if TYPE_CHECKING:
-    from holdfast.clocks import Dot, VersionVector
+    from holdfast.clocks import Causality, Dot, VersionVector
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
     from holdfast.engine.schema import Schema
@@ -107,6 +107,7 @@ __all__ = [
     "NO_RECORD",
     "AskOnDelete",
     "BulkReport",
+    "Causality",
     "Change",
     "Collection",
     "Conflict",
@@ -205,6 +206,7 @@ __all__ = [
 _LAZY: dict[str, str] = {
     "AskOnDelete": "holdfast.resolvers",
     "BulkReport": "holdfast.engine.collection",
+    "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",
     "Conflict": "holdfast.resolvers",

@@ -303,7 +303,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def careless(tx, batch, peer, *, follows):
         moves = batch.start >= 0
-        stood = replace(peer, feed=batch.feed, checkpoint=batch.start) if moves else peer
+        stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if moves else peer
         return apply.apply_batch(tx, batch, stood)
 
     patch.setattr(fleet, "apply_batch", careless)
@@ -313,7 +313,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def hopeful(tx, batch, peer, *, follows):
         gap = 0 <= peer.checkpoint_in(batch.feed) < batch.start
-        stood = replace(peer, feed=batch.feed, checkpoint=batch.start) if gap else peer
+        stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if gap else peer
         return apply.apply_batch(tx, batch, stood)
 
     patch.setattr(fleet, "apply_batch", hopeful)

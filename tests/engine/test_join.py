@@ -16,11 +16,14 @@ from holdfast.engine.documents import compose, split
 from holdfast.engine.edits import Put, Update, edited
 from holdfast.engine.flat_join import Encounter, Flat
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
+from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
+from holdfast.engine.reached import counting
 
 from .cells import NODES, State, reachable
 
 ONE, TWO = NODES[:2]
+ACTORS = {actor: actor for actor in NODES}
 STAMP = Stamp(Dot(ONE, 1), Timestamp(7))
 
 
@@ -89,10 +92,12 @@ def test_a_value_left_out_and_missing_here_is_asked_for():
 
 
 def test_two_values_under_one_dot_are_both_kept():
-    joined = met(single("1"), single("2"))
+    with counting() as states:
+        joined = met(single("1"), single("2"))
     (sibling,) = joined.cells["v"].values()
     assert (sibling.tag, claims(sibling)) == (EQUIVOCAL, ["1", "2"])
     assert agreed(joined.cells["v"]) is None
+    assert states["apply: one dot with two values"]
 
 
 def test_equivocation_is_the_same_in_every_order():
@@ -152,7 +157,7 @@ def flat_joined(ours: State, theirs: State) -> Joined | None:
     here, there = flat(ours.record), flat(theirs.record)
     held = {actor: ours.context.seq(actor) for actor in NODES}
     context = {actor: theirs.context.seq(actor) for actor in NODES}
-    join_ = Encounter(held, context).join(here, there)
+    join_ = Encounter(held, context, ACTORS).join(here, there)
     texts = [*lay_out(ours.record)[0].values()]
     taken = join_.taken(texts, compose(lay_out(theirs.record, ours.context)[0])) if join_ else None
     if join_ is None or taken is None:
@@ -165,13 +170,13 @@ def flat_joined(ours: State, theirs: State) -> Joined | None:
     everything = (*texts, *taken)
     doc = join_.singles.compose([everything[at] for at in join_.values])
     gone = join_.replaced(everything, {})
-    named = [item for stamp in stamps[1] for item in stamp]
-    return Joined(named, join_.shape_body(everything), split(doc), split(gone) if gone else {})
+    flat_stamps = [item for stamp in stamps for item in stamp]
+    return Joined(flat_stamps, join_.shape_body(everything), split(doc), split(gone) if gone else {})
 
 
 def flat(record: Record) -> Flat:
-    stamps = lay_out(record)[1].each()
-    return Flat(stamps, stamps, lay_out(record)[1].shape)
+    cells = lay_out(record)[1]
+    return Flat(cells.each(), cells.shape)
 
 
 def laid_out(record: Record, ours: Record) -> Joined:
@@ -216,6 +221,13 @@ def test_a_put_replaces_the_fields_that_it_does_not_name():
     assert (joined.doc, joined.gone, joined.stamps) == ({"b": "3", "c": "4"}, {"a": "1", "b": "2"}, [TWO, 1, 9, 0])
 
 
+def test_records_of_many_fields_are_joined_without_records():
+    wide = plain_record(STAMP, {f"f{number:03}": "1" for number in range(FIELDS_MAX + 1)})
+    ours = state(edited(wide, Update({"f000": "2"}), Stamp(Dot(ONE, 2), Timestamp(8))), one=2)
+    theirs = state(edited(wide, Update({"f000": "3", "f001": "4"}), LATER), one=1, two=1)
+    assert flat_joined(ours, theirs) == laid_out(ours.joined(theirs).record, ours.record)
+
+
 def test_values_may_look_like_the_documents_that_hold_them():
     ours = edited(OURS, Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
     nested = '{"a":1,"b":2}'
@@ -236,7 +248,7 @@ def test_one_dot_with_two_stamps_is_for_the_join():
 
 def test_one_dot_with_two_values_is_for_the_join():
     other = state(plain_record(STAMP, {"a": "1", "b": "9"}), one=1)
-    join_ = Encounter({ONE: 1}, {ONE: 1}).join(flat(OURS), flat(other.record))
+    join_ = Encounter({ONE: 1}, {ONE: 1}, ACTORS).join(flat(OURS), flat(other.record))
     assert join_ is not None
     assert join_.taken(["1", "2"], '{"a":1,"b":9}') is None
     assert join_.taken(["1", "2"], '{"a":1,"b":2}') == []
@@ -244,7 +256,7 @@ def test_one_dot_with_two_values_is_for_the_join():
 
 def test_a_value_that_was_left_out_is_for_the_join():
     theirs = edited(OURS, Update({"b": "3"}), LATER)
-    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}).join(flat(OURS), flat(theirs))
+    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}, ACTORS).join(flat(OURS), flat(theirs))
     assert join_ is not None
     assert join_.taken(["1", "2"], "{}") is None
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from holdfast.clocks import Actor, Dot, VersionVector
 from holdfast.engine.cells import REGISTER, Record
-from holdfast.engine.packing import CELLS_BYTES_MAX, UnreadableCellsError, decode, forward, lay_out, pack, unpack
+from holdfast.engine.documents import split
+from holdfast.engine.packing import (
+    CELLS_BYTES_MAX,
+    Forwarding,
+    Packed,
+    UnreadableCellsError,
+    decode,
+    lay_out,
+    pack,
+    unpack,
+)
 from tests.strategies import POOL, vectors
 
 from .cells import State, any_records, reachable
@@ -76,9 +86,13 @@ def test_forwarding_packed_cells_is_packing_the_record(states: list[State], held
             doc, cells = packed(record)
             text = "{" + ",".join(f'"{name}":{value}' for name, value in sorted(doc.items())) + "}"
             stored = decode(cells)
-            covered = [held.covers(Dot(ACTORS[number], seq)) for number, seq, *_ in stored.each()]
-            values, sent = forward(text, stored, covered)
-            assert (values, sent.renamed(ACTORS.__getitem__)) == lay_out(record, held)
+            forwarding = Forwarding({number: held.seq(actor) for number, actor in ACTORS.items()})
+            covered = forwarding.covered(stored.stamps)
+            assert covered == [held.covers(Dot(ACTORS[number], seq)) for number, seq, *_ in stored.each()]
+            for _ in range(2):  # what it has seen, it remembers
+                doc_sent, shape = forwarding.forward(text, stored, covered)
+                sent = Packed(stored.stamps, shape)
+                assert (split(doc_sent), sent.renamed(ACTORS.__getitem__)) == lay_out(record, held)
 
 
 @given(any_records(), st.data())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from holdfast.clocks import Dot, Timestamp, VersionVector
 from holdfast.engine.cells import Life, Record, Sibling, Stamp
 from holdfast.engine.join import ValueLeftOutError, join
+from holdfast.engine.status import read_status
 
 from ..nodes import assert_equal, meet, opened
 from .side import Side, sync
@@ -130,3 +132,7 @@ def test_two_writes_under_one_dot_are_both_kept_where_they_meet_by_a_third(plain
     ((cells,),) = ([b.connection.execute("SELECT cells FROM record WHERE key = 'k'").fetchone()],)
     assert b"theirs" in cells[0]
     assert b"ours" in cells[0]
+    (blocker,) = read_status(b.connection, Path("B")).blockers
+    assert "e wrote two values under one name in 1 conflicts" in blocker
+    b.update("k", v="decided")
+    assert read_status(b.connection, Path("B")).blockers == ()

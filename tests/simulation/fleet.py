@@ -142,7 +142,7 @@ class Fleet:
                 keys = [rng.choice("xyzvw") for _ in range(rng.randint(1, 4))]
                 await engine[collection].put_many([(k, self.values(rng.sample(FIELDS, 2))) for k in keys])
         for receipt in receipts:
-            node.recorder.acknowledged(receipt.dot)
+            node.recorder.acknowledged([receipt.dot])
         STATS["jobs"] += 1
 
     def add(self, tx) -> None:
@@ -166,7 +166,7 @@ class Fleet:
             self.told.append(f"{at.name} decides {conflict.conflict.collection}/{conflict.conflict.key}")
             with suppress(UsageError):
                 receipt = await conflict.resolve(Take(self.rng.randrange(len(conflict.conflict.siblings))))
-                at.recorder.acknowledged(receipt.dot)
+                at.recorder.acknowledged([receipt.dot])
                 STATS["decisions"] += 1
 
     async def meet(self, node: Node, peer: Node, *, cut: bool = True) -> None:

@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from holdfast.clocks import Actor, Dot
+from holdfast.engine.storage import write
+from holdfast.engine.storage.write import write_all
+from holdfast.engine.transaction import Committing
 from holdfast.errors import Violation
 from holdfast.simulation.checkers import Limits, all_checkers
 from tests.engine.mutants import MUTANTS
@@ -39,6 +43,12 @@ DAMAGE = {
     "a digest is stale": ("I4", "tasks/whole", f"UPDATE record SET digest = digest - 1 {AT}", "whole", "tasks"),
     "the sum of digests is stale": ("I4", "b", "UPDATE node SET digest = digest - 1"),
     "half a transaction": ("I6", "tasks/left", f"DELETE FROM record {AT}", "left", "tasks"),
+    "an operation number was given to nothing": ("I2", "b", "UPDATE node SET seq = seq + 1"),
+    "a vector that nothing refers to": (
+        "I11",
+        "b",
+        "INSERT INTO context (vector, settled, logged) VALUES (x'00', 1, 0)",
+    ),
     "the vector claims less": ("I7", "", "UPDATE vector SET seq = 1"),
     "the clock goes back": ("I8", "b", "UPDATE node SET clock = clock - 1"),
     "the clock runs away": ("I8", "b", "UPDATE node SET clock = clock + (1 << 50)"),
@@ -66,7 +76,7 @@ async def test_a_healthy_pair_breaks_nothing(tmp_path):
     async with healthy_pair(tmp_path) as fleet:
         await fleet.judge()
         assert [checker.name.split()[0] for checker in fleet.checkers] == [
-            "I2", "I8", "I9", "I5", "I6", "I1", "I3", "I10", "I7", "I11", "I13", "I4"
+            "I2", "I8", "I9", "I5", "I6", "I1", "I3", "I10", "I7", "I11", "I13", "I13", "I4"
         ]  # fmt: skip
 
 
@@ -147,6 +157,59 @@ async def test_a_file_may_not_grow_without_reason(tmp_path):
         assert first_word(fleet).invariant.startswith("I11")
         fleet.checkers = all_checkers(Limits(log_bytes=0))
         assert first_word(fleet).invariant.startswith("I11")
+
+
+async def test_a_receipt_is_of_something(tmp_path):
+    async with healthy_pair(tmp_path) as fleet:
+        fleet.nodes[1].recorder.acknowledged([Dot(Actor("f" * 32), 1)])
+        violation = first_word(fleet)
+    assert violation.invariant.startswith("I1 ")
+    assert "never committed" in violation.what
+
+
+@pytest.mark.parametrize("kind", ["compare-and-set", "transaction"])
+async def test_a_write_happens_on_what_its_author_had_read(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(write, "_check", lambda *_: None)
+    monkeypatch.setattr(Committing, "__call__", lambda self, tx: write_all(tx, self.writes))
+    async with healthy_pair(tmp_path) as fleet:
+        tasks = fleet.nodes[1].engine["tasks"]
+        found = await tasks.get("old")
+        if kind == "transaction":
+            async with fleet.nodes[1].engine.transaction() as tx:
+                await tx.get("tasks", "old")
+                await tasks.put("old", {"a": "meanwhile"})
+                tx.put("tasks", "other", {"a": "decided on the old state"})
+        else:
+            await tasks.put("old", {"a": "meanwhile"})
+            await tasks.put("old", {"a": "decided on the old state"}, if_version=found.version)
+        violation = first_word(fleet)
+    assert violation.invariant.startswith("I6")
+    assert "tasks/old was read as" in violation.what
+
+
+async def test_operations_with_receipts_of_one_job_are_whole(tmp_path, monkeypatch):
+    def one_by_one(self, tx):
+        return [receipt for each in self.writes for receipt in write_all(tx, [each])]
+
+    monkeypatch.setattr(Committing, "__call__", one_by_one)
+    async with healthy_pair(tmp_path) as fleet:
+        b = fleet.nodes[1]
+        async with b.engine.transaction() as tx:
+            tx.put("tasks", "left", {"n": 2})
+            tx.put("tasks", "right", {"n": 2})
+        b.recorder.acknowledged([receipt.dot for receipt in tx.receipts])
+        damage(b, "DELETE FROM record WHERE key = 'left'")
+        violation = first_word(fleet)
+    assert violation.invariant.startswith("I6")
+
+
+async def test_a_watcher_hears_of_everything(tmp_path):
+    async with healthy_pair(tmp_path) as fleet:
+        b = fleet.nodes[1]
+        b.watched = {}
+        violation = first_word(fleet)
+    assert violation.invariant.startswith("I13")
+    assert "its watcher was told nothing" in violation.what
 
 
 LIES = {

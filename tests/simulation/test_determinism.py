@@ -15,6 +15,10 @@ from holdfast.simulation.kernel.trace import first_difference
 
 from ..sources import ROOT
 from .scenario import NAMES, play, recorded, replayed
+from .seeds import digests
+
+SEEDS, GROUPS = 50, 5
+"""Seeds of the generator that live twice."""
 
 
 def printed(folder, seed, hash_seed, *options):
@@ -38,6 +42,25 @@ def test_real_nodes_do_the_same_in_every_process(seventh, tmp_path, hash_seed, o
     assert json.loads(there.stdout) == {"digest": seventh.digest(), "rows": seventh.count, "states": states}
     assert len(states) == len(NAMES)
     assert {row.what for row in seventh} >= {"changed", "crashed", "state", "synced"}
+
+
+def elsewhere(first, last, hash_seed, *options):
+    command = [sys.executable, "-m", "tests.simulation.seeds", str(first), str(last), *options]
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_every_seed_is_the_same_world_in_another_process_with_another_hash_seed(group):
+    first, last = group * SEEDS // GROUPS, (group + 1) * SEEDS // GROUPS
+    assert elsewhere(first, last, 1 + group) == digests(first, last)
+
+
+def test_an_order_that_hashes_decide_is_noticed():
+    one, other = elsewhere(0, 4, 1, "--planted"), elsewhere(0, 4, 2, "--planted")
+    assert one.keys() == other.keys()
+    assert one != other
 
 
 def test_a_tape_replays_a_world_and_a_changed_one_is_refused(seventh, tmp_path):

@@ -43,6 +43,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "query": {"collection": "tasks", "condition": "key > 'a'", "limit": 3},
     "check_export": {},
     "sync": {"peer": "hub"},
+    "watch": {},
     "sync_every": {"peer": "hub", "every_ms": 60_000, "jitter_ms": 10, "for_ms": 100_000},
     "run_program": {"program": "driver"},
     "pause": {},

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 HOLDS = """
 import asyncio
@@ -87,6 +91,64 @@ def test_a_marked_function_that_is_not_async_is_told_so_and_skips_are_kept(tmp_p
     ran = run(tmp_path)
     assert "write it as async def test_plain(engine)" in ran.stdout
     assert "1 failed, 1 skipped" in ran.stdout
+
+
+MANY = """
+import pytest
+from holdfast import UsageError
+
+class TestApp:
+    text = "here"
+
+    @pytest.mark.partition(seeds=1, nodes=2, hours=0.05, faults=())
+    async def test_method(self, engine):
+        await engine["notes"].put("n1", {"text": self.text})
+
+@pytest.mark.partition(3)
+async def test_positional(engine): pass
+
+@pytest.mark.partition(seed=3)
+async def test_misspelt(engine): pass
+
+@pytest.mark.partition(seeds=1, nodes=1)
+async def test_lonely(engine): pass
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.partition(seeds=1)
+async def test_parameters(engine, n): pass
+
+@pytest.mark.xfail
+@pytest.mark.partition(seeds=1, nodes=2, hours=0.05)
+async def test_expected(engine): raise ValueError("mine")
+
+def test_fixture(simulation):
+    simulation(seeds=1, nodes=2, hour=0.05)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_marks_that_cannot_be_understood_are_told_so_in_one_line(tmp_path: Path, options):
+    (tmp_path / "test_app.py").write_text(MANY)
+    ran = run(tmp_path, *options)
+    assert "5 failed, 1 passed, 1 xfailed" in ran.stdout, ran.stdout
+    assert "takes its arguments by name, such as partition(seeds=50)" in ran.stdout
+    assert "has no argument 'seed'; there are: plan, seeds, nodes" in ran.stdout
+    assert "the mark of test_lonely: nodes must be 2 to 500, not 1" in ran.stdout
+    assert "test_parameters takes the engine only, not n" in ran.stdout
+    assert "has no argument 'hour'" in ran.stdout
+    assert "Traceback" not in ran.stdout
+    assert "simulate.py" not in ran.stdout
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="no script, which makes a terminal")
+def test_progress_shows_on_a_terminal(tmp_path: Path):
+    (tmp_path / "test_app.py").write_text(HOLDS)
+    command = f"{shlex.quote(sys.executable)} -m pytest -p no:cacheprovider"
+    ran = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=tmp_path, capture_output=True, timeout=100, check=False
+    )
+    assert b"test_notes_survive: 1 of 2 seeds" in ran.stdout
+    assert b"1 passed" in ran.stdout
 
 
 def test_a_project_that_does_not_use_it_pays_nothing(tmp_path: Path):

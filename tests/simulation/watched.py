@@ -137,6 +137,7 @@ class Node:
     status: Any = None
     verified: Any = None
     exported: Any = None
+    watched: Any = None
 
     @property
     def connection(self) -> sqlite3.Connection:
