@@ -21,7 +21,7 @@ from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
 from .plan import EVENTS_MAX, KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
-from .schemas import collection_of
+from .schemas import collection_of, resolvers_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
 from .work import Worker
@@ -205,7 +205,7 @@ def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolv
     found: dict[str, Resolver] = {}
     for item in given:
         if isinstance(item, Schema):
-            found |= {resolver.name: resolver for resolver in (*item.fields.values(), item.default, item.on_delete)}
+            found |= resolvers_of(item)
     return found
 
 
