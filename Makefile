@@ -60,7 +60,7 @@ docs: setup ## links resolve and the public API is documented
 	@$(BIN)/pytest -q -n auto tests/test_docs.py tests/test_docs_facts.py
 
 check: lint types layers docs ## everything that must hold before a merge, ending with all tests and their coverage
-	@$(BIN)/pytest -n auto --cov --cov-report=term --simulation-seeds 20 $(ARGS)
+	@$(BIN)/pytest -n auto --cov --cov-report=term --simulation-seeds 500 $(ARGS)
 
 bench: setup ## measure the named scenarios
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -18,7 +18,6 @@ RARE_STATES: Final = frozenset(
         "apply: a value had to be asked for whole",
         "apply: a record that cannot be joined",
         "apply: the vector is taken in while records carry extra contexts",
-        "apply: one dot with two values",
         "contexts: every record was asked what it carries",
         "feed: one transaction larger than a batch",
         "holes: filled from elsewhere or void",
@@ -34,7 +33,15 @@ RARE_STATES: Final = frozenset(
         "storage: SQLite has undone a transaction by itself",
     }
 )
-"""Every name, by part and state."""
+"""Every name, by part and state: a campaign must have been in each of them."""
+
+OUT_OF_REACH: Final = {
+    "apply: one dot with two values": (
+        "two copies of a file write while each syncs with another hub; no plan may clone where there are two hubs, and"
+        " one hub tells copies apart by their tickets before it takes anything from the second"
+    ),
+}
+"""States that no plan leads to, and why; each has a test of its own (tests/engine/test_join.py)."""
 
 _counters: list[Counter[str]] = []
 
@@ -42,7 +49,7 @@ _counters: list[Counter[str]] = []
 def reached(name: str) -> None:
     """Count a rare state, if anybody counts."""
     for counter in _counters:
-        assert name in RARE_STATES, f"undeclared: {name}"
+        assert name in RARE_STATES or name in OUT_OF_REACH, f"undeclared: {name}"
         counter[name] += 1
 
 

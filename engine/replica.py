@@ -15,6 +15,7 @@ from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId, StretchId
+from .membership import Membership
 from .node import Node
 from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
@@ -22,6 +23,7 @@ from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
+from .storage.members import fix, membership_of, unite
 from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
@@ -37,7 +39,7 @@ class Facts:
     """A node's side of a handshake, read in one transaction.
 
     Attributes:
-        space_name, space, adopted: The space; `adopted` once its id is shared with another node.
+        space_name, membership: The space's name, and what the node is a member of.
         actor, label, seq: Its identity and the last operation under it.
         feed, head: Its feed and the last lsn in it.
         vector: Its version vector.
@@ -51,8 +53,7 @@ class Facts:
     """
 
     space_name: str
-    space: SpaceId
-    adopted: bool
+    membership: Membership
     actor: Actor
     label: str
     seq: int
@@ -166,7 +167,7 @@ class Replica:
         await self._node.write(note)
 
     async def has_reached(self, receipt: Receipt, url: str) -> bool:
-        """Whether the peer that was last met at this URL has stored a write, durably."""
+        """Whether the peer that was last met at this URL said, when it was, that it has stored a write durably."""
         facts = await self.facts(url=url)
         if facts.peer is None:
             return False
@@ -236,13 +237,13 @@ class Replica:
 
         await self._node.write(take_back)
 
-    async def adopt(self, space: SpaceId) -> None:
-        """Take over the space's id from the first node that was met."""
+    async def fix_space(self, space: SpaceId) -> None:
+        """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""
+        await self._node.write(lambda tx: fix(tx, space, str(self._node.path)))
 
-        def take_over(tx: Tx) -> None:
-            tx.connection.execute("UPDATE node SET space = ?, adopted = 1", (space,))
-
-        await self._node.write(take_over)
+    async def unite(self, theirs: Membership, *, they_hold: bool) -> None:
+        """Become a member of the space of a node that was met (see `members.unite`)."""
+        await self._node.write(lambda tx: unite(tx, theirs, they_hold=they_hold))
 
     async def renew(self, reason: str, *, of: Actor | None = None, peer: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
@@ -273,17 +274,16 @@ class Replica:
 def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
     connection.execute("BEGIN")
     try:
-        own, label, seq, feed, head, digest, space, name, adopted = connection.execute(
-            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space, n.space_name, n.adopted"
+        own, label, seq, feed, head, digest, space_name = connection.execute(
+            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name"
             " FROM node n JOIN actor a ON a.id = n.actor"
         ).fetchone()
         peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
         vector, waiting = vector_of(connection), _unsettled(connection)
         holes = tuple(hole_keys(connection, peer.feed)) if peer else ()
         return Facts(
-            space_name=name,
-            space=SpaceId(space),
-            adopted=bool(adopted),
+            space_name=space_name,
+            membership=membership_of(connection),
             actor=Actor(own),
             label=label,
             seq=seq,

@@ -6,11 +6,14 @@ Invariant: a secret is printed once, alone on stdout, and stands nowhere else.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from holdfast.clocks import SpaceId
 
 from .files import run
 from .output import moment, note, print_json, printable, say, table
@@ -61,13 +64,39 @@ def space() -> None:
 @space.command("add")
 @directory_argument
 @click.argument("name")
-def add_space(*, directory: Path, name: str) -> None:
-    """Serve a new space NAME; its file is made when its first node comes."""
+@click.option("--id", "space_id", metavar="ID", help="Id of a space that nodes hold already.")
+def add_space(*, directory: Path, name: str, space_id: str | None) -> None:
+    """Serve a new space NAME; its file is made when its first node comes.
+
+    With --id (`holdfast status` shows it) the new space is the one that nodes hold already: a second hub for it, or one
+    in place of a hub that was lost. Without it the hub takes part in the space of the first node that belongs to one,
+    or begins one with the first that brings data.
+    """
+    wanted = _space_id(space_id) if space_id is not None else None
     added = _registry(directory).add_space(name)
+    if wanted is not None:
+        run(_fix_space(added, wanted))
     if wants_json():
         print_json(_space_json(added))
     else:
         say(printable(f"added space {added.name}"))
+
+
+@space.command("set-id")
+@directory_argument
+@click.argument("name")
+@click.argument("space_id", metavar="ID")
+def set_space_id(*, directory: Path, name: str, space_id: str) -> None:
+    """Give the space NAME, which holds nothing yet, the ID of a space that nodes hold already.
+
+    Stop the hub first, if a node has come for this space.
+    """
+    found = _registry(directory).space(name)
+    run(_fix_space(found, _space_id(space_id)))
+    if wants_json():
+        print_json(_space_json(found))
+    else:
+        say(printable(f"space {found.name} has the id {space_id.lower()}"))
 
 
 @space.command("list")
@@ -185,6 +214,20 @@ async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] |
         version=__version__,
         ready=_announce,
     )
+
+
+async def _fix_space(space: Space, space_id: SpaceId) -> None:
+    from holdfast import Engine
+    from holdfast.engine.replica import Replica
+
+    async with Engine.open(space.path, space=space.name, name="hub") as engine:
+        await Replica(engine).fix_space(space_id)
+
+
+def _space_id(text: str) -> SpaceId:
+    if not re.fullmatch("[0-9a-f]{32}", text.lower()):
+        raise click.BadParameter("must be 32 hexadecimal digits, as `holdfast status` shows them", param_hint="ID")
+    return SpaceId(text.lower())
 
 
 def _announce(url: str) -> None:

@@ -56,7 +56,7 @@ def _status_text(found: Status) -> str:
         facts(
             (
                 ("file", found.path),
-                ("space", found.space),
+                ("space", f"{found.space} ({found.space_id})"),
                 ("node", f"{found.label} ({found.actor}, life {found.incarnations})"),
                 ("records", f"{found.records:,} (and {found.deleted:,} deleted)"),
                 ("conflicts", conflicts),

@@ -28,9 +28,11 @@ from .progress import bar, counter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.simulation import Artefact, Outcome, Replay, Report, Totals
+    from holdfast.simulation import Artefact, Outcome, Progress, Replay, Report, Totals
 
 FAILURES_SHOWN: Final = 10
+BAR_PARTS: Final = 1_000
+"""Of the bar, for each seed: one that runs for minutes shows how far it is."""
 _SEEDS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -169,8 +171,12 @@ def _simulate(
     _check_folder(out)
     wanted = seeds if seeds is not None else None if seed is None else [seed]
     chosen = None if faults is None else [name.strip() for name in faults.split(",") if name.strip()]
-    with bar("simulating", len(seeds or "1")) as show:
-        found = simulation.simulate(seeds=wanted, faults=chosen, on_progress=lambda seen: show(seen.done), **options)
+    with bar("simulating", BAR_PARTS * len(seeds or "1")) as show:
+
+        def show_seen(seen: Progress) -> None:
+            show(round(BAR_PARTS * (seen.done + seen.running)))
+
+        found = simulation.simulate(seeds=wanted, faults=chosen, on_progress=show_seen, **options)
     files = [_write(outcome, found, out) for outcome in found.outcomes if not outcome.ok]
     if report is not None:
         _report(found, report, _command(found, files, options["plan"]))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from .reached import SEEDS_DEMANDED, Reached
 from .recorder import Recorder, note_direct, still_to_run
+
+# Nothing is told by how long an example takes: on a machine that is busy with others it tells only of them.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):
@@ -19,8 +25,18 @@ def pytest_addoption(parser):
         help="append the results of each run to FILE (JSON Lines) and leave out the tests that it has results of",
     )
     parser.addoption(
-        "--simulation-seeds", type=int, default=20, metavar="N", help="seeds that tests/simulation/runs runs; 20"
+        "--simulation-seeds",
+        type=int,
+        default=100,
+        metavar="N",
+        help=f"small worlds that the campaign of tests/simulation/runs lives through; 100. From {SEEDS_DEMANDED} on it"
+        " must have been in every rare state of the engine",
     )
+
+
+def pytest_configure(config):
+    """Count the rare states that simulated worlds are in."""
+    config.pluginmanager.register(Reached(config), "reached")
 
 
 def pytest_collection_modifyitems(config, items):

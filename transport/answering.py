@@ -16,7 +16,6 @@ from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
 
 from .effects import (
-    Adopt,
     Apply,
     Effect,
     Fail,
@@ -28,16 +27,20 @@ from .effects import (
     Recall,
     Renew,
     Send,
+    Unite,
 )
 from .handshake import (
     RENEW,
     forgotten,
     from_message,
     hello,
+    holds_records,
     is_news,
+    membership_in,
     met,
     note_of,
     resolve,
+    space_in_common,
     to_message,
     used_elsewhere,
     used_twice,
@@ -116,10 +119,10 @@ class Responder:
             self.stopped = True
             return [Send(refusal)]
         effects: list[Effect] = []
-        if not facts.adopted and may_write:
-            space = said.space or facts.space
-            effects.append(Adopt(space))
-            facts = self.facts = replace(facts, space=space, adopted=True)
+        common = space_in_common(said, vector, facts)
+        if common is not None and common != facts.membership and may_write:
+            effects.append(Unite(membership_in(said, vector), holds_records(vector)))
+            facts = self.facts = replace(facts, membership=common)
         if vector is None:
             reached("session: a vector on a base that is not held")
             self.stopped = True

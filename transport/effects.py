@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from holdfast.clocks import Actor, SpaceId, VersionVector
+from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.delta import FeedBatch, FeedId, StretchId
+from holdfast.engine.membership import Membership
 from holdfast.engine.storage.peers import Peer
 from holdfast.errors import HoldfastError
 
@@ -98,10 +99,11 @@ class IssueTicket:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """Take over the peer's space id."""
+class Unite:
+    """Become a member of the peer's space; `they_hold`: the peer holds records."""
 
-    space: SpaceId
+    theirs: Membership
+    they_hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +125,4 @@ class Fail:
     error: HoldfastError
 
 
-Effect = Send | Recall | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Adopt | Renew | Fail
+Effect = Send | Recall | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Unite | Renew | Fail

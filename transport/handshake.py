@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch
+from holdfast.engine.membership import STRANGER, Bond, Membership, united
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.peers import Peer
 
@@ -53,13 +54,15 @@ def hello(
         note: Its vector.
         holds: The receiver's vector as it is held here.
         rights: What the receiver may do here.
-        answering: Whether the receiver may adopt this node's space id.
+        answering: Whether it answers one.
     """
     peer = facts.peer
     return Hello(
         features=FEATURES,
         space_name=facts.space_name,
-        space=facts.space if facts.adopted or answering else SpaceId(""),
+        space=facts.membership.space if facts.membership.bond else SpaceId(""),
+        bound=facts.membership.bond is Bond.BOUND,
+        aliases=facts.membership.aliases,
         actor=facts.actor,
         label=facts.label,
         feed=facts.feed,
@@ -79,6 +82,24 @@ def hello(
         lacks=lacks_of(facts.vector, peer.vector) if peer and peer.feed and not answering else EMPTY,
         stretch=peer.stretch if peer else NO_STRETCH,
     )
+
+
+def holds_records(vector: VersionVector | None) -> bool:
+    """Whether a peer has taken in any operation, by the vector in its hello; one on an unknown base says so."""
+    return vector is None or bool(vector)
+
+
+def membership_in(said: Hello, vector: VersionVector | None) -> Membership:
+    """What a hello says its sender is a member of."""
+    if not said.space:
+        return STRANGER
+    return Membership(said.space, Bond.BOUND if said.bound or holds_records(vector) else Bond.LOOSE, said.aliases)
+
+
+def space_in_common(said: Hello, vector: VersionVector | None, facts: Facts) -> Membership | None:
+    """What both are members of from now on; None if they are in different spaces."""
+    holds = bool(facts.vector) or holds_records(vector)
+    return united(facts.membership, membership_in(said, vector), holds=holds)
 
 
 def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = None) -> Peer:

@@ -35,7 +35,7 @@ class Hello:
         version: Protocol version of the sender.
         features: Names of optional features that the sender can use.
         space_name: Human name of the space.
-        space: Its random id; "" while the sender has not met another node.
+        space: Its random id; "" while no other node knows it.
         actor: Identity of the sender; label: its human name.
         feed: Id of the sender's feed; head: the last lsn in it.
         vector: The sender's version vector.
@@ -52,6 +52,7 @@ class Hello:
         digest: The sender's digest over all cells, 8 bytes; b"" while it may not be compared.
         lacks: By how much the receiver's vector, as the sender took it to be when it read what it sends now, is behind
             the sender's own; set in requests, empty in answers.
+        bound: Whether that id is that of records; aliases: other ids of the space.
         stretch: The stretch of the receiver's feed in which the checkpoint of class 0 lies.
     """
 
@@ -78,6 +79,8 @@ class Hello:
     digest: bytes = b""
     lacks: VersionVector = EMPTY
     stretch: StretchId = NO_STRETCH
+    bound: bool = False
+    aliases: tuple[SpaceId, ...] = ()
 
     @property
     def checkpoint(self) -> int:

@@ -10,18 +10,24 @@ from holdfast.engine.replica import Facts
 from holdfast.engine.tickets import is_from_copy
 from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
 
-from .handshake import RENEW
+from .handshake import RENEW, space_in_common
 from .messages import Hello, Refuse
+
+_KEEP = (
+    "Keep this file: what it has not synced stands only here. Sync it with the hub that it belongs to, or give a hub"
+    " whose space is still empty the id of the node's (`holdfast hub space set-id`)."
+)
 
 
 def refusal_of(said: Hello, vector: VersionVector | None, facts: Facts) -> Refuse | None:
     """Why this node does not meet the one that said hello (and that vector, if known); None if it does."""
-    if said.space_name != facts.space_name or (facts.adopted and said.space and said.space != facts.space):
+    if said.space_name != facts.space_name or space_in_common(said, vector, facts) is None:
         return Refuse(
             code=SpaceMismatch.code,
-            message=f"this is the space {facts.space_name!r} ({facts.space[:8]}), the peer holds {said.space_name!r}",
+            message=f"this is the space {_named(facts.space_name, facts.membership.space)},"
+            f" the peer holds {_named(said.space_name, said.space)}",
             subject=said.label,
-            remedy="Sync with the hub's space of the same name, or start with an empty file.",
+            remedy=_KEEP,
         )
     if said.actor == facts.actor:
         if _is_itself(said, vector, facts):
@@ -56,9 +62,10 @@ def rolled_back(said: Hello, vector: VersionVector, facts: Facts) -> bool:
 def other_space(url: str, facts: Facts, said: Hello) -> SpaceMismatch:
     """The peer at this URL holds another space."""
     return SpaceMismatch(
-        f"the peer holds another space {said.space_name!r} ({said.space[:8]}), this node {facts.space[:8]}",
+        f"the peer holds the space {_named(said.space_name, said.space)},"
+        f" this node {_named(facts.space_name, facts.membership.space)}",
         subject=url,
-        remedy="Choose the hub that this file was synced with, or start with an empty file.",
+        remedy=_KEEP,
     )
 
 
@@ -69,6 +76,10 @@ def itself(url: str) -> SessionRefused:
         subject=url,
         remedy="Check the address. If a copy answers there, write to one of the two and sync again.",
     )
+
+
+def _named(name: str, space: str) -> str:
+    return f"{name!r} with the id {space}" if space else f"{name!r} without an id"
 
 
 def odd(what: str, subject: str) -> MalformedMessage:

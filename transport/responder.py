@@ -17,7 +17,7 @@ from holdfast.engine.replica import Replica
 from holdfast.errors import LinkCut, ProtocolError
 
 from .answering import Responder
-from .effects import Adopt, Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Recall, Renew, Send
+from .effects import Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Recall, Renew, Send, Unite
 from .messages import Message
 from .pace import encoded, next_message
 from .refusals import refusal_to
@@ -179,8 +179,8 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
             return session.introduced(await replica.facts(actor=actor))
         case Meet(peer, head):
             await replica.meet(peer, head)
-        case Adopt(space):
-            await replica.adopt(space)
+        case Unite(theirs, they_hold):
+            await replica.unite(theirs, they_hold=they_hold)
         case Renew(reason, of, peer):
             await replica.renew(reason, of=of, peer=peer)
         case IssueTicket(actor, shown):

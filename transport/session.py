@@ -17,7 +17,6 @@ from holdfast.engine.storage.apply import Applied
 
 from .effects import (
     Acknowledge,
-    Adopt,
     Apply,
     Effect,
     Fail,
@@ -27,17 +26,21 @@ from .effects import (
     Recall,
     Renew,
     Send,
+    Unite,
 )
 from .handshake import (
     RENEW,
     diverged,
     from_message,
     hello,
+    holds_records,
     is_news,
+    membership_in,
     met,
     note_of,
     regressed,
     resolve,
+    space_in_common,
     to_message,
     used_elsewhere,
     used_twice,
@@ -199,11 +202,12 @@ class Initiator:
 
     def _greeted(self, said: Hello) -> list[Effect]:
         facts = self.facts
-        if facts.adopted and said.space != facts.space:
-            return [Fail(other_space(self.url, facts, said))]
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
         if vector is None:
             return [Fail(odd("a vector on a base that is not held here", self.url))]
+        common = space_in_common(said, vector, facts)
+        if common is None:
+            return [Fail(other_space(self.url, facts, said))]
         self.peer, self.peer_vector = said, vector
         stale = regressed(facts.peer, said, vector)
         if stale and self._based and said.rights == "rw":
@@ -216,7 +220,9 @@ class Initiator:
         peer = met(facts, said, vector, url=self.url)
         if said.holds == facts.vector.fingerprint():
             peer = replace(peer, told=facts.vector)
-        effects: list[Effect] = [] if facts.adopted else [Adopt(said.space)]
+        effects: list[Effect] = []
+        if said.space and common != facts.membership:  # else it has fixed none: the token may only read
+            effects.append(Unite(membership_in(said, vector), holds_records(vector)))
         if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
             effects.append(Meet(peer, said.head))
         if not (self.pushing or stale) and peer.acked == facts.head and peer.told == facts.vector:

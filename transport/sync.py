@@ -17,7 +17,7 @@ from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
 from .advance import Reached, standstill
-from .effects import Acknowledge, Adopt, Apply, Effect, Fail, Meet, Read, ReadWhole, Recall, Renew, Send
+from .effects import Acknowledge, Apply, Effect, Fail, Meet, Read, ReadWhole, Recall, Renew, Send, Unite
 from .links.link import Link
 from .pace import encoded, next_message
 from .progress import OnProgress, SyncProgress, SyncReport
@@ -121,8 +121,8 @@ class _Sync:
                 return session.recalled(await self.replica.gave(feed, checkpoint, stretch))
             case Meet(peer, head):
                 await self.replica.meet(peer, head)
-            case Adopt(space):
-                await self.replica.adopt(space)
+            case Unite(theirs, they_hold):
+                await self.replica.unite(theirs, they_hold=they_hold)
             case Renew():
                 await self._renew(effect)
             case Fail(error):

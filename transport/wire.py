@@ -16,6 +16,7 @@ from holdfast.clocks import Actor, SpaceId, VersionVector
 from holdfast.clocks.identity import ACTOR_BYTES, SPACE_BYTES
 from holdfast.clocks.vector import FINGERPRINT_BYTES
 from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FEED_BYTES, FeedId
+from holdfast.engine.membership import ALIASES_MAX
 from holdfast.errors import FrameTooLarge, IncompatibleProtocol, MalformedFrame
 
 from .batch import (
@@ -172,6 +173,7 @@ def _hello_items(hello: Hello) -> Iterator[Scalar]:
     yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
     yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
     yield from (hello.holds, hello.digest, hello.lacks.encode(), hello.stretch)
+    yield from (hello.bound, bytes.fromhex("".join(hello.aliases)))
 
 
 def _read_hello(reader: PayloadReader) -> Hello:
@@ -200,7 +202,16 @@ def _read_hello(reader: PayloadReader) -> Hello:
         digest=reader.fixed("digest", 0, DIGEST_BYTES),
         lacks=VersionVector.decode(reader.blob("lacks", TABLE_BYTES_MAX)),
         stretch=read_stretch(reader, "stretch"),
+        bound=reader.boolean("bound"),
+        aliases=_read_aliases(reader),
     )
+
+
+def _read_aliases(reader: PayloadReader) -> tuple[SpaceId, ...]:
+    ids = reader.blob("aliases", ALIASES_MAX * SPACE_BYTES)
+    if len(ids) % SPACE_BYTES:
+        raise reader.error("aliases", f"must be a multiple of {SPACE_BYTES} bytes")
+    return tuple(SpaceId(ids[at : at + SPACE_BYTES].hex()) for at in range(0, len(ids), SPACE_BYTES))
 
 
 def _read_version(reader: PayloadReader) -> int:

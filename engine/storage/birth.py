@@ -31,7 +31,7 @@ def begin_file(
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO actor (id, actor, label) VALUES (1, ?, ?)", (actor, label))
     connection.execute(
-        "INSERT INTO node (id, actor, label, seq, shared, lsn, clock, digest, feed, space, space_name, adopted, policy)"
+        "INSERT INTO node (id, actor, label, seq, shared, lsn, clock, digest, feed, space, space_name, bond, policy)"
         " VALUES (1, 1, ?, 0, 0, 0, 0, 0, ?, ?, ?, 0, x'')",
         (label, _new_feed(seams), new_space_id(seams.entropy), space_name),
     )

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ..observed.history import Known
 from ..observed.image import Place
+from ..observed.operation import Known
 from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed
 
 _LEDGER = (

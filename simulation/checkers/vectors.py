@@ -12,8 +12,6 @@ from typing import ClassVar
 
 from holdfast.clocks import Actor
 
-from ..observed.history import RolledBack
-from ..observed.image import Place
 from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed, vector_text
 
 
@@ -36,21 +34,9 @@ class Vectors(Checker):
         for node in world.nodes:
             self.step(world, node)
             for place in sorted(observed(world, node).image.waiting()):
-                if self._can_end(world, node, place):
+                if world.history.can_settle(observed(world, node).image.claimed(place)):
                     what = "it still waits for the end of a session, and all sessions have ended"
                     raise self.fail(node, place, what, **_evidence(observed(world, node).image.claimed(place), []))
-
-    def _can_end(self, world: WorldView, node: NodeView, place: Place) -> bool:
-        """Whether somebody's vector could settle what the record waits for.
-
-        After a cut session whose sender was then put back, nobody's vector ever reaches what the sender's was, and the
-        record keeps its context for good (docs/decisions/0019).
-        """
-        if not any(isinstance(event, RolledBack) for event in world.history.events):
-            return True
-        vectors = [seen.image.vector for seen in world.history.observed.values()]
-        wanted = observed(world, node).image.claimed(place)
-        return all(any(vector.get(actor, 0) >= seq for vector in vectors) for actor, seq in wanted.items())
 
     def _too_much(self, world: WorldView, node: NodeView) -> None:
         seen, model = observed(world, node), world.model

@@ -16,9 +16,10 @@ from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
-from ..observed.history import Gain, History, Observed, Synced, Wrote
+from ..observed.history import Gain, History, Observed, Synced
 from ..observed.image import Name, Place
 from ..observed.model import Expected, Model
+from ..observed.operation import Wrote
 
 OPERATIONS_SHOWN = 12
 

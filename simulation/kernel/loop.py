@@ -49,6 +49,9 @@ class SimLoop(Complaints, Refusals):
         choices: What decides the schedule and the delays of executors.
         trace: Where steps and complaints are written down.
         executor_us: Least and greatest virtual time that a function in an executor takes.
+
+    Attributes:
+        on_pause: Called now and then between two steps, for people who watch; it must not touch the world.
     """
 
     def __init__(self, choices: Choices, trace: Trace, *, executor_us: tuple[int, int] = EXECUTOR_US) -> None:
@@ -68,6 +71,7 @@ class SimLoop(Complaints, Refusals):
         self._tasks: WeakValueDictionary[int, SimTask[Any]] = WeakValueDictionary()
         self._generators = AsyncGenerators(self._end_generator)
         self._graveyard = Graveyard()
+        self.on_pause: Callable[[], None] | None = None
         freeze()
 
     # ------------------------------------------------------------------------------------------------- nodes
@@ -260,6 +264,8 @@ class SimLoop(Complaints, Refusals):
             self._flush()
             self._generators.sweep()
             gc.collect()
+            if self.on_pause is not None:
+                self.on_pause()
             busy = self._schedule.steps - self._schedule.idle_at
             if busy > BUSY_STEPS_MAX:
                 raise self._spinning(f"{busy} steps ran and something was ready all the time")

@@ -16,8 +16,8 @@ from operator import or_
 from holdfast.clocks import Actor, Dot
 from holdfast.resolvers import Policy
 
-from .history import Known, Wrote
 from .image import REGISTER, Name, Place, Value
+from .operation import Known, Wrote
 from .projection import Dispute, Shown, project
 
 _BY_DEFAULT = Policy()

@@ -31,8 +31,8 @@ from holdfast.resolvers import (
     settle,
 )
 
-from .history import Wrote
 from .image import REGISTER, Name, Place, Value
+from .operation import Wrote
 
 Existence = Mapping[Name, bool]
 Cells = Mapping[str, Mapping[Name, Value]]

@@ -18,9 +18,10 @@ from holdfast.engine.storage.bulk import BulkPut
 from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.transaction import Committing
 
-from .history import History, Intent, Kind, Known, Observed, Renewed, Reopened, RolledBack, Synced
+from .history import History, Intent, Observed, Renewed, Reopened, RolledBack, Synced
 from .image import REGISTER, Held, Image, LogRow, Place, Value, look, texts_of
 from .model import Model
+from .operation import Kind, Known
 from .scribe import Scribe
 
 

@@ -14,9 +14,10 @@ from itertools import groupby
 
 from holdfast.clocks import Actor
 
-from .history import Intent, Kind, Wrote
+from .history import Intent
 from .image import Held, Image, LogRow, Name, Place, Value
 from .model import Model
+from .operation import Kind, Wrote
 
 Versions = Mapping[Place, str | None]
 """Record -> its version (docs/reference/api.md): "" if readers see none, None if it is disputed whether they do."""

@@ -20,8 +20,8 @@ from .arguments import SPAN_MS_MAX, mistake
 from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
-from .plan import KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
-from .schemas import collection_of
+from .plan import EVENTS_MAX, KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
+from .schemas import collection_of, resolvers_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
 from .work import Worker
@@ -73,7 +73,9 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     Raises:
         InvalidPlan: An argument is out of range, or there is no such fault.
     """
-    length_ms = _checked(seed, nodes, hours, partitions, keys)
+    length_ms = _checked(seed, nodes, hours, partitions, keys, operations)
+    if isinstance(faults, str):
+        raise mistake("faults are a list of names, not one text", "faults", f"Pass {faults.split(',')!r}.")
     choices = SeededChoices(seed)
     dice = Dice(choices, "plan:fleet")
     swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none")
@@ -117,16 +119,20 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     return plan
 
 
-def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int) -> int:
+def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int, operations: int | None) -> int:
     """The length in milliseconds, if all arguments are in range."""
-    for name, value, low, high in (
+    ranges: tuple[tuple[str, object, float, float], ...] = (
         ("seed", seed, 0, 2**63 - 1),
         ("nodes", nodes, 2, NODES_MAX // 2),
         ("hours", hours, MINUTE_MS / HOUR_MS, SPAN_MS_MAX / HOUR_MS),
         ("keys", keys, 1, KEYS_MAX),
-    ):
-        if not low <= value <= high:
-            raise mistake(f"{name} must be {low:g} to {high:g}, not {value}", name, "Choose a number in this range.")
+        ("operations", 0 if operations is None else operations, 0, EVENTS_MAX // 2),
+    )
+    for name, value, low, high in ranges:
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise mistake(f"{name} must be {low:g} to {high:g}, not {value!r}", name, "Choose a number in this range.")
+        if name != "hours" and not isinstance(value, int):
+            raise mistake(f"{name} must be a whole number, not {value!r}", name, "Leave the fraction out.")
     if partitions not in LEVELS:
         raise mistake(f"there is no level {partitions!r}", "partitions", f"Choose {', '.join(LEVELS)}.")
     return round(hours * HOUR_MS)
@@ -199,7 +205,7 @@ def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolv
     found: dict[str, Resolver] = {}
     for item in given:
         if isinstance(item, Schema):
-            found |= {resolver.name: resolver for resolver in (*item.fields.values(), item.default, item.on_delete)}
+            found |= resolvers_of(item)
     return found
 
 

@@ -7,7 +7,7 @@ before what looks like the engine's failure, because it may be the cause of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -29,8 +29,14 @@ from .stopwatch import cpu_s
 from .watched import Watch
 
 
-def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None = None) -> Outcome:
-    """Live through a plan once."""
+def live(
+    scenario: Scenario,
+    plan: Plan,
+    choices: Choices,
+    trace: Trace | None = None,
+    on_time: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Live through a plan once; `on_time` is told now and then which share of the chaos has passed."""
     began = cpu_s()
     watch = Watch()
     with world_folder(memory()) as folder, _quiet(), fenced(scenario.functions) as fence:
@@ -43,6 +49,8 @@ def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None =
             checks=scenario.checks,
             trace=trace,
         )
+        if on_time is not None:
+            world.loop.on_pause = lambda: on_time(min(1, world.loop.now_us / 1000 / plan.length_ms))
         try:
             with patient(fence, lambda: world.loop.steps):
                 outcome = world.run()
@@ -51,7 +59,14 @@ def live(scenario: Scenario, plan: Plan, choices: Choices, trace: Trace | None =
     return replace(outcome, fault=_first(fence, watch, outcome), cpu_s=cpu_s() - began)
 
 
-def live_seed(scenario: Scenario, seed: int, *, keep: int | None = ROWS_KEPT, again: bool = False) -> Outcome:
+def live_seed(
+    scenario: Scenario,
+    seed: int,
+    *,
+    keep: int | None = ROWS_KEPT,
+    again: bool = False,
+    on_time: Callable[[float], None] | None = None,
+) -> Outcome:
     """Live through one seed; a second time if it fails or `again`: for the tape, and to see whether both are the same.
 
     Args:
@@ -59,13 +74,14 @@ def live_seed(scenario: Scenario, seed: int, *, keep: int | None = ROWS_KEPT, ag
         seed: Of the choices, and of the plan if it is drawn.
         keep: Rows of the trace that are kept.
         again: Run it twice in any case.
+        on_time: Told now and then which share of the chaos has passed, in each run.
     """
     plan = scenario.plan(seed)
-    first = live(scenario, plan, SeededChoices(seed), Trace(keep))
+    first = live(scenario, plan, SeededChoices(seed), Trace(keep), on_time)
     if first.ok and not again:
         return first
     choices = RecordingChoices(SeededChoices(seed))
-    second = live(scenario, plan, choices, Trace(keep))
+    second = live(scenario, plan, choices, Trace(keep), on_time)
     outcome = replace(second, tape=tuple(choices.tape), cpu_s=first.cpu_s + second.cpu_s)
     if first.digest == second.digest:
         return outcome

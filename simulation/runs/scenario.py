@@ -37,7 +37,7 @@ class Fleet:
     hours: float = 1
     partitions: Partitions = "medium"
     keys: int = 6
-    faults: tuple[str, ...] | None = None
+    faults: Collection[str] | None = None
     operations: int | None = None
 
 
@@ -159,6 +159,9 @@ def _plan(plan: Plan | str | Path, resolvers: Mapping[str, Resolver], programs: 
     if isinstance(plan, Plan):
         check(plan, resolvers=resolvers, programs=programs)
         return plan
+    if not isinstance(plan, str | Path):
+        what = f"a plan is a Plan, its JSON text or the path of a file, not {type(plan).__name__}"
+        raise mistake(what, "plan", "Pass one of them, or None to draw plans from seeds.")
     if isinstance(plan, str) and plan.lstrip().startswith("{"):
         return parse_plan(plan, resolvers=resolvers, programs=programs)
     return parse_plan(read_bytes(plan), resolvers=resolvers, programs=programs)

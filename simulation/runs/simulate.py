@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from holdfast.engine.arguments import check_callable, check_count, check_path
 from holdfast.engine.schema import Schema
 from holdfast.errors import UsageError
 from holdfast.resolvers import Resolver
@@ -32,15 +34,23 @@ OUTCOMES_KEPT: Final = 1_000
 """Outcomes that a report keeps besides those that failed."""
 
 SEEDS_MAX: Final = 2**63
+SEEDS_AT_ONCE_MAX: Final = 1_000_000
+"""More seeds than a campaign ever ends with; results go into a file and the next range is run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a campaign is: seeds that are done, of how many, and how many of them failed."""
+    """How far a campaign is.
+
+    Attributes:
+        done, total, failed: Seeds that are done, of how many, and how many of them failed.
+        running: If there is one seed only: which share of its chaos has passed.
+    """
 
     done: int
     total: int
     failed: int
+    running: float = 0
 
 
 def simulate(  # noqa: PLR0913 - each is one documented choice, by keyword
@@ -81,27 +91,34 @@ def simulate(  # noqa: PLR0913 - each is one documented choice, by keyword
         processes: How many run at once; None: one for each core. Functions that cannot be sent to another process
             (lambdas, those of a script) run in this one.
         results: A file of JSON lines: what stands there is not run again, what runs is appended, and all adds up.
-        on_progress: Called after each seed.
+        on_progress: Called after each seed; while it runs, if there is one only.
 
     Raises:
         InvalidPlan: The plan, or an argument that one is drawn from, is not legal.
         UsageError: There are no seeds, or the file of results is of another scenario.
     """
-    chosen = None if faults is None else tuple(faults)
+    check_callable(on_progress, "on_progress")
+    kept = None if results is None else check_path(results, "results")
+    if processes is not None:
+        check_count(processes, "processes", least=1)
+    chosen = faults if faults is None or isinstance(faults, str) else tuple(sorted(faults, key=str))
     fleet = Fleet(nodes=nodes, hours=hours, partitions=partitions, keys=keys, faults=chosen, operations=operations)
     scenario = scenario_of(plan, fleet, schemas=schemas, resolvers=resolvers, programs=programs, checks=checks)
     wanted = _seeds(seeds, scenario)
     scenario.plan(wanted[0])  # arguments that are not legal are refused here, not in a worker
-    return _campaign(scenario, wanted, processes, results, on_progress)
+    return _campaign(scenario, wanted, processes, kept, on_progress)
 
 
 def _seeds(seeds: int | Iterable[int] | None, scenario: Scenario) -> list[int]:
     if seeds is None:
         return [scenario.source.seed if isinstance(scenario.source, Plan) else 0]
-    wanted = [*dict.fromkeys(range(seeds) if isinstance(seeds, int) else seeds)]
-    if not wanted or not all(0 <= seed < SEEDS_MAX for seed in wanted):
-        remedy = "Pass a number of seeds such as 100, or a range."
-        raise UsageError("there are no seeds, or one is out of range", subject="seeds", remedy=remedy)
+    given: object = seeds
+    named = given if isinstance(given, Iterable) else range(given) if isinstance(given, int) else ()
+    wanted = [*dict.fromkeys(islice(named, SEEDS_AT_ONCE_MAX + 1))]
+    numbers = all(isinstance(seed, int) and 0 <= seed < SEEDS_MAX for seed in wanted)
+    if not numbers or not 0 < len(wanted) <= SEEDS_AT_ONCE_MAX:
+        remedy = f"Pass a number of seeds such as 100, or a range; at most {SEEDS_AT_ONCE_MAX:,} at once."
+        raise UsageError("there are no seeds, too many, or one is out of range", subject="seeds", remedy=remedy)
     return wanted
 
 
@@ -109,7 +126,7 @@ def _campaign(
     scenario: Scenario,
     seeds: Sequence[int],
     processes: int | None,
-    results: str | Path | None,
+    results: Path | None,
     on_progress: Callable[[Progress], object] | None,
 ) -> Report:
     began = now_s()
@@ -118,7 +135,12 @@ def _campaign(
     to_run = missing(seeds, found)
     kept: list[Outcome] = []
     done, failed = len(seeds) - len(to_run), sum(not found[seed].ok for seed in seeds if seed in found)
-    for outcome in _outcomes(scenario, to_run, processes or os.cpu_count() or 1):
+
+    def running(share: float) -> None:
+        if on_progress is not None:
+            on_progress(Progress(0, len(seeds), 0, share))
+
+    for outcome in _outcomes(scenario, to_run, processes or os.cpu_count() or 1, running):
         result = found[outcome.seed] = result_of(outcome)
         if file is not None:
             file.add(result)
@@ -139,10 +161,12 @@ def _campaign(
     )
 
 
-def _outcomes(scenario: Scenario, seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
+def _outcomes(
+    scenario: Scenario, seeds: Sequence[int], processes: int, running: Callable[[float], None]
+) -> Iterator[Outcome]:
     """In the order of the seeds."""
     if len(seeds) == 1:
-        yield live_seed(scenario, seeds[0], keep=None, again=bool(scenario.functions))
+        yield live_seed(scenario, seeds[0], keep=None, again=bool(scenario.functions), on_time=running)
         return
     if scenario.functions and seeds:  # one sample shows whether the user's functions are deterministic
         yield live_seed(scenario, seeds[0], again=True)

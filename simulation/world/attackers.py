@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.clocks import Actor
+from holdfast.engine.membership import Bond
+from holdfast.engine.storage.members import membership_of
 from holdfast.errors import HoldfastError, SimulationFault
 
 from ..network.adversary import Adversary
@@ -28,7 +30,7 @@ _BY_NAME = {attack.name: attack for attack in IN_WORLDS}
 
 def _has_met(node: SimNode) -> bool:
     """Whether it shares a space with others: who meets a stranger first has founded one with the stranger."""
-    return bool(node.connection.execute("SELECT adopted FROM node").fetchone()[0])
+    return membership_of(node.connection).bond is Bond.BOUND
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from holdfast.errors import HoldfastError
 from holdfast.transport.progress import SyncReport
 
 from ..kernel.trace import Trace
-from ..observed.history import Wrote
+from ..observed.operation import Wrote
 
 _CONFLICTS: Final = (
     "SELECT c.name || '/' || r.key || coalesce('.' || f.field, ''), f.state, f.rule, f.opened > :lsn"

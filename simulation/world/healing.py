@@ -43,10 +43,12 @@ async def heal(world: World) -> None:
     routes = healing_routes(world.plan)
     for route in routes:
         world.loop.spawn(route.node, _keep_syncing(world, route))
-    while not _agree(world):
+    agree = False
+    while world.at_work or not agree:  # what comes late is part of the chaos
         if world.loop.time() > deadline:
             raise _stuck(world)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(LOOK_EVERY_S)  # before the first look as well: what was due last begins only now
+        agree = _agree(world)
     world.figures.converged_ms = round((world.loop.time() - began) * 1000)
     world.chronicle.note("", "agreed")
     await _hear(world)
@@ -67,12 +69,12 @@ async def _keep_syncing(world: World, route: Route) -> None:
 
 
 def _agree(world: World) -> bool:
-    if any(node.engine is None for node in world.nodes):
+    if any(node.engine is None for node in world.nodes) or any(worker.busy for worker in world.workers.values()):
         return False
-    return len({_summary(node) for node in world.nodes}) == 1
+    return len({_summary(world, node) for node in world.nodes}) == 1
 
 
-def _summary(node: SimNode) -> str:
+def _summary(world: World, node: SimNode) -> str:
     """Vector and digest of a file, and whether something waits for a session."""
     connection = node.connection
     vector = dict(
@@ -82,18 +84,16 @@ def _summary(node: SimNode) -> str:
         )
     )
     (digest,) = connection.execute("SELECT digest FROM node").fetchone()
-    # Contexts that no record carries are left by sessions that ended early: nothing waits for them.
-    (waiting,) = connection.execute(
-        "SELECT count(*) FROM record r JOIN context c ON c.id = r.extra WHERE c.settled = 0"
-    ).fetchone()
-    return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waiting else ""])
+    image = node.recorder.observed.image
+    waits = any(world.history.can_settle(image.claimed(place)) for place in image.waiting())
+    return json.dumps([sorted(vector.items()), digest, f"{node.name} waits" if waits else ""])
 
 
 def _stuck(world: World) -> Violation:
     minutes = world.plan.heal.deadline_minutes
     fault = Violation(
         f"{minutes} virtual minutes after healing the nodes do not agree: "
-        + "; ".join(f"{node.name}: {_summary(node) if node.engine else 'down'}" for node in world.nodes)[:2_000],
+        + "; ".join(f"{node.name}: {_summary(world, node) if node.engine else 'down'}" for node in world.nodes)[:2_000],
         subject="the world",
         remedy="Look at the syncs after healing: which one brings nothing, and why.",
     )

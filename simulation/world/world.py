@@ -19,10 +19,8 @@ from holdfast.clocks import DRIFT_MS_MAX
 from holdfast.engine.reached import counting
 from holdfast.engine.replica import Replica
 from holdfast.engine.status import read_status
-from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
+from holdfast.errors import HoldfastError, SimulationFault
 from holdfast.resolvers import Resolver
-from holdfast.transport.links.link import Link
-from holdfast.transport.progress import SyncReport
 from holdfast.transport.responder import respond
 
 from ..checkers import Checker, checkers_named
@@ -35,13 +33,13 @@ from ..kernel.trace import Trace
 from ..network.network import Network
 from ..observed.history import History
 from ..observed.model import Model
-from ..observed.recorder import Meeting, Recorder
+from ..observed.recorder import Recorder
 from ..plans import actions as plan
 from ..plans.plan import Event, NodePlan, Plan
 from ..plans.schemas import schemas_of
 from .after import Check, ask
 from .ailments import Ailments
-from .answers import Answers
+from .around import Around
 from .attackers import Attackers
 from .chronicle import Chronicle
 from .engine import SimEngine
@@ -51,7 +49,7 @@ from .node import SimNode
 from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
-from .work import Worker
+from .work import LASTING, Worker
 
 
 class World:
@@ -102,6 +100,7 @@ class World:
         self.fault: HoldfastError | None = None
         self.healing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work_begun: list[tuple[SimNode, SimEngine, asyncio.Task[None]]] = []
 
     # ------------------------------------------------------------------------------------------------------ whole
 
@@ -196,7 +195,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
+        lasting = isinstance(action, LASTING)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
@@ -205,7 +204,15 @@ class World:
         if node.engine is None:
             self.figures.skipped += not lasting
             return
-        self.loop.spawn(node.name, worker.do(node.engine, action))
+        task = self.loop.spawn(node.name, worker.do(node.engine, action))
+        if not lasting:
+            self._work_begun = [begun for begun in self._work_begun if not begun[2].done()]
+            self._work_begun.append((node, node.engine, task))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something that the plan asked for has not ended; a life that is over takes its work along."""
+        return any(node.engine is engine and not task.done() for node, engine, task in self._work_begun)
 
     def later(self, wait_ms: int, what: Callable[[], None]) -> None:
         """Do something of the world's own after some virtual time."""
@@ -330,55 +337,6 @@ class World:
 
     def _note(self, node: str, what: str, detail: str) -> None:
         self.trace.add(self.loop.now_us, node, what, detail)
-
-
-class Around:
-    """The world as a node's engine sees it."""
-
-    def __init__(self, world: World, node: SimNode) -> None:
-        self._world = world
-        self._node = node
-        self.answers = Answers(world.figures, node.disk, partial(world.is_offline, node.name))
-
-    @property
-    def recorder(self) -> Recorder:
-        """Who watches the file."""
-        return self._node.recorder
-
-    def link(self, peer: str) -> Link:
-        """The way to a peer."""
-        return self._world.network.link(self._node.name, peer)
-
-    def hubs(self) -> list[str]:
-        """The nodes that listen."""
-        return [node.name for node in self._world.plan.hubs]
-
-    def blame(self, fault: ProgramFault) -> NoReturn:
-        """The world ends, even if the program catches it."""
-        self._world.fail(fault)
-
-    def meets(self, peer: str) -> Meeting | None:
-        """A session begins."""
-        other = self._world.by_name.get(peer)
-        return self._node.recorder.meets(other.recorder) if other is not None else None
-
-    def met(self, meeting: Meeting | None, report: SyncReport) -> None:
-        """A session ended."""
-        if meeting is not None and report.completed:
-            meeting.completed(self._node.clock.now_ms())
-            self._world.check(self._node)
-
-    def chronicle(self, peer: str, began_s: float, end: SyncReport | HoldfastError) -> None:
-        """How a session ended, for the trace."""
-        chronicle, began_us = self._world.chronicle, round(began_s * 1_000_000)
-        completed = isinstance(end, SyncReport) and end.completed
-        said = end.code if isinstance(end, HoldfastError) else "completed" if completed else "incomplete"
-        self._world.figures.syncs[said] += 1
-        if isinstance(end, SyncReport):
-            chronicle.synced(self._node.name, peer, began_us, end)
-        else:
-            chronicle.sync_failed(self._node.name, peer, began_us, end)
-        self._world.ask(self._node)
 
 
 def _throw(fault: HoldfastError) -> None:

@@ -71,7 +71,7 @@ class Engine(Node):
         return HttpLink(hub, self.space)
 
     async def reached(self, receipt: Receipt, hub: Hub | str) -> None:
-        """Return when the hub has this write durably; syncs if it has not said so yet.
+        """Return when the hub has this write durably: asks it, in a sync, and believes nothing it said earlier.
 
         Args:
             receipt: Of the write.
@@ -90,9 +90,7 @@ class Engine(Node):
         if not isinstance(receipt, Written):
             raise UsageError(f"this is no receipt: {shown(receipt)}", subject="receipt", remedy="Pass that of a write.")
         replica = Replica(self)
-        if await replica.has_reached(receipt, url):
-            return
-        report = await self.sync(hub)
+        report = await self.sync(hub)  # what was stored before may be of a hub that has lost it
         if await replica.has_reached(receipt, url):
             return
         subject = f"{receipt.collection}/{receipt.key}"

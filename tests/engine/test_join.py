@@ -18,6 +18,7 @@ from holdfast.engine.flat_join import Encounter, Flat
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
 from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
+from holdfast.engine.reached import counting
 
 from .cells import NODES, State, reachable
 
@@ -91,10 +92,12 @@ def test_a_value_left_out_and_missing_here_is_asked_for():
 
 
 def test_two_values_under_one_dot_are_both_kept():
-    joined = met(single("1"), single("2"))
+    with counting() as states:
+        joined = met(single("1"), single("2"))
     (sibling,) = joined.cells["v"].values()
     assert (sibling.tag, claims(sibling)) == (EQUIVOCAL, ["1", "2"])
     assert agreed(joined.cells["v"]) is None
+    assert states["apply: one dot with two values"]
 
 
 def test_equivocation_is_the_same_in_every_order():

@@ -297,6 +297,7 @@ async def test_a_collection_that_nobody_could_name_is_stored_and_passed_on_and_n
         status = await node.status()
         assert (status.quarantined, status.blockers, status.holes) == (1, (), 0)
         assert (status.collections, status.records, status.deleted) == ({"t": 1}, 1, 0)
+        assert [entry.key for entry in await node.log() if entry.collection == name][:1] == ["k"]
         with pytest.raises(InvalidName):
             await node[name].get("k")
     changes = [change async for change in until(b.watch(0), "end", b)]
@@ -331,6 +332,21 @@ async def test_records_of_such_a_collection_join_without_asking_anybody(trio):
             (stored,) = connection.execute("SELECT live FROM record").fetchall()
             assert stored == (0,)
     assert len(cells_of(a.path).existence) == 2
+
+
+async def test_a_record_of_several_kinds_of_strangeness_is_hidden_whole_and_kept_verbatim(trio):
+    a, b, hub = trio
+    strange = from_the_future()
+    strange = replace(strange, delta=replace(strange.delta, collections=(ODD_NAMES["long"],)))
+    await Replica(a).apply(strange, STRANGER)
+    await heal(hub, a, b)
+    await assert_equal(*trio)
+    assert cells_of(a.path) == cells_of(b.path)
+    assert set(cells_of(b.path).cells) == {"plain", "tensor", "odd"}
+    for node in trio:
+        with raw(node.path) as connection:
+            ((fields, reason),) = connection.execute("SELECT fields, reason FROM quarantine").fetchall()
+            assert (fields, "name of a collection" in reason) == ("[]", True)
 
 
 async def test_a_name_that_sql_cannot_ask_for_is_a_hole_and_leaves_no_collection(trio):

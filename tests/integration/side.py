@@ -28,7 +28,6 @@ from holdfast.resolvers.canonical import encode
 from holdfast.transport.answering import Responder
 from holdfast.transport.effects import (
     Acknowledge,
-    Adopt,
     Apply,
     Effect,
     Fail,
@@ -40,6 +39,7 @@ from holdfast.transport.effects import (
     Recall,
     Renew,
     Send,
+    Unite,
 )
 from holdfast.transport.messages import Message
 from holdfast.transport.session import Initiator, Places
@@ -219,8 +219,8 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:  # noqa
             return session.introduced(now(replica.facts(actor=actor)))
         case Meet(peer, head):
             now(replica.meet(peer, head))
-        case Adopt(space):
-            now(replica.adopt(space))
+        case Unite(theirs, they_hold):
+            now(replica.unite(theirs, they_hold=they_hold))
         case Renew(reason, of, peer):
             now(replica.renew(reason, of=of, peer=peer))
         case Apply(batch, actor):

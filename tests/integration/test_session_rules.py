@@ -9,6 +9,7 @@ import pytest
 from holdfast import Manual, Schema
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import ASIDE, Delta, FeedBatch
+from holdfast.engine.membership import Bond, Membership
 from holdfast.errors import IncompatibleProtocol, MalformedMessage, SessionRefused, SpaceMismatch
 from holdfast.transport import answering
 from holdfast.transport.answering import Responder
@@ -53,7 +54,7 @@ def test_1_a_hello_says_who_from_where_and_how_far(node, hub):
     said, answer = done.said[0], done.answered[0]
     facts = node.facts()
     assert (said.actor, said.label, said.feed, said.head) == (node.actor, "node", facts.feed, 2)
-    assert (said.space_name, said.space) == ("plant", facts.space)
+    assert (said.space_name, said.space) == ("plant", facts.membership.space)
     assert (said.peer_feed, said.held_of, said.checkpoints) == (hub.facts().feed, hub.actor, {0: hub.facts().head - 1})
     assert said.clock_ms > 0
     assert (answer.held_of, answer.held) == (node.actor, 1)
@@ -112,7 +113,7 @@ def test_1_a_hub_that_was_replaced_is_a_new_peer(node):
     sync(node, old)
     fill(new, "h", 2)
     # The new one has the old one's space id: it was set up as its replacement.
-    new.connection.execute("UPDATE node SET space = ?, adopted = 1", (old.facts().space,))
+    new.connection.execute("UPDATE node SET space = ?, bond = 2", (old.facts().membership.space,))
     sync(node, new)
     assert_equal(node, new)
 
@@ -151,21 +152,24 @@ def test_1_a_hub_that_came_back_from_yesterdays_backup_gets_everything_again(nod
 
 
 def test_1_a_new_node_takes_over_the_space_of_the_hub(node, hub):
-    assert node.facts().space != hub.facts().space
+    of_hub = hub.facts().membership.space
+    assert node.facts().membership.space != of_hub
     sync(node, hub)
-    assert node.facts().space == hub.facts().space
-    assert node.facts().adopted
-    assert hub.facts().adopted
+    assert node.facts().membership == hub.facts().membership == Membership(of_hub, Bond.LOOSE)
+    node.write("k", {})
+    sync(node, hub)
+    assert node.facts().membership == hub.facts().membership == Membership(of_hub, Bond.BOUND)
 
 
 def test_1_two_nodes_that_have_met_others_do_not_mix_their_spaces(node, hub):
+    node.write("n", {})
     sync(node, hub)
     stranger, strangers_hub = Side("stranger"), Side("strangers hub")
     stranger.write("k", {})
     sync(stranger, strangers_hub)
     with pytest.raises(SpaceMismatch):
         sync(stranger, hub)
-    assert hub.docs() == {}
+    assert set(hub.docs()) == {"n"}
 
 
 def test_1_a_space_of_another_name_is_refused_at_once(hub):
@@ -174,17 +178,18 @@ def test_1_a_space_of_another_name_is_refused_at_once(hub):
     with pytest.raises(SpaceMismatch, match="plant"):
         sync(other, hub)
     assert hub.docs() == {}
-    assert not other.facts().adopted
+    assert other.facts().membership.bond is Bond.FREE
 
 
 def test_1_an_initiator_that_belongs_elsewhere_refuses_a_hub_that_does_not_mind(node, hub):
     """A hub's answer is checked as well: it need not be honest."""
+    node.write("n", {})
     sync(node, hub)
     session = begin(node)
     session.opening()
     answer = exchange(Side("x"), hub).answered[0]
     with pytest.raises(SpaceMismatch):
-        perform(node, session, session.receive(replace(answer, space=SpaceId("0" * 32))))
+        perform(node, session, session.receive(replace(answer, space=SpaceId("0" * 32), aliases=())))
 
 
 def test_1_both_sides_under_one_identity_never_exchange_records(hub):

@@ -23,7 +23,7 @@ from holdfast.simulation.runs.totals import totals_of
 from ..chaos.results import put_into
 
 MARKS = "<!-- worlds: begin -->", "<!-- worlds: end -->"
-SEEDS_EACH = 200
+SEEDS_EACH = 100
 """Seeds of one block."""
 
 WORLDS: dict[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from holdfast.clocks import Actor, Timestamp
 from holdfast.engine.cells import BIRTH, DECISION, Life, Record, Sibling, Stamp
 from holdfast.engine.projection import project as engine_project
 from holdfast.resolvers import Policy
-from holdfast.simulation.observed.history import Wrote
 from holdfast.simulation.observed.image import Name, Value
 from holdfast.simulation.observed.model import Model
+from holdfast.simulation.observed.operation import Wrote
 from tests.engine.oracle import Operation, Oracle
 from tests.sources import ROOT
 

@@ -102,6 +102,8 @@ SAMPLES: dict[str, Message] = {
         rights="r",
         lacks=VersionVector({EDGE: 12}),
         stretch=STRETCH,
+        bound=True,
+        aliases=(SpaceId("5f" * 16), SpaceId("60" * 16)),
     ),
     "batch": Batch(
         feed=FEED,
@@ -195,6 +197,8 @@ def hellos() -> st.SearchStrategy[Hello]:
         rights=st.sampled_from(["rw", "r"]),
         lacks=any_vectors(),
         stretch=_STRETCHES,
+        bound=st.booleans(),
+        aliases=st.lists(st.binary(min_size=16, max_size=16).map(bytes.hex), max_size=3).map(tuple),
     )
 
 

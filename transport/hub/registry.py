@@ -143,6 +143,17 @@ class HubRegistry:
             raise InvalidName("the hub serves a space of this name", subject=name, remedy="Choose another name.")
         return Space(name=name, path=self._path(file), created_ms=now)
 
+    def space(self, name: str) -> Space:
+        """The space of that name.
+
+        Raises:
+            InvalidName: the hub serves none.
+        """
+        for found in self.spaces():
+            if found.name == name:
+                return found
+        raise _no_such_space(name, self.directory)
+
     def add_token(self, space: str, rights: Rights, label: str = "") -> tuple[TokenId, str]:
         """Make a token for a space; gives its id and its secret, which nobody can ask for again.
 

@@ -15,7 +15,8 @@ CREATE TABLE node (
     feed       TEXT    NOT NULL,                        -- id of the feed, new with every incarnation
     space      TEXT    NOT NULL,                        -- id of the space
     space_name TEXT    NOT NULL,
-    adopted    INTEGER NOT NULL CHECK (adopted IN (0, 1)), -- 1 once the space id is shared with another node
+    bond       INTEGER NOT NULL CHECK (bond IN (0, 1, 2)),  -- of the space id: 0 nobody else knows it, 1 nodes that held
+                                                         -- nothing agreed on it, 2 it is that of records
     policy     BLOB    NOT NULL                         -- fingerprint of the rules that documents were projected with
 ) STRICT;
 
@@ -25,6 +26,11 @@ CREATE TABLE stretch (
     first INTEGER PRIMARY KEY,      -- the first lsn in it; it ends before the next one
     id    BLOB    NOT NULL          -- random
 ) STRICT;
+
+-- Other ids that the space has gone by.
+CREATE TABLE alias (
+    space TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 
 -- Identities by number: dots at rest name them by `id`.
 CREATE TABLE actor (

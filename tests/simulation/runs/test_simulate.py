@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast import InvalidPlan, Manual, ProgramFault, UsageError, Violation
-from holdfast.simulation import PlanBuilder, simulate
+from holdfast.simulation import PlanBuilder, Progress, simulate
 from holdfast.simulation.kernel import loop
 from holdfast.simulation.runs import lived
 from holdfast.simulation.runs.results import ResultsFile
@@ -102,7 +102,7 @@ def test_a_program_that_fails_is_the_users_fault_with_its_line(program, said, mo
     fault = fault_of(plan=builder.build(programs=["mine"]), programs={"mine": program})
     assert isinstance(fault, ProgramFault)
     assert said in fault.what
-    assert "users.py:" in fault.subject or program is users.deaf
+    assert "users.py:" in fault.subject
 
 
 def test_a_check_that_fails_is_a_broken_rule_and_one_that_raises_is_to_be_mended():
@@ -148,6 +148,14 @@ def test_results_in_a_file_are_not_run_again_and_add_up(tmp_path):
         {"nodes": 1},
         {"partitions": "stormy"},
         {"faults": ["earthquake"]},
+        {"plan": {"format": 1}},
+        {"faults": "cut"},
+        {"nodes": "3"},
+        {"nodes": 3.5},
+        {"hours": "1"},
+        {"keys": None},
+        {"operations": -1},
+        {"operations": 10**9},
         {"hours": float("nan")},
         {"hours": float("inf")},
         {"programs": [users.patient]},
@@ -169,6 +177,24 @@ def test_what_cannot_be_run_is_refused(arguments):
         simulate(**arguments)
 
 
-def test_no_seeds_are_a_mistake():
+@pytest.mark.parametrize("arguments", [{"processes": 0}, {"processes": "2"}, {"results": 5}, {"on_progress": "print"}])
+def test_arguments_of_the_run_are_checked_before_it(arguments):
+    with pytest.raises(UsageError):
+        simulate(**{**SMALL, **arguments})
+
+
+@pytest.mark.parametrize("seeds", [[], 0, -1, "3", [1.5], 2.5, range(-1, 3), [2**63], 10**30])
+def test_no_seeds_and_seeds_that_are_none_are_a_mistake(seeds):
     with pytest.raises(UsageError, match="no seeds"):
-        simulate(seeds=[])
+        simulate(seeds=seeds)
+
+
+def test_one_long_seed_shows_how_far_it_is(monkeypatch):
+    monkeypatch.setattr(loop, "COLLECT_STEPS", 100)
+    seen = []
+    simulate(seeds=1, on_progress=seen.append, **SMALL)
+    shares = [progress.running for progress in seen if not progress.done]
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+    assert seen[-1] == Progress(1, 1, 0)

@@ -1,0 +1,48 @@
+"""Plans that lead to states which random worlds hardly meet; they count as part of the campaign."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.engine.reached import RARE_STATES
+from holdfast.simulation import PlanBuilder, simulate
+from holdfast.simulation.plans.actions import Attack, Quality, SlowDisk
+
+MINUTES_MS = 60_000
+
+
+def overtaken_by_a_new_identity():
+    """While the hub's answer comes slowly, with what the edge holds left out, a stranger makes the edge rename it."""
+    plan = PlanBuilder(hours=0.1).hub("hub").edge("a")
+    plan.at(seconds=1).put("a", "things", "k", {"title": "kept", "note": "first " * 100}).after(seconds=1).sync(
+        "a", "hub"
+    )
+    plan.after(seconds=10).update("hub", "things", "k", {"note": "second"}).after(seconds=1)
+    plan.do(None, Quality(group=("hub",), peers=("a",), bytes_per_s=40)).after(seconds=1).sync("a", "hub")
+    return plan.after(seconds=3).do("a", Attack(attack="holds what was never written")).build()
+
+
+def requested_twice():
+    """Every request comes twice, the hub is slow, and the edge writes between its sessions: one answer comes late."""
+    plan = PlanBuilder(hours=0.1).hub("hub").edge("a").sync("a", "hub").after(seconds=10)
+    plan.do(None, Quality(group=("hub",), peers=("a",), duplicate_per_mille=1_000))
+    plan.do("hub", SlowDisk(latency_ms_min=400, latency_ms_max=600, for_ms=4 * MINUTES_MS))
+    for number in range(30):
+        plan.put("a", "things", f"k{number}", {"n": number}).after(seconds=0.5).sync("a", "hub").after(seconds=3.5)
+    return plan.build()
+
+
+@pytest.mark.parametrize(
+    ("state", "plan"),
+    [
+        ("apply: a value had to be asked for whole", overtaken_by_a_new_identity()),
+        ("session: a ticket that would arrive late", requested_twice()),
+    ],
+    ids=["asked for whole", "late ticket"],
+)
+def test_a_world_reaches_it_and_holds(state, plan, request):
+    report = simulate(plan)
+    report.raise_first()
+    assert report.totals.reached[state]
+    assert state in RARE_STATES
+    request.config.pluginmanager.get_plugin("reached").add(0, report.totals.reached)
