@@ -28,7 +28,7 @@ def requested_twice():
     plan.do(None, Quality(group=("hub",), peers=("a",), duplicate_per_mille=1_000))
     plan.do("hub", SlowDisk(latency_ms_min=400, latency_ms_max=600, for_ms=4 * MINUTES_MS))
     for number in range(30):
-        plan.put("a", "things", f"k{number}", {"n": number}).after(seconds=0.5).sync("a", "hub").after(seconds=3.5)
+        plan.put("a", "things", f"k{number}", {"n": number}).after(seconds=0.5).sync("a", "hub").after(seconds=2.5)
     return plan.build()
 
 
