@@ -21,7 +21,7 @@ def overtaken_by_a_new_identity():
 
 
 def requested_twice():
-    """Every request comes again, to a hub that is slow by then: before it is done with that, the next session begins."""
+    """Every request comes again, to a hub that is slow by then: meanwhile the next session begins."""
     plan = PlanBuilder(hours=0.1).hub("hub").edge("a").sync("a", "hub").after(seconds=10)
     plan.do(None, Quality(group=("hub",), peers=("a",), duplicate_per_mille=1_000))
     for number in range(8):
