@@ -49,7 +49,7 @@ from .node import SimNode
 from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
-from .work import Worker
+from .work import LASTING, Worker
 
 
 class World:
@@ -195,7 +195,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
+        lasting = isinstance(action, LASTING)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
