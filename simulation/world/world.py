@@ -197,7 +197,7 @@ class World:
         worker = self.workers[node.name]
         lasting = isinstance(action, LASTING)
         if lasting:
-            routine = partial(_routine, worker, action)
+            routine = partial(_routine, self.workers, action)
             node.routines.append(routine)
             if isinstance(action, plan.SyncEvery) and action.for_ms is not None:
                 self.later(action.for_ms, partial(node.forget_routine, routine))
@@ -279,7 +279,7 @@ class World:
         self.network.register(node.name, partial(self._answer, node))
         self._note(node.name, "up", str(engine.renewed or ""))
         for routine in [*node.routines]:
-            self.loop.spawn(node.name, routine(engine))
+            self.loop.spawn(node.name, routine(node.name, engine))
 
     def _answer(self, node: SimNode, chunks: AsyncIterator[bytes], _caller: str) -> AsyncGenerator[bytes, None]:
         assert node.engine is not None, "a node that answers is up"
@@ -344,8 +344,8 @@ def _throw(fault: HoldfastError) -> None:
     raise fault
 
 
-async def _routine(worker: Worker, action: plan.Work, engine: SimEngine) -> None:
-    await worker.do(engine, action)
+async def _routine(workers: Mapping[str, Worker], action: plan.Work, name: str, engine: SimEngine) -> None:
+    await workers[name].do(engine, action)
 
 
 def _said(event: Event) -> str:
