@@ -18,7 +18,7 @@ from .fleet import fleet
 
 APART = 100_000
 LARGE_RECORDS, LARGE_BYTES = 100_000, 2_000
-MEMORY_BYTES = 512 * 1024 * 1024
+MEMORY_BYTES = 256 * 1024 * 1024
 IDENTITIES = 1_000
 TICKS = 1_000_000
 
@@ -99,7 +99,7 @@ async def test_a_first_sync_that_is_larger_than_the_process_may_be(tmp_path, rec
         "max_peak_MB_of_files": found.file.stat().st_size / 1e6,
         "records_that_stood_after_the_kill": held,
     }
-    how = f"{LARGE_RECORDS:,} records of {LARGE_BYTES} bytes to an edge under RLIMIT_DATA of 512 MiB, killed on the way"
+    how = f"{LARGE_RECORDS:,} records of {LARGE_BYTES} bytes to an edge under RLIMIT_DATA of 256 MiB, killed on the way"
     recorder.note(37, how, violations=len(wrong), **figures)
     assert not wrong
     assert len(files[-1].values) == LARGE_RECORDS
