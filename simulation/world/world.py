@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -43,7 +42,7 @@ from .after import Check, ask
 from .ailments import Ailments
 from .answers import Answers
 from .attackers import Attackers
-from .chronicle import Chronicle
+from .chronicle import Chronicle, said
 from .engine import SimEngine
 from .fates import Fates
 from .healing import heal
@@ -177,7 +176,7 @@ class World:
     # ----------------------------------------------------------------------------------------------------- events
 
     def _happen(self, event: Event) -> None:
-        self._note(event.node or "", event.action.name, _said(event))
+        self._note(event.node or "", event.action.name, said(event))
         action = event.action
         if isinstance(action, plan.Network):
             self.ways.do(action)
@@ -390,17 +389,9 @@ async def _routine(worker: Worker, action: plan.Work, engine: SimEngine) -> None
     await worker.do(engine, action)
 
 
-def _said(event: Event) -> str:
-    said = ", ".join(f"{name}={kind.write(value)}" for name, kind, value in event.action.arguments())
-    return said[:200]
-
-
 def _state(connection: sqlite3.Connection) -> bytes:
     """A digest of what the file holds."""
     hashed = blake2b(digest_size=8)
     for row in connection.execute("SELECT lsn, seq, clock, digest FROM node"):
         hashed.update(repr(row).encode())
     return hashed.digest()
-
-
-VERSIONS = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version}
