@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -41,7 +40,7 @@ from .after import Check, ask
 from .ailments import Ailments
 from .around import Around
 from .attackers import Attackers
-from .chronicle import Chronicle
+from .chronicle import Chronicle, said
 from .engine import SimEngine
 from .fates import Fates
 from .healing import heal
@@ -176,7 +175,7 @@ class World:
     # ----------------------------------------------------------------------------------------------------- events
 
     def _happen(self, event: Event) -> None:
-        self._note(event.node or "", event.action.name, _said(event))
+        self._note(event.node or "", event.action.name, said(event))
         action = event.action
         if isinstance(action, plan.Network):
             self.ways.do(action)
@@ -348,17 +347,9 @@ async def _routine(workers: Mapping[str, Worker], action: plan.Work, name: str, 
     await workers[name].do(engine, action)
 
 
-def _said(event: Event) -> str:
-    said = ", ".join(f"{name}={kind.write(value)}" for name, kind, value in event.action.arguments())
-    return said[:200]
-
-
 def _state(connection: sqlite3.Connection) -> bytes:
     """A digest of what the file holds."""
     hashed = blake2b(digest_size=8)
     for row in connection.execute("SELECT lsn, seq, clock, digest FROM node"):
         hashed.update(repr(row).encode())
     return hashed.digest()
-
-
-VERSIONS = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version}
