@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from holdfast.simulation import simulate
 
 SEEDS_EACH = 10
@@ -12,6 +14,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("first", range(0, metafunc.config.getoption("--simulation-seeds"), SEEDS_EACH))
 
 
+@pytest.mark.no_cover  # which would make it three times as long; other tests cover what it runs
+@pytest.mark.timeout(600)  # ten worlds at once, on a machine that may have more to do
 def test_seeds_hold(first, request):
     seeds = range(first, min(first + SEEDS_EACH, request.config.getoption("--simulation-seeds")))
     report = simulate(seeds=seeds, nodes=3, hours=0.05, operations=25, processes=1)
