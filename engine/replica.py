@@ -94,8 +94,22 @@ class Replica:
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
         self._node.handshakes += 1
+        return self._declaring(await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms()))
+
+    async def introduce(self, actor: Actor, feed: FeedId, lsn: int, stretch: StretchId) -> tuple[Facts, bool]:
+        """This node's side of a handshake with an identity, and `gave` of what that says it has read, at once."""
+        self._node.handshakes += 1
+        now_ms = self._node.seams.time.now_ms()
+
+        def both(connection: sqlite3.Connection) -> tuple[Facts, bool]:
+            known = gave(connection, feed, lsn, stretch)
+            return _facts(connection, actor, None, now_ms), known
+
+        facts, known = await self._node.readers.run(both)
+        return self._declaring(facts), known
+
+    def _declaring(self, facts: Facts) -> Facts:
         schemas = tuple(self._node.schemas.values())
-        facts = await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms())
         asking = any(session.locked() for session in self._node.sessions.values())
         return replace(facts, asking=asking, schema=schemas_fingerprint(schemas), policy=policies_fingerprint(schemas))
 

@@ -86,8 +86,7 @@ class Responder:
         match message:
             case Hello() if self._said is None:
                 self._said = message
-                recall = Recall(message.peer_feed, message.checkpoint, message.stretch)
-                return [recall, Introduce(message.actor)]
+                return [self._introduce(message)]
             case Batch() if self.peer is not None:
                 return self._batch(message)
             case NeedWhole() if self.peer is not None:
@@ -100,20 +99,15 @@ class Responder:
                 name = type(message).__name__
                 return [Fail(odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
 
-    def recalled(self, gave: bool) -> list[Effect]:  # noqa: FBT001 - the answer to one question
-        """Whether this file's feed has the position that the peer says it has read."""
-        self._gave = gave
-        return []
-
-    def introduced(self, facts: Facts) -> list[Effect]:
-        """This node's facts about the peer that said hello."""
-        said, self.facts = self._said, facts
+    def introduced(self, facts: Facts, *, gave: bool) -> list[Effect]:
+        """This node's facts about the peer that said hello; `gave`: its feed has the position that the peer says."""
+        said, self.facts, self._gave = self._said, facts, gave
         assert said is not None, "facts are asked for by a hello"
         may_write = self.rights == "rw"  # who may only read changes nothing here, not even what is known of peers
         vector = resolve(said.vector, facts.peer.vector if facts.peer else EMPTY)
-        reason = used_twice(said, facts, gave=self._gave) or forgotten(said, vector, facts)
+        reason = used_twice(said, facts, gave=gave) or forgotten(said, vector, facts)
         if reason and may_write:
-            return [Renew(reason, facts.actor, said.actor), Introduce(said.actor)]
+            return [Renew(reason, facts.actor, said.actor), self._introduce(said)]
         refusal = refusal_of(said, vector, facts)
         if refusal:
             self.stopped = True
@@ -219,6 +213,9 @@ class Responder:
         if batch is None or batch.feed != self.peer.feed:
             return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.peer.label))]
         return [Apply(batch, self.peer.actor)]
+
+    def _introduce(self, said: Hello) -> Introduce:
+        return Introduce(said.actor, Recall(said.peer_feed, said.checkpoint, said.stretch))
 
     def _strayed(self) -> bool:
         """Whether the peer, who may only read, has read this feed in another file, which this node cannot act on."""

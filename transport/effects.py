@@ -34,9 +34,10 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Introduce:
-    """Read this node's facts about an identity and hand them to `introduced`."""
+    """Read this node's facts about an identity, and whether it has the position that is said, for `introduced`."""
 
     actor: Actor
+    said: Recall
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,10 +173,9 @@ async def _perform(feed: _Feed, session: Responder, effects: list[Effect]) -> As
 async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
     replica = feed.replica
     match effect:
-        case Recall(peer_feed, checkpoint, stretch):
-            return session.recalled(await replica.gave(peer_feed, checkpoint, stretch))
-        case Introduce(actor):
-            return session.introduced(await replica.facts(actor=actor))
+        case Introduce(actor, Recall(peer_feed, checkpoint, stretch)):
+            facts, gave = await replica.introduce(actor, peer_feed, checkpoint, stretch)
+            return session.introduced(facts, gave=gave)
         case Meet(peer, head):
             await replica.meet(peer, head)
         case Unite(theirs, they_hold):

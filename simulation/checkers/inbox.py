@@ -72,7 +72,7 @@ class Inbox(Checker):
             if (field, kind) != (dispute.field, dispute.kind):
                 what = f"the inbox calls {_said(dispute)} {kind} of {field or 'the existence'}"
                 raise self.fail(node, place, what, conflict=number)
-            kept = frozenset(Name(*row[:3]) for row in msgpack.unpackb(siblings))
+            kept = frozenset(Name(row[0], row[1], row[2], place) for row in msgpack.unpackb(siblings))
             if kept != dispute.names:
                 what = f"the inbox keeps the siblings {_joined(kept)} of {_said(dispute)}"
                 raise self.fail(node, place, what, conflict=number)

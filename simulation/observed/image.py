@@ -37,11 +37,16 @@ _NODE: Final = (
 
 
 class Name(NamedTuple):
-    """An operation by its stamp. Copies of one identity may use one dot twice; their clocks tell them apart."""
+    """An operation by its stamp. Copies of one identity may use one dot twice; their clocks tell them apart.
+
+    Not where both clocks are behind what the file has seen and only count on: their first writes have equal stamps. So
+    the record that it was written to belongs to its name.
+    """
 
     actor: Actor
     seq: int
     clock: int
+    place: Place = ("", "")
 
     @property
     def dot(self) -> Dot:
@@ -229,15 +234,15 @@ def _log(connection: sqlite3.Connection, image: Image, actors: Mapping[int, Acto
 
 def held_of(row: tuple[Any, ...], actors: Mapping[int, Actor]) -> Held:
     """A row of the table `record`, parsed."""
-    number, _, _, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc = row
+    number, collection, key, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc = row
     shown = texts_of(doc)
     if cells is None:
-        name = Name(actors[node], seq, clock)
+        name = Name(actors[node], seq, clock, (collection, key))
         existence = {name: True}
         fields = {field: {name: Value(REGISTER, text)} for field, text in shown.items()}
         marks = {name: flags}
     else:
-        existence, fields, marks = cells_of(cells, shown, actors)
+        existence, fields, marks = cells_of(cells, shown, actors, (collection, key))
     return Held(
         number=number,
         lsn=lsn,
@@ -254,12 +259,12 @@ def held_of(row: tuple[Any, ...], actors: Mapping[int, Actor]) -> Held:
 
 
 def cells_of(
-    packed: bytes, shown: Mapping[str, str], actors: Mapping[int, Actor]
+    packed: bytes, shown: Mapping[str, str], actors: Mapping[int, Actor], place: Place
 ) -> tuple[dict[Name, bool], dict[str, dict[Name, Value]], dict[Name, int]]:
     """Existence, fields and flags of packed cells: ``[shape, actor, seq, clock, flags, actor, ...]``."""
     body, *flat = msgpack.unpackb(packed)
     stamps = [flat[at : at + 4] for at in range(0, len(flat), 4)]
-    names = [Name(actors[actor], seq, clock) for actor, seq, clock, _ in stamps]
+    names = [Name(actors[actor], seq, clock, place) for actor, seq, clock, _ in stamps]
     codes, entries = msgpack.unpackb(body)
     fields = {}
     for field_name, entry in entries.items():

@@ -60,7 +60,7 @@ class Scribe:
         """
         standing: dict[Place, _Standing] = {}
         told = []
-        new = [row for row in rows if row.kind < Kind.MERGE and Name(*row.dot, row.clock) not in self.model]
+        new = [row for row in rows if row.kind < Kind.MERGE and _name(row, after.places[row.record]) not in self.model]
         for _, job in groupby(new, key=lambda row: row.lsn):
             together = sorted(job, key=lambda row: row.dot.seq)
             stood = {place: _version_of(held.existence) for place, held in before.items()}
@@ -98,7 +98,7 @@ class Scribe:
         return dict(zip(rows, job, strict=True))
 
     def _operation(self, row: LogRow, place: Place, standing: _Standing, after: Held, intent: Intent | None) -> Wrote:
-        name = Name(*row.dot, row.clock)
+        name = _name(row, place)
         found = {field: cell[name] for field, cell in after.cells.items() if name in cell}
         if intent is not None:
             alive, writes, removed = intent.alive, dict(intent.writes), intent.removed
@@ -155,10 +155,10 @@ class Scribe:
             gone = sorted(before[place].names - after.records[place].names) if place in before else []
             gone = [name for name in gone if name.actor == old and name.seq > known]
             # A name that was not given anew stays owed, and its checker speaks.
-            names |= {name: Name(*dot, name.clock) for name, dot in zip(gone, dots, strict=False)}
+            names |= {name: Name(*dot, name.clock, name.place) for name, dot in zip(gone, dots, strict=False)}
         nowhere = Actor(f"{after.actor}'")
         for name in self._behind(names, old, known):
-            names.setdefault(name, Name(nowhere, name.seq, name.clock))
+            names.setdefault(name, Name(nowhere, name.seq, name.clock, name.place))
         told = []
         for name in sorted(names, key=lambda name: self.model.bits([name])):
             operation = self.model.operation(name)
@@ -179,6 +179,10 @@ class Scribe:
                 found.add(name)
                 ahead += self.model.operation(name).seen
         return found
+
+
+def _name(row: LogRow, place: Place) -> Name:
+    return Name(*row.dot, row.clock, place)
 
 
 def _left(operation: Wrote, held: Held | None) -> Wrote:
@@ -221,7 +225,7 @@ def _fits(job: Sequence[Intent], rows: Sequence[LogRow], after: Image) -> bool:
     """Whether what stands under the last dot of each record is what the job asked for."""
     last = {intent.place: (intent, row) for intent, row in zip(job, rows, strict=True)}
     for place, (intent, row) in last.items():
-        name = Name(*row.dot, row.clock)
+        name = _name(row, place)
         cells = after.records[place].cells
         if any(cell[name] != intent.writes.get(field) for field, cell in cells.items() if name in cell):
             return False

@@ -13,7 +13,7 @@ from typing import Final
 from .arguments import mistake
 from .dice import Dice
 
-NETWORK_FAULTS: Final = ("cut", "one_way", "flap", "isolate_hub", "loss", "replay", "slow_link")
+NETWORK_FAULTS: Final = ("cut", "one_way", "flap", "isolate_hub", "loss", "replay", "slow_link", "breaks")
 NODE_FAULTS: Final = (
     "crash",
     "hub_restart",
@@ -50,7 +50,7 @@ WORK: Final = (
     "check_export",
     "watch",
 )
-_DRAWN_LAST: Final = frozenset({"bad_start", "watch"})
+_DRAWN_LAST: Final = ("bad_start", "watch", "breaks")
 """What came later than the others: it does not shift what their seeds draw."""
 
 _LAST_PER_MILLE: Final = 300
@@ -88,8 +88,8 @@ def swarm_of(dice: Dice, faults: Collection[str] | None, *, network: bool) -> Sw
     drawn = set(dice.some([name for name in FAULTS if name not in _DRAWN_LAST])) - ON_REQUEST
     share = dice.pick((300, 600, 900))
     work = {*_ALWAYS, *dice.some([name for name in WORK if name not in _DRAWN_LAST], share)}
-    drawn |= {*dice.some([name for name in FAULTS if name in _DRAWN_LAST], _LAST_PER_MILLE)}
-    work |= {*dice.some([name for name in WORK if name in _DRAWN_LAST], _LAST_PER_MILLE)}
+    later = {*dice.some(_DRAWN_LAST, _LAST_PER_MILLE)}
+    drawn, work = drawn | later, work | later
     chosen = tuple(name for name in FAULTS if name in (drawn if faults is None else faults))
     possible = tuple(name for name in chosen if network or name not in NETWORK_FAULTS)
     return Swarm(faults=possible, work=tuple(name for name in WORK if name in work))

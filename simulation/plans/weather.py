@@ -14,7 +14,8 @@ from .dice import Dice
 
 Partitions: TypeAlias = Literal["none", "light", "medium", "heavy"]
 
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,10 @@ class Weather:
     def _quality(self, kind: str, group: tuple[str, ...], peers: tuple[str, ...], for_ms: int) -> Quality:
         if kind == "loss":
             return Quality(group=group, peers=peers, loss_per_mille=self.dice.between(1, 300), for_ms=for_ms)
+        if kind == "breaks":  # for longer, and in the middle of what small sessions say as well
+            loss, most = self.dice.between(100, 600), self.dice.pick((500, 1_500, 5_000))
+            length_ms = for_ms + self.dice.between(MINUTE_MS, 5 * MINUTE_MS)
+            return Quality(group=group, peers=peers, loss_per_mille=loss, reset_after_bytes_max=most, for_ms=length_ms)
         if kind == "replay":
             again, old = self.dice.between(0, 300), self.dice.between(1, 500)
             return Quality(group=group, peers=peers, duplicate_per_mille=again, replay_per_mille=old, for_ms=for_ms)

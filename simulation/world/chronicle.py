@@ -24,6 +24,7 @@ from holdfast.transport.progress import SyncReport
 
 from ..kernel.trace import Trace
 from ..observed.operation import Wrote
+from ..plans.plan import Event
 
 _CONFLICTS: Final = (
     "SELECT c.name || '/' || r.key || coalesce('.' || f.field, ''), f.state, f.rule, f.opened > :lsn"
@@ -80,3 +81,9 @@ class Chronicle:
 
     def _since(self, began_us: int) -> int:
         return (self.now_us() - began_us) // 1000
+
+
+def said(event: Event) -> str:
+    """What an event says, but for its time, node and name."""
+    arguments = ", ".join(f"{name}={kind.write(value)}" for name, kind, value in event.action.arguments())
+    return arguments[:200]

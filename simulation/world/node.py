@@ -27,8 +27,8 @@ from ..plans.plan import NodePlan
 from .engine import SimEngine, SimSeams, Surroundings
 
 SPACE = "simulation"
-Routine = Callable[[SimEngine], Coroutine[Any, Any, None]]
-"""What a node does again after each start."""
+Routine = Callable[[str, SimEngine], Coroutine[Any, Any, None]]
+"""What a node, given by its name, does again after each start; a clone does the same for itself."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -41,7 +40,7 @@ from .after import Check, ask
 from .ailments import Ailments
 from .around import Around
 from .attackers import Attackers
-from .chronicle import Chronicle
+from .chronicle import Chronicle, said
 from .engine import SimEngine
 from .fates import Fates
 from .healing import heal
@@ -176,7 +175,7 @@ class World:
     # ----------------------------------------------------------------------------------------------------- events
 
     def _happen(self, event: Event) -> None:
-        self._note(event.node or "", event.action.name, _said(event))
+        self._note(event.node or "", event.action.name, said(event))
         action = event.action
         if isinstance(action, plan.Network):
             self.ways.do(action)
@@ -197,7 +196,7 @@ class World:
         worker = self.workers[node.name]
         lasting = isinstance(action, LASTING)
         if lasting:
-            routine = partial(_routine, worker, action)
+            routine = partial(_routine, self.workers, action)
             node.routines.append(routine)
             if isinstance(action, plan.SyncEvery) and action.for_ms is not None:
                 self.later(action.for_ms, partial(node.forget_routine, routine))
@@ -279,7 +278,7 @@ class World:
         self.network.register(node.name, partial(self._answer, node))
         self._note(node.name, "up", str(engine.renewed or ""))
         for routine in [*node.routines]:
-            self.loop.spawn(node.name, routine(engine))
+            self.loop.spawn(node.name, routine(node.name, engine))
 
     def _answer(self, node: SimNode, chunks: AsyncIterator[bytes], _caller: str) -> AsyncGenerator[bytes, None]:
         assert node.engine is not None, "a node that answers is up"
@@ -344,13 +343,8 @@ def _throw(fault: HoldfastError) -> None:
     raise fault
 
 
-async def _routine(worker: Worker, action: plan.Work, engine: SimEngine) -> None:
-    await worker.do(engine, action)
-
-
-def _said(event: Event) -> str:
-    said = ", ".join(f"{name}={kind.write(value)}" for name, kind, value in event.action.arguments())
-    return said[:200]
+async def _routine(workers: Mapping[str, Worker], action: plan.Work, name: str, engine: SimEngine) -> None:
+    await workers[name].do(engine, action)
 
 
 def _state(connection: sqlite3.Connection) -> bytes:
@@ -359,6 +353,3 @@ def _state(connection: sqlite3.Connection) -> bytes:
     for row in connection.execute("SELECT lsn, seq, clock, digest FROM node"):
         hashed.update(repr(row).encode())
     return hashed.digest()
-
-
-VERSIONS = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version}

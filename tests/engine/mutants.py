@@ -1,7 +1,8 @@
 """Mutants: the rules of the merge model, each broken on purpose by replacing one function.
 
 A test suite that lets one of them live does not test its rule. Each has a fleet that catches it; their seeds and rules
-are the table of docs/reference/mutants.md, whose rows `python -m tests.engine.mutants` finds anew.
+are the table of docs/reference/mutants.md, whose rows `python -m tests.engine.mutants` finds anew. Simulated worlds are
+to catch them as well (`tests/simulation/zoo`): so what a fleet does in place of the engine is broken in both.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from holdfast.clocks import EMPTY, Actor, HybridClock, VersionVector, node_of
-from holdfast.engine import detector, edits, join
+from holdfast.engine import detector, edits, join, opening, replica
 from holdfast.engine.cells import Record
 from holdfast.engine.delta import FeedBatch
 from holdfast.engine.edits import Delete, Put, Update
 from holdfast.engine.join import ValueLeftOutError
-from holdfast.engine.storage import apply, bulk, feed, follow, holes, inbox, peers, rows, store, write
+from holdfast.engine.storage import apply, birth, bulk, feed, follow, holes, inbox, peers, rows, store, write
 from holdfast.engine.storage.carry import Carried
 from holdfast.engine.storage.names import Names
 from holdfast.engine.storage.rows import Records
@@ -53,6 +54,13 @@ def mutant(name: str, rule: str) -> Callable[[Callable[[Patch], None]], Callable
         return plant
 
     return register
+
+
+def _plant(patch: Patch, name: str, changed: Callable[..., object]) -> None:
+    """Replace a function of the engine wherever a session finds it, of a fleet or of an engine."""
+    for module in (fleet, member, replica, opening):
+        if hasattr(module, name):
+            patch.setattr(module, name, changed)
 
 
 # -- the join ----------------------------------------------------------------------------------------------------------
@@ -297,6 +305,13 @@ def _(patch: Patch) -> None:
         return original(self, letter)
 
     patch.setattr(fleet.Fleet, "deliver", deliver)
+    read = replica.Replica.read
+
+    async def read_twice(self, start, held):
+        batch = await read(self, start, held)
+        return replace(batch, vector=await self._node.readers.run(vector_of)) if batch.drained else batch
+
+    patch.setattr(replica.Replica, "read", read_twice)
 
 
 @mutant("any batch moves the checkpoint", "Sessions 3")
@@ -306,7 +321,7 @@ def _(patch: Patch) -> None:
         stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if moves else peer
         return apply.apply_batch(tx, batch, stood)
 
-    patch.setattr(fleet, "apply_batch", careless)
+    _plant(patch, "apply_batch", careless)
 
 
 @mutant("a gap in the feed moves the checkpoint", "Sessions 3")
@@ -316,7 +331,7 @@ def _(patch: Patch) -> None:
         stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if gap else peer
         return apply.apply_batch(tx, batch, stood)
 
-    patch.setattr(fleet, "apply_batch", hopeful)
+    _plant(patch, "apply_batch", hopeful)
 
 
 @mutant("a batch goes on where another session has come to", "Sessions 3")
@@ -324,7 +339,7 @@ def _(patch: Patch) -> None:
     def unaware(tx, batch, peer, *, follows):
         return apply.apply_batch(tx, batch, peer, follows=True)
 
-    patch.setattr(fleet, "apply_batch", unaware)
+    _plant(patch, "apply_batch", unaware)
 
 
 @mutant("checkpoints are kept without incarnation and feed", "Terms; Identity")
@@ -333,7 +348,7 @@ def _(patch: Patch) -> None:
         known = [peer for peer in peers.all_peers(connection) if node_of(peer.actor) == node_of(actor)]
         return replace(max(known, key=lambda p: p.checkpoint), actor=actor) if known else peers.Peer(actor=Actor(actor))
 
-    patch.setattr(member, "find_peer", find)
+    _plant(patch, "find_peer", find)
     patch.setattr(peers.Peer, "checkpoint_in", lambda self, feed: self.checkpoint)
 
 
@@ -357,7 +372,7 @@ def _(patch: Patch) -> None:
         mine = VersionVector({actor: seq - 1 for actor, seq in vector_of(connection).items()})
         return feed.read_batch(connection, start=start, held=held.join(mine), **options)
 
-    patch.setattr(fleet, "read_batch", read)
+    _plant(patch, "read_batch", read)
 
 
 @mutant("a record is skipped when part of it is held", "Sessions 2")
@@ -387,14 +402,13 @@ def _(patch: Patch) -> None:
 
 @mutant("a new incarnation forgets what the old one wrote", "Identity")
 def _(patch: Patch) -> None:
-    def reincarnate(self) -> None:
-        with self.store.transaction() as tx:
-            old = tx.own
-            member.begin_incarnation(tx, self.name)
-            tx.connection.execute("DELETE FROM vector WHERE actor = ?", (old,))
-            tx.store.forget()
+    def forgetful(tx, label):
+        old, actor = tx.own, birth.begin_incarnation(tx, label)
+        tx.connection.execute("DELETE FROM vector WHERE actor = ?", (old,))
+        tx.store.forget()
+        return actor
 
-    patch.setattr(member.Member, "reincarnate", reincarnate)
+    _plant(patch, "begin_incarnation", forgetful)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

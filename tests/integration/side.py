@@ -215,8 +215,9 @@ def _do(replica: Replica, session: Any, effect: Effect) -> list[Effect]:  # noqa
     match effect:
         case Recall(feed, checkpoint, stretch):
             return session.recalled(now(replica.gave(feed, checkpoint, stretch)))
-        case Introduce(actor):
-            return session.introduced(now(replica.facts(actor=actor)))
+        case Introduce(actor, Recall(feed, checkpoint, stretch)):
+            facts, gave = now(replica.introduce(actor, feed, checkpoint, stretch))
+            return session.introduced(facts, gave=gave)
         case Meet(peer, head):
             now(replica.meet(peer, head))
         case Unite(theirs, they_hold):

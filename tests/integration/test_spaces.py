@@ -109,9 +109,9 @@ def test_of_two_sessions_at_once_neither_undoes_what_the_other_has_agreed_on():
     answers = [Responder("rw"), Responder("rw")]
     effects = []
     for node, answer in zip((one, two), answers, strict=True):
-        _, introduce = answer.receive(begin(node).opening()[0].message)
+        (introduce,) = answer.receive(begin(node).opening()[0].message)
         assert isinstance(introduce, Introduce)
-        effects.append(answer.introduced(hub.facts(actor=introduce.actor)))
+        effects.append(answer.introduced(hub.facts(actor=introduce.actor), gave=True))
     perform(hub, answers[0], effects[0])
     with pytest.raises(SpaceMismatch, match="by now"):
         perform(hub, answers[1], effects[1])

@@ -16,7 +16,23 @@ from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 
 from holdfast import InvalidPlan, LastWriterWins, MissingExtra, Schema
-from holdfast.simulation.plans.actions import ACTIONS, Backup, Clone, Crash, Cut, LinkAction, PowerCut, RestoreBackup
+from holdfast.simulation.plans.actions import (
+    ACTIONS,
+    Backup,
+    Clone,
+    Crash,
+    Cut,
+    Delete,
+    DiskFull,
+    LinkAction,
+    PowerCut,
+    Put,
+    ReadErrors,
+    RestoreBackup,
+    Transact,
+    Update,
+    WriteErrors,
+)
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.plans.parse import check, parse_plan
 from holdfast.simulation.plans.plan import CollectionPlan, FieldPlan, Plan
@@ -83,6 +99,29 @@ def test_each_seed_has_some_faults_and_some_work_and_says_which():
     assert work.keys() == set(WORK)
     assert all(12 < number < 70 for number in faults.values()), faults
     assert all(12 < number < 75 for name, number in work.items() if name not in ("put", "update")), work
+
+
+def test_some_plans_start_nodes_on_bad_disks_mix_versions_and_refuse_transactions_half_way():
+    plans = [plan_of(seed, nodes=3) for seed in SEEDS]
+    bad = (DiskFull, ReadErrors, WriteErrors)
+    starts = [
+        (crash, fault)
+        for plan in plans
+        for crash in plan.events
+        for fault in plan.events
+        if isinstance(crash.action, Crash) and isinstance(fault.action, bad)
+        if (crash.at_ms, crash.node) == (fault.at_ms, fault.node) and fault.action.for_ms > crash.action.down_ms
+    ]
+    mixed = [plan for plan in plans if len({node.schema_version for node in plan.nodes}) > 1]
+    actions = [event.action for plan in plans for event in plan.events]
+    parts = {type(write) for action in actions if isinstance(action, Transact) for write in action.writes}
+    assert len(starts) > 5
+    assert 3 < len(mixed) < len(SEEDS) // 3
+    assert parts == {Put, Update, Delete}
+    for plan in mixed:
+        old, new = plan.collections[:2]
+        gone = {field.name for field in new.fields} - {field.name for field in old.fields}
+        assert {field.resolver for field in new.fields if field.name in gone} <= {new.default}
 
 
 def test_exactly_the_faults_that_are_asked_for_are_on():

@@ -8,8 +8,6 @@ from holdfast.engine.reached import RARE_STATES
 from holdfast.simulation import PlanBuilder, simulate
 from holdfast.simulation.plans.actions import Attack, Quality, SlowDisk
 
-MINUTES_MS = 60_000
-
 
 def overtaken_by_a_new_identity():
     """While the hub's answer comes slowly, with what the edge holds left out, a stranger makes the edge rename it."""
@@ -23,12 +21,14 @@ def overtaken_by_a_new_identity():
 
 
 def requested_twice():
-    """Every request comes twice, the hub is slow, and the edge writes between its sessions: one answer comes late."""
+    """Every request comes again, to a hub that is slow by then: meanwhile the next session begins."""
     plan = PlanBuilder(hours=0.1).hub("hub").edge("a").sync("a", "hub").after(seconds=10)
     plan.do(None, Quality(group=("hub",), peers=("a",), duplicate_per_mille=1_000))
-    plan.do("hub", SlowDisk(latency_ms_min=400, latency_ms_max=600, for_ms=4 * MINUTES_MS))
-    for number in range(30):
-        plan.put("a", "things", f"k{number}", {"n": number}).after(seconds=0.5).sync("a", "hub").after(seconds=3.5)
+    for number in range(8):
+        plan.at(seconds=20 + 40 * number).put("a", "things", "k", {"n": number}).after(seconds=1).sync("a", "hub")
+        slow = SlowDisk(latency_ms_min=3_000, latency_ms_max=3_000, for_ms=20_000)
+        plan.after(seconds=0.5).do("hub", slow)
+        plan.after(seconds=4).put("a", "things", "k", {"n": -number}).after(seconds=0.7).sync("a", "hub")
     return plan.build()
 
 

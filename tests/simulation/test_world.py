@@ -125,3 +125,27 @@ def test_what_is_under_way_when_healing_begins_is_part_of_the_chaos(tmp_path):
     _, outcome = lived(plan.build(), tmp_path)
     assert outcome.fault is None
     assert outcome.figures.records == 2
+
+
+def test_copies_whose_clocks_are_behind_give_equal_stamps_and_are_told_apart(tmp_path):
+    plan = PlanBuilder(hours=0.1, seed=5).hub("hub").edge("a")
+    plan.at(seconds=1).put("a", "things", "x", {"n": 1}).after(seconds=1).sync("a", "hub")
+    plan.after(seconds=5).clock_jump("a", hours=-1).after(seconds=1).clone("a", "b")
+    plan.clock_jump("b", hours=-1).after(seconds=5).put("a", "things", "y", {"n": 2}).put("b", "things", "z", {"n": 3})
+    world, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 3
+    stamps = {operation.name[:3] for operation in world.model.operations if operation.node in "ab"}
+    assert len(stamps) < len(world.model.operations)
+
+
+def test_a_clone_does_for_itself_what_its_original_does_again_and_again(tmp_path):
+    """Each has a watcher of its own; the clone is told last what its original wrote, at another place of its feed."""
+    plan = PlanBuilder(hours=0.1, seed=6).hub("hub").edge("a").sync_every("a", "hub", seconds=20)
+    plan.at(seconds=1).do("a", Watch()).put("a", "things", "x", {"n": 1})
+    plan.at(seconds=60).clone("a", "b").after(seconds=5)
+    plan.put("b", "things", "y", {"n": 2}).put("b", "things", "z", {})
+    plan.at(seconds=300).update("a", "things", "x", {"n": 3})
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 3

@@ -1,0 +1,53 @@
+"""Every mutant of the zoo is caught by the world that the table names, and searched anew in long runs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .zoo import ZOO
+from .zoo.exempt import BUGS, EQUIVALENT, OPEN
+from .zoo.hunt import SEEDS_MAX, hunt
+from .zoo.mutants import caught
+from .zoo.table import PAGE, WORLD_ROWS, rows, world_rows
+from .zoo.worlds import holds
+
+KNOWN = rows()
+ELSEWHERE = 500_000
+"""The search begins where no known seed is."""
+
+
+def test_the_table_lists_every_mutant_with_its_rule_and_world():
+    listed = {name: (row.rule, row.world) for name, row in KNOWN.items()}
+    assert listed == {name: (each.rule, each.world) for name, each in ZOO.items() if name not in OPEN}
+    assert list(listed) == [name for name in ZOO if name in listed]
+
+
+def test_the_page_says_what_the_worlds_are():
+    assert WORLD_ROWS.findall(PAGE.read_text(encoding="utf-8")) == world_rows()
+
+
+def test_every_class_of_bugs_has_a_mutant_or_a_reason():
+    text = PAGE.read_text(encoding="utf-8")
+    mutants = {bug for each in ZOO.values() for bug in re.findall(r"\bB\d+\b", each.rule)}
+    assert mutants | BUGS.keys() == {f"B{number}" for number in range(1, 45)}
+    assert not mutants & BUGS.keys()
+    for name, reason in {**BUGS, **EQUIVALENT, **OPEN}.items():
+        assert f"| {name} | {reason} |" in text
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_its_world_catches_the_mutant(name: str):
+    assert caught(ZOO[name], KNOWN[name].seed) == KNOWN[name].invariant
+
+
+@pytest.mark.parametrize(("world", "seed"), sorted({(row.world, row.seed) for row in KNOWN.values()}))
+def test_the_world_holds_without_the_mutant(world: str, seed: int):
+    assert holds(world, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ZOO)
+def test_a_new_search_catches_the_mutant(name: str):
+    assert hunt(ZOO[name], range(ELSEWHERE, ELSEWHERE + SEEDS_MAX)) is not None
