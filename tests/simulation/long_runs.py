@@ -58,7 +58,7 @@ ROWS = {
 }
 """The row of the fault matrix that each fault of generated plans belongs to."""
 
-LOST, DIVERGENT, STUCK = ("I1", "I9"), ("I3", "I4 all", "I10"), ("I4 agreement", "I13", "simulation-deadlock")
+LOST, DIVERGENT, STUCK = ("I1 ", "I9 "), ("I3 ", "I4 all", "I10 "), ("I4 agreement", "simulation-deadlock")
 """How names of broken invariants begin: writes that are gone, nodes that differ, nodes that do not get there."""
 
 
