@@ -143,6 +143,7 @@ def ending_as_interrupted() -> Iterator[None]:
     """Let SIGTERM end the work as Ctrl-C does: processes are ended and folders removed on the way out."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end the cleaning up
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -171,7 +172,7 @@ def _simulate(
     _check_folder(out)
     wanted = seeds if seeds is not None else None if seed is None else [seed]
     chosen = None if faults is None else [name.strip() for name in faults.split(",") if name.strip()]
-    with bar("simulating", BAR_PARTS * len(seeds or "1")) as show:
+    with bar("simulating", BAR_PARTS * len(seeds or "1")) as show, _told_where(options["results"]):
 
         def show_seen(seen: Progress) -> None:
             show(round(BAR_PARTS * (seen.done + seen.running)))
@@ -186,6 +187,17 @@ def _simulate(
         _print(found, files)
     if not found.ok:
         found_problem()
+
+
+@contextmanager
+def _told_where(results: Path | None) -> Iterator[None]:
+    """Say to who ends a campaign what stays of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if results is not None:
+            note(printable(f"What was done stands in {results}: the same command goes on from there."))
+        raise
 
 
 def _check_folder(folder: Path) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .reached import SEEDS_DEMANDED, Reached
 from .recorder import Recorder, note_direct, still_to_run
+
+# Nothing is told by how long an example takes: on a machine that is busy with others it tells only of them.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):

@@ -16,6 +16,11 @@ from holdfast import Engine
 from holdfast.clocks import encoding, hybrid
 from holdfast.engine import arguments, collection, delta, documents, node, packing, readers, schema, writer
 from holdfast.engine.storage import connection, migrations, write
+from holdfast.simulation.kernel.loop import BUSY_STEPS_MAX
+from holdfast.simulation.kernel.patience import PATIENCE_S
+from holdfast.simulation.runs.simulate import SEEDS_AT_ONCE_MAX
+from holdfast.simulation.world.answers import CONDITIONS
+from holdfast.simulation.world.programs import ENDING_S
 from holdfast.transport import answering, batch, frame, session, wire
 from holdfast.transport.hub import limits as hub
 from holdfast.transport.hub import repeats
@@ -187,3 +192,12 @@ def test_architecture_names_every_folder_of_the_source_and_every_package_of_the_
     assert "simulation" in folders
     assert "checkers" in packages
     assert not [name for name in (*folders, *packages) if f"| `{name}/` |" not in text]
+
+
+def test_the_limits_of_users_code_in_simulations_are_those_of_the_code():
+    text = (ROOT / "docs" / "reference" / "simulation.md").read_text(encoding="utf-8")
+    assert f"| a step of your code | {2 * PATIENCE_S:g} s of processor time |" in text
+    assert f"| steps without time passing | {BUSY_STEPS_MAX:,} |" in text
+    assert f"| a program after it was cancelled | {ENDING_S} virtual seconds |" in text
+    assert f"| seeds at once | {SEEDS_AT_ONCE_MAX:,}; with" in text
+    assert all(f"`{condition}`" in text for condition in CONDITIONS)

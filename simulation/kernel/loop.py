@@ -16,18 +16,18 @@ from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-from holdfast.errors import ProgramFault, SimulationDeadlock, SimulationFault
+from holdfast.errors import SimulationDeadlock, SimulationFault
 
 from .agens import AsyncGenerators
 from .blame import program_fault
 from .choices import Choices, between
 from .complaints import Complaints
 from .graveyard import Graveyard, freeze
-from .life import Awaited, Life, SimFuture, SimHandle, SimTask, current_life, current_node, current_program
+from .life import Awaited, Life, SimFuture, SimHandle, SimTask, current_life, current_node
 from .refusals import Refusals
 from .schedule import Schedule
 from .trace import Trace
-from .waiting import describe, program_line_of
+from .waiting import describe, never_waits
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -268,17 +268,8 @@ class SimLoop(Complaints, Refusals):
                 self.on_pause()
             busy = self._schedule.steps - self._schedule.idle_at
             if busy > BUSY_STEPS_MAX:
-                raise self._spinning(f"{busy} steps ran and something was ready all the time")
-
-    def _spinning(self, what: str) -> SimulationFault:
-        """The fault of a program that never waits, or else a deadlock of ours."""
-        for handle in self._schedule.ready():
-            program = handle._context.get(current_program)  # noqa: SLF001 - a part of the loop
-            line = program_line_of(handle.task) if program and handle.task is not None else ""
-            if line:
-                remedy = "Wait in each turn with asyncio.sleep and some seconds: time passes when nothing is ready."
-                return ProgramFault(f"the program {program} never waits: {what}", subject=line, remedy=remedy)
-        return self._deadlock(what)
+                what = f"{busy} steps ran and something was ready all the time"
+                raise never_waits(self._schedule.ready(), what) or self._deadlock(what)
 
     def _flush(self) -> None:
         self.trace.ran(self._ran)

@@ -5,13 +5,15 @@ Invariant: a line of the user's program is named before those below it, which ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from types import FrameType
 from typing import Any, Final
 
+from holdfast.errors import ProgramFault
+
 from .blame import is_internal, module_of, place_of
-from .life import SimTask
+from .life import SimHandle, SimTask, current_program
 
 SHOWN_MAX: Final = 8
 """Tasks that are named; the others are counted."""
@@ -34,6 +36,22 @@ def program_line_of(task: SimTask[Any]) -> str:
     """The innermost line of a program at which a task waits, as `file:line`; "" if it runs none."""
     lines = [place_of(frame) for frame in _frames(task.get_coro()) if not is_internal(module_of(frame))]
     return lines[-1] if lines else ""
+
+
+def never_waits(ready: Iterable[SimHandle], what: str) -> ProgramFault | None:
+    """The fault of a program that is ready whenever it is asked; None if no line of a program is.
+
+    Args:
+        ready: What could run now.
+        what: What was noticed.
+    """
+    for handle in ready:
+        program = handle._context.get(current_program)  # noqa: SLF001 - a part of the loop
+        line = program_line_of(handle.task) if program and handle.task is not None else ""
+        if line:
+            remedy = "Wait in each turn with asyncio.sleep and some seconds: time passes when nothing is ready."
+            return ProgramFault(f"the program {program} never waits: {what}", subject=line, remedy=remedy)
+    return None
 
 
 def _place(task: SimTask[Any]) -> str:

@@ -21,7 +21,7 @@ from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
 from .plan import EVENTS_MAX, KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
-from .schemas import collection_of
+from .schemas import collection_of, resolvers_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
 from .work import Worker
@@ -99,9 +99,7 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     worker.fill(agenda, (*hubs, *edges), OPERATIONS_PER_NODE * nodes if operations is None else operations)
     if "watch" in swarm.work:
         _watches(Dice(choices, "plan:watch"), agenda, (*hubs, *edges))
-    for at_ms, clone in clones:
-        for _ in range(5):
-            agenda.add(dice.between(at_ms, length_ms), clone, worker.action(clone))
+    _work_of_clones(dice, agenda, clones, worker)
     if schema is None:
         collections, fleet = _skew(Dice(choices, "plan:skew"), collections, fleet)
     plan = Plan(
@@ -117,6 +115,12 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     )
     check(plan, resolvers={**_resolvers(schema), **(resolvers or {})})
     return plan
+
+
+def _work_of_clones(dice: Dice, agenda: Agenda, clones: Sequence[tuple[int, str]], worker: Worker) -> None:
+    for at_ms, clone in clones:
+        for _ in range(5):
+            agenda.add(dice.between(at_ms, agenda.length_ms), clone, worker.action(clone))
 
 
 def _checked(seed: int, nodes: int, hours: float, partitions: str, keys: int, operations: int | None) -> int:
@@ -205,7 +209,7 @@ def _resolvers(schema: Declared | Sequence[Declared] | None) -> dict[str, Resolv
     found: dict[str, Resolver] = {}
     for item in given:
         if isinstance(item, Schema):
-            found |= {resolver.name: resolver for resolver in (*item.fields.values(), item.default, item.on_delete)}
+            found |= resolvers_of(item)
     return found
 
 

@@ -127,7 +127,13 @@ class Mishaps:
         """A node crashes, and its disk fails or is full while it starts again."""
         node, down_ms, at_ms = self.dice.pick(self.nodes), self._duration(agenda), self._moment(agenda)
         for_ms = down_ms + self.dice.between(1_000, 30_000)
-        bad = DiskFull(for_ms=for_ms) if self.dice.chance(300) else self._disk_errors(for_ms)
+        share = self.dice.pick((300, 1_000))
+        faults: tuple[AnyAction, ...] = (
+            DiskFull(for_ms=for_ms),
+            ReadErrors(per_mille=share, for_ms=for_ms),
+            WriteErrors(per_mille=share, for_ms=for_ms),
+        )
+        bad = self.dice.pick(faults)
         if agenda.disturb(at_ms, for_ms, [(node, Crash(down_ms=down_ms))]):
             agenda.add(at_ms, node, bad)
 

@@ -154,7 +154,7 @@ class Query(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckExport(Action):
-    """Export the node's records, import them elsewhere, and compare."""
+    """Read every record of the declared collections, page by page, as an export does; compared is in the end."""
 
 
 # ---------------------------------------------------------------------------------------------- sync and programs

@@ -58,6 +58,11 @@ def collection_of(schema: Schema) -> CollectionPlan:
     )
 
 
+def resolvers_of(schema: Schema) -> dict[str, Resolver]:
+    """The resolvers of a schema by name."""
+    return {resolver.name: resolver for resolver in (*schema.fields.values(), schema.default, schema.on_delete)}
+
+
 def schema_of(
     collection: CollectionPlan, resolvers: Mapping[str, Resolver] | None = None, path: str = "collection"
 ) -> Schema:

@@ -6,9 +6,10 @@ and leaving events out of the list that is drawn leaves a plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from holdfast.engine.schema import Schema
 from holdfast.errors import MissingExtra
 from holdfast.resolvers import Resolver
 
@@ -27,12 +28,14 @@ from .actions import (
     Quality,
     Read,
     Reopen,
+    RunProgram,
     Sync,
     Update,
 )
 from .agenda import Agenda
 from .parse import check
 from .plan import CollectionPlan, FieldPlan, NodePlan, Plan, Values
+from .schemas import collection_of, resolvers_of
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -57,8 +60,9 @@ def plans(
     *,
     nodes_max: int = 4,
     events_max: int = 30,
-    collection: CollectionPlan | None = None,
+    collection: Schema | CollectionPlan | None = None,
     resolvers: Mapping[str, Resolver] | None = None,
+    programs: Collection[str] = (),
 ) -> SearchStrategy[Plan]:
     """A strategy of plans of ten virtual minutes, with one hub.
 
@@ -66,7 +70,8 @@ def plans(
         nodes_max: At most so many nodes, the hub included; at least two.
         events_max: At most so many events.
         collection: Where to write, and with which fields; None: an undeclared one.
-        resolvers: The user's, by name, if the collection names them.
+        resolvers: The user's, by name, if the collection names them and is no schema, which has its own.
+        programs: Names of programs that run on every edge from the start.
 
     Raises:
         MissingExtra: Hypothesis is not installed.
@@ -80,6 +85,9 @@ def plans(
 
     # An event is complete in itself and few draws only (when, to whom, and what of all that can happen): so Hypothesis
     # finds that it can be dropped, which it does before it makes any of them plainer.
+    if isinstance(collection, Schema):
+        resolvers, collection = {**resolvers_of(collection), **(resolvers or {})}, collection_of(collection)
+    declared, known = collection, resolvers
     names = ("edge-1", "hub", *(f"edge-{number}" for number in range(2, nodes_max)))
     things = {name: _things(name, collection or CollectionPlan(name="things")) for name in names}
     move = st.tuples(st.integers(0, _LENGTH_MS), st.sampled_from(names), st.integers(0, len(things["hub"]) - 1)).map(
@@ -89,7 +97,7 @@ def plans(
 
     @st.composite
     def build(draw: DrawFn) -> Plan:
-        return _plan(draw(moves), collection, resolvers)
+        return _plan(draw(moves), declared, known, programs)
 
     return build()
 
@@ -122,11 +130,19 @@ def _conditions(group: tuple[str, ...], for_ms: int) -> list[AnyAction]:
     ]
 
 
-def _plan(moves: list[_Move], collection: CollectionPlan | None, resolvers: Mapping[str, Resolver] | None) -> Plan:
+def _plan(
+    moves: list[_Move],
+    collection: CollectionPlan | None,
+    resolvers: Mapping[str, Resolver] | None,
+    programs: Collection[str],
+) -> Plan:
     """The plan of these moves; a fault of a node that has another one at that time is left out."""
     last = max((int(name.removeprefix("edge-")) for _, name, _ in moves if name != "hub"), default=1)
     edges = [f"edge-{number}" for number in range(1, last + 1)]
     agenda = Agenda(_LENGTH_MS, len(edges) + 1)
+    for edge in edges:
+        for name in programs:
+            agenda.add(0, edge, RunProgram(program=name))
     for at_ms, node, action in moves:
         if isinstance(action, _DISTURBING):
             agenda.disturb(at_ms, _duration(action), [(node, action)])
@@ -140,7 +156,7 @@ def _plan(moves: list[_Move], collection: CollectionPlan | None, resolvers: Mapp
         keys=len(_KEYS),
         events=agenda.events,
     )
-    check(plan, resolvers=resolvers)
+    check(plan, resolvers=resolvers, programs=programs)
     return plan
 
 

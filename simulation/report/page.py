@@ -150,7 +150,7 @@ def _violation(found: Divergence, command: str) -> str:
     operations = _listed(found.operations)
     more = "".join(f"<p><strong>{escape(name)}:</strong> {escape(text)}</p>" for name, text in found.more)
     return (
-        '<section class="violation" aria-labelledby="violation"><p class="over bad">First divergence</p>'
+        f'<section class="violation" aria-labelledby="violation"><p class="over bad">{found.kind}</p>'
         f'<h2 id="violation">{escape(found.title)}</h2>'
         f'<p class="what"><strong class="mono">{escape(where)}</strong>{at}: {escape(found.what)}.</p>'
         f'{operations}{more}<p class="muted">{escape(found.remedy)}</p>{_command(command)}</section>'
@@ -244,7 +244,10 @@ def _events(rows: Sequence[Row], divergence: Divergence | None) -> str:
         title, note = "The last events", "The end of the run."
         chosen = list(around(rows, len(rows) - 1, ROWS_SHOWN))
     else:
-        title, note = "What led to it", "Rows about the same record are marked; a click shows the moment in the lanes."
+        title, note = (
+            "What led to it",
+            "Rows about the same record are marked; a click, or Enter, shows the moment in the lanes.",
+        )
         chosen = _leading(rows, at, divergence)
     body = "".join(_event(row, divergence) for row in chosen)
     return f"""<section aria-labelledby="events"><h2 id="events">{title}</h2><p class="muted">{note}</p>

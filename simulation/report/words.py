@@ -86,6 +86,7 @@ class Divergence:
         operations: Those that are involved.
         more: The rest of the evidence.
         place: (collection, key) if it is about a record; node: if it is about one.
+        kind: What it is: a divergence, or a failure of the user's code or of the simulation.
     """
 
     title: str
@@ -96,6 +97,7 @@ class Divergence:
     more: tuple[tuple[str, str], ...] = ()
     place: str = ""
     node: str = ""
+    kind: str = "First divergence"
 
     def concerns(self, row: Row) -> bool:
         """Whether a row speaks of the record, or of the node if it is about no record."""
@@ -126,6 +128,7 @@ def divergence_of(outcome: Outcome) -> Divergence | None:
         more=tuple((name, _evidence(value)) for name, value in evidence.items() if value not in (None, "", [], {})),
         place="/".join(place) if place else "",
         node=str(node),
+        kind="First divergence" if isinstance(fault, Violation) else "What went wrong",
     )
 
 

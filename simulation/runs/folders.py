@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 PREFIX: Final = "holdfast-run-"
+_living: Final[set[Path]] = set()
+
 NEW_S: Final = 60
 """A folder that is younger may be about to be locked."""
 
@@ -30,6 +32,7 @@ def memory() -> Path:
 def world_folder(place: Path) -> Iterator[Path]:
     """An empty folder in a place, which is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    _living.add(folder)
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,7 +40,14 @@ def world_folder(place: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _living.discard(folder)
         os.close(lock)
+
+
+def remove_living() -> None:
+    """Remove the folders of this process's worlds; it is about to end in the middle of them."""
+    for folder in _living:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(mine: Path) -> None:

@@ -81,6 +81,11 @@ def replay(
     if isinstance(outcome.fault, TapeMismatch) or taped.position < len(artefact.tape):
         why = str(outcome.fault) if isinstance(outcome.fault, TapeMismatch) else "the world ended before the tape did"
         notes = (*notes, f"the tape does not fit any more, so the seed was tried: {why}")
+        if scenario.functions:
+            notes = (
+                *notes,
+                "code of yours that goes through a set of texts is repeatable only with PYTHONHASHSEED set",
+            )
         by, outcome = "seed", live(scenario, plan, SeededChoices(artefact.seed), Trace(None))
     return Replay(
         artefact=artefact,

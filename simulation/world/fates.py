@@ -96,6 +96,7 @@ class Fates:
         self.world.chronicle.note(node.name, "down", cause)
         self.world.loop.abandon(node.name)
         self.world.network.crash(node.name)
+        self.world.workers[node.name].busy = 0
         node.let_go()
 
     def _look(self, node: SimNode, rolled_back: str) -> None:

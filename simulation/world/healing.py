@@ -43,10 +43,12 @@ async def heal(world: World) -> None:
     routes = healing_routes(world.plan)
     for route in routes:
         world.loop.spawn(route.node, _keep_syncing(world, route))
-    while not _agree(world):
+    agree = False
+    while world.at_work or not agree:  # what comes late is part of the chaos
         if world.loop.time() > deadline:
             raise _stuck(world)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(LOOK_EVERY_S)  # before the first look as well: what was due last begins only now
+        agree = _agree(world)
     world.figures.converged_ms = round((world.loop.time() - began) * 1000)
     world.chronicle.note("", "agreed")
     await _hear(world)
@@ -67,7 +69,7 @@ async def _keep_syncing(world: World, route: Route) -> None:
 
 
 def _agree(world: World) -> bool:
-    if any(node.engine is None for node in world.nodes):
+    if any(node.engine is None for node in world.nodes) or any(worker.busy for worker in world.workers.values()):
         return False
     return len({_summary(world, node) for node in world.nodes}) == 1
 

@@ -15,6 +15,7 @@ from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 
 from ..kernel.blame import origin_of, program_line
 from ..kernel.life import PROGRAM, SimTask, current_program, current_work
+from ..kernel.waiting import program_line_of
 from .engine import SimEngine
 
 Program = Callable[[SimEngine], Awaitable[None]]
@@ -65,9 +66,11 @@ async def end_programs(running: dict[asyncio.Task[None], str], fail: Callable[[H
     until = loop.time() + ENDING_S
     while any(task in running and not task.done() for task in tasks):
         if loop.time() > until:
-            what = f"the program {names[0]} goes on after it was cancelled"
+            deaf, name = next((task, name) for task, name in zip(tasks, names, strict=True) if not task.done())
+            line = program_line_of(deaf) if isinstance(deaf, SimTask) else ""
+            what = f"the program {name} goes on after it was cancelled"
             remedy = "Let asyncio.CancelledError through: when healing begins, programs end."
-            fail(ProgramFault(what, subject=names[0], remedy=remedy))
+            fail(ProgramFault(what, subject=line or name, remedy=remedy))
         await asyncio.sleep(1)
 
 

@@ -28,6 +28,9 @@ from .programs import Program, end_programs, run_program
 
 ATTEMPTS_MAX: Final = 5
 
+LASTING: Final = (plan.SyncEvery, plan.Watch, plan.RunProgram)
+"""What goes on until it is ended, and begins again after each start."""
+
 
 class Watcher(Protocol):
     """The node, as a watch sees it."""
@@ -48,6 +51,9 @@ class Worker:
         programs: The user's, by name.
         fault: Told of what must not happen.
         watcher: Keeps what a watch was told.
+
+    Attributes:
+        busy: Reads and writes under way; they may still be thinking.
     """
 
     name: str
@@ -56,11 +62,14 @@ class Worker:
     programs: dict[str, Program]
     fault: Callable[[HoldfastError], None]
     watcher: Watcher
+    busy: int = 0
     _running: dict[asyncio.Task[None], str] = field(default_factory=dict)
 
     async def do(self, engine: SimEngine, action: plan.Work) -> None:
         """Do one thing, and count how it went."""
         work = current_work.set(action.name)
+        counts = not isinstance(action, (*LASTING, plan.Sync))
+        self.busy += counts
         try:
             await self._do(engine, action)
         except SimulationFault as fault:
@@ -73,6 +82,7 @@ class Worker:
             self.fault(self._escaped(action, error))
         finally:
             current_work.reset(work)
+            self.busy -= counts
         self.figures.done[action.name] += 1
 
     async def end_programs(self) -> None:

@@ -49,7 +49,7 @@ from .node import SimNode
 from .outcome import Figures, Outcome
 from .programs import Program, of_program
 from .ways import Ways
-from .work import Worker
+from .work import LASTING, Worker
 
 
 class World:
@@ -100,6 +100,7 @@ class World:
         self.fault: HoldfastError | None = None
         self.healing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work_begun: list[tuple[SimNode, SimEngine, asyncio.Task[None]]] = []
 
     # ------------------------------------------------------------------------------------------------------ whole
 
@@ -194,7 +195,7 @@ class World:
 
     def _work(self, node: SimNode, action: plan.Work) -> None:
         worker = self.workers[node.name]
-        lasting = isinstance(action, plan.SyncEvery | plan.Watch | plan.RunProgram)
+        lasting = isinstance(action, LASTING)
         if lasting:
             routine = partial(_routine, worker, action)
             node.routines.append(routine)
@@ -203,7 +204,15 @@ class World:
         if node.engine is None:
             self.figures.skipped += not lasting
             return
-        self.loop.spawn(node.name, worker.do(node.engine, action))
+        task = self.loop.spawn(node.name, worker.do(node.engine, action))
+        if not lasting:
+            self._work_begun = [begun for begun in self._work_begun if not begun[2].done()]
+            self._work_begun.append((node, node.engine, task))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something that the plan asked for has not ended; a life that is over takes its work along."""
+        return any(node.engine is engine and not task.done() for node, engine, task in self._work_begun)
 
     def later(self, wait_ms: int, what: Callable[[], None]) -> None:
         """Do something of the world's own after some virtual time."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from copy import deepcopy
 
 import pytest
 
+from . import checker, writes
 from .checker import File, judge
 from .history import History
 
@@ -14,6 +17,7 @@ A, B = "a" * 32, "b" * 32
 
 def history(tmp_path):
     """Two nodes: a puts k, b updates it having seen that, both then update it at once; b deletes l."""
+    tmp_path.mkdir(exist_ok=True)
     found = History(tmp_path / "history.jsonl")
     for node, actor in (("a", A), ("b", B)):
         found.record(node, "started", actor=actor, seq=0, renewed=None)
@@ -55,38 +59,64 @@ def test_a_run_that_is_right_has_no_findings(tmp_path):
     assert judge(History.kept(tmp_path / "history.jsonl"), files()).findings == []
 
 
-@pytest.mark.parametrize(
-    ("harm", "finding"),
-    [
-        (lambda file: file.vector.update({B: 3}), "lost: write"),
-        (lambda file: file.values.pop("k"), "lost: it should be there"),
-        (lambda file: file.values.update(k="b3"), "shows 'b3', not 'a2'"),
-        (lambda file: file.values.update(k="a1"), "shows 'a1', not 'a2'"),
-        (lambda file: file.values.update(l="b2"), "it was deleted, and is there"),
-        (lambda file: file.values.update(m="x"), "nobody wrote it"),
-        (lambda file: file.listed.clear(), "lists the siblings []"),
-        (lambda file: file.listed["k", "v"].add((A, 1)), "lists the siblings"),
-        (lambda file: file.ledger.add((A, 9)), "which nobody wrote"),
-        (lambda file: setattr(file, "digest", "e"), "different digest"),
-        (lambda file: file.problems.append("torn"), "torn"),
-    ],
-)
+HARM = [
+    (lambda file: file.vector.update({B: 3}), "lost: write"),
+    (lambda file: file.vector.update({"c" * 32: 1}), "different vector"),
+    (lambda file: file.values.pop("k"), "lost: it should be there"),
+    (lambda file: file.values.update(k="b3"), "shows 'b3', not 'a2'"),
+    (lambda file: file.values.update(k="b3"), "different values"),
+    (lambda file: file.values.update(k="a1"), "shows 'a1', not 'a2'"),
+    (lambda file: file.values.update(l="b2"), "it was deleted, and is there"),
+    (lambda file: file.values.update(m="x"), "nobody wrote it"),
+    (lambda file: file.listed.clear(), "lists the siblings []"),
+    (lambda file: file.listed.clear(), "different listed"),
+    (lambda file: file.listed["k", "v"].add((A, 1)), "lists the siblings"),
+    (lambda file: file.ledger.add((A, 9)), "which nobody wrote"),
+    (lambda file: setattr(file, "digest", "e"), "different digest"),
+    (lambda file: file.problems.append("torn"), "torn"),
+]
+
+
+@pytest.mark.parametrize(("harm", "finding"), HARM)
 def test_a_file_that_is_wrong_is_found(tmp_path, harm, finding):
     held = files()
     harm(held[1])
     assert finding in findings(history(tmp_path), held)
 
 
-@pytest.mark.parametrize(
-    ("events", "finding"),
-    [
-        ([("a", "started", {"actor": A, "seq": 1, "renewed": None})], "it had acknowledged 2 writes and starts with 1"),
-        ([("a", "started", {"actor": B, "seq": 0, "renewed": None})], "a false new identity between its lives"),
-        ([("a", "started", {"actor": A, "seq": 2, "renewed": "a copy"})], "a false new identity: a copy"),
-        ([("a", "read", {"key": "k", "frontier": [f"{B}.1"]})], "it read a state without"),
-        ([("a", "read", {"key": "k", "frontier": [f"{B}.9"]})], "it read writes that nobody made"),
-    ],
-)
+def tried(keys, frontiers):
+    count = len(keys)
+    return {"ops": ["put"] * count, "keys": keys, "values": keys, "frontiers": frontiers}
+
+
+EVENTS = [
+    ([("a", "started", {"actor": A, "seq": 1, "renewed": None})], "it had acknowledged 2 writes and starts with 1"),
+    ([("a", "started", {"actor": B, "seq": 0, "renewed": None})], "a false new identity between its lives"),
+    ([("a", "started", {"actor": A, "seq": 2, "renewed": "a copy"})], "a false new identity: a copy"),
+    ([("a", "read", {"key": "k", "frontier": [f"{B}.1"]})], "it read a state without"),
+    ([("a", "trying", tried(["k"], [[f"{B}.1"]]))], "it read a state without"),
+    ([("b", "read", {"key": "l", "frontier": []})], "it read a state without"),
+    ([("a", "read", {"key": "k", "frontier": [f"{B}.9"]})], "it read writes that nobody made"),
+    (
+        [
+            ("a", "trying", tried(["n"], [[]])),
+            ("a", "acknowledged", {"writes": [{"dot": f"{A}.2", "clock": 30}]}),
+        ],
+        "was given twice",
+    ),
+    (
+        [
+            ("a", "started", {"actor": A, "seq": 2, "renewed": None}),
+            ("a", "trying", tried(["x", "y"], [[], []])),
+            ("a", "ended", {}),
+            ("a", "started", {"actor": A, "seq": 3, "renewed": None}),
+        ],
+        "a transaction was torn by a kill",
+    ),
+]
+
+
+@pytest.mark.parametrize(("events", "finding"), EVENTS)
 def test_an_event_that_must_not_be_is_found(tmp_path, events, finding):
     found = history(tmp_path)
     for node, say, what in events:
@@ -94,10 +124,56 @@ def test_an_event_that_must_not_be_is_found(tmp_path, events, finding):
     assert finding in findings(found, files())
 
 
-def test_a_number_that_is_used_twice_is_found(tmp_path):
+def in_doubt(found):
+    """A write to k, over all that was there, whose process was killed before it said more; but it is there."""
+    found.record("a", "started", actor=A, seq=2, renewed=None)
+    found.record("a", "trying", ops=["update"], keys=["k"], values=["a3"], frontiers=[[f"{A}.2", f"{B}.4"]])
+    found.record("a", "ended")
+    held = files()
+    for file in held:
+        file.vector[A] = 3
+        file.listed.clear()
+        file.values["k"] = "a3"
+    return held
+
+
+def test_a_superseded_value_is_found_where_no_clock_says_who_wins(tmp_path):
     found = history(tmp_path)
-    write(found, "a", "put", "n", "a3", [], f"{A}.2", 30)
-    assert "was given twice" in findings(found, files())
+    held = in_doubt(found)
+    assert findings(found, held) == ""
+    held[1].values["k"] = "a2"
+    assert "shows 'a2', which is superseded" in findings(found, held)
+
+
+def test_every_kind_of_finding_is_planted_somewhere(tmp_path):
+    """What the checker can say stands in its source: each sentence must have been said about something planted."""
+    texts = []
+    for number, (harm, _) in enumerate(HARM):
+        held = files()
+        harm(held[1])
+        texts.append(findings(history(tmp_path / f"harm{number}"), held))
+    for number, (events, _) in enumerate(EVENTS):
+        found = history(tmp_path / f"event{number}")
+        for node, say, what in events:
+            found.record(node, say, **what)
+        texts.append(findings(found, files()))
+    found = history(tmp_path / "doubt")
+    held = in_doubt(found)
+    held[1].values["k"] = "a2"
+    texts.append(findings(found, held))
+    said = "\n".join(texts)
+    sentences = [*sentences_of(checker.judge), *sentences_of(writes.Writes)]
+    assert len(sentences) >= 16
+    assert [sentence for sentence in sentences if sentence not in said] == []
+
+
+def sentences_of(where):
+    """The longest fixed part of each text that is made in the module of a function or class."""
+    for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(where)))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            if parts and any(letter.isalpha() for letter in max(parts, key=len)) and "?mode=" not in "".join(parts):
+                yield max(parts, key=len)
 
 
 @pytest.mark.parametrize(("seq", "torn"), [(2, False), (3, True), (4, False)])
@@ -123,3 +199,19 @@ def test_a_refused_write_never_happened(tmp_path):
     found.record("a", "refused", order="put", code="disk-full", message="full")
     found.record("a", "ended")
     assert findings(found, files()) == ""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_write_whose_commit_could_not_be_made_certain_may_be_there_or_not(tmp_path, there):
+    found = history(tmp_path)
+    found.record("a", "started", actor=A, seq=2, renewed=None)
+    found.record("a", "trying", ops=["put"], keys=["z"], values=["z"], frontiers=[[]])
+    found.record("a", "refused", order="put", code="file-unreadable", message="EIO")
+    found.record("a", "ended")
+    held = files()
+    for file in held:
+        file.vector[A] = 3 if there else 2
+        file.values |= {"z": "z"} if there else {}
+    assert findings(found, held) == ""
+    held[1].values = {**held[1].values, "z": "other"}
+    assert findings(found, held)

@@ -111,6 +111,7 @@ def test_one_that_is_ended_leaves_no_process_and_no_folder(tmp_path, seeds, numb
         _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert b"Interrupted" in said
+    assert f"What was done stands in {results}: the same command goes on from there.".encode() in said
     assert b"Traceback" not in said
     assert not [pid for pid in workers if alive(pid)]
     assert not [folder for folder in folders if folder.exists()]

@@ -331,5 +331,5 @@ def test_a_world_in_which_nothing_is_left_to_happen_names_who_waits_and_where():
 
     with loop_of() as loop:
         loop.spawn("hub", stuck())
-        with pytest.raises(SimulationDeadlock, match=r"hub: .*stuck#\d+ at locks\.py:\d+"):
+        with pytest.raises(SimulationDeadlock, match=r"hub: .*stuck#\d+ at .*test_abandon\.py:\d+"):
             loop.run_until_complete(loop.create_future())

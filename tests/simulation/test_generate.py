@@ -20,6 +20,7 @@ from holdfast.simulation.plans.actions import ACTIONS, Backup, Clone, Crash, Cut
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.plans.parse import check, parse_plan
 from holdfast.simulation.plans.plan import CollectionPlan, FieldPlan, Plan
+from holdfast.simulation.plans.schemas import collection_of
 from holdfast.simulation.plans.strategies import plans
 from holdfast.simulation.plans.swarm import FAULTS, NETWORK_FAULTS, ON_REQUEST, WORK
 from holdfast.simulation.plans.weather import LEVELS
@@ -226,6 +227,17 @@ def test_plans_write_to_the_collection_that_they_are_given():
     )
     (put,) = drawn.events
     assert (put.action.collection, put.action.fields) == ("stops", {"n": 0})  # type: ignore[union-attr]
+
+
+def test_plans_take_a_schema_with_its_resolvers_and_programs():
+    schema = Schema(name="stops", fields={"n": Longest()})
+    drawn = find(
+        plans(collection=schema, programs=["mine"]),
+        lambda plan: any(event.action.name == "put" and event.action.fields for event in plan.events),  # type: ignore[union-attr]
+        settings=FINDING,
+    )
+    assert drawn.collections == (collection_of(schema),)
+    assert [(event.node, event.action.name) for event in drawn.events] == [("edge-1", "run_program"), ("edge-1", "put")]
 
 
 def test_without_hypothesis_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):

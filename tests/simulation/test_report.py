@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import FileUnreadable, Violation
+from holdfast.errors import FileUnreadable, ProgramFault, Violation
 from holdfast.simulation import plan_of, simulate
 from holdfast.simulation.kernel.trace import Row, Trace
 from holdfast.simulation.report import write_report
@@ -146,6 +146,14 @@ def test_each_node_is_told_in_numbers_for_those_who_do_not_see_the_lanes():
 def test_what_a_device_answered_is_told_by_condition_and_cause():
     text = " ".join(" ".join(Seen(paged(broken())).text).split())
     assert "Offline writes 90 % 9 10 1 disk-full" in text
+
+
+def test_a_failure_of_the_users_code_is_no_divergence():
+    fault = ProgramFault("the program mine raised KeyError: 'x'", subject="app.py:7", remedy="Mend the program.")
+    text = "".join(Seen(paged(replace(broken(), fault=fault))).text)
+    assert "First divergence" not in text
+    assert "your own code failed, the engine had no part in it" in text
+    assert "app.py:7" in text
 
 
 def test_no_run_gives_a_page_that_says_so():

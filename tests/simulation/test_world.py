@@ -7,7 +7,7 @@ import pytest
 from holdfast.simulation.checkers import all_checkers
 from holdfast.simulation.checkers.dots import Dots
 from holdfast.simulation.kernel.choices import SeededChoices
-from holdfast.simulation.plans.actions import Attack
+from holdfast.simulation.plans.actions import Attack, Put, ReadErrors, SlowDisk, Transact, Watch
 from holdfast.simulation.plans.builder import PlanBuilder
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.plans.plan import CHECKERS
@@ -55,7 +55,7 @@ def test_a_device_that_is_off_can_be_copied(tmp_path):
 def test_strangers_attack_and_honest_nodes_keep_every_promise(tmp_path):
     """A hub is called, an edge is lured; what a member may write arrives everywhere, and nothing else does."""
     builder = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").edge("b").sync_every("a", "hub", seconds=10)
-    builder.at(seconds=5).put("a", "things", "x", {"n": 1}).sync("b", "hub").at(seconds=60)
+    builder.at(seconds=5).put("a", "things", "x", {"n": 1}).at(seconds=30).sync("b", "hub").at(seconds=60)
     for name in ("ordinary member", "broken cells", "mutated byte", "holds what was never written"):
         builder.do("hub", Attack(attack=name, times=2)).do("b", Attack(attack=name)).after(seconds=20)
     world, outcome = lived(builder.build(), tmp_path)
@@ -90,5 +90,38 @@ def test_a_world_asks_the_checkers_that_its_plan_names(tmp_path, monkeypatch, ch
     assert outcome.invariant == (Dots.name if broken else "")
 
 
+@pytest.mark.parametrize("think_ms", [0, 5_000])
+def test_what_is_due_last_is_waited_for(tmp_path, think_ms):
+    """Nodes that agree already when healing begins are not judged before the last write is done, or thought out."""
+    last = Transact(writes=(Put(collection="things", key="x", fields={"n": 1}),), think_ms=think_ms)
+    plan = PlanBuilder(hours=0.02).hub("hub").edge("a").sync("a", "hub").at(hours=0.02).do("a", last).build()
+    _, outcome = lived(plan, tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 1
+
+
+def test_a_watch_is_told_of_everything_though_its_disk_fails(tmp_path):
+    plan = PlanBuilder(hours=0.05).hub("hub").edge("a").edge("b").sync_every("a", "hub", seconds=10)
+    plan.sync_every("b", "hub", seconds=15).do("hub", Watch()).do("a", Watch()).at(seconds=20)
+    plan.do("a", ReadErrors(per_mille=500, for_ms=30_000)).crash("hub", down_minutes=0.5)
+    for number in range(8):
+        plan.after(seconds=10).put("ab"[number % 2], "things", f"x{number % 3}", {"n": number})
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 3
+    assert outcome.figures.done["put"] == 8
+
+
 def test_every_checker_has_a_name_in_plans():
     assert {type(checker).__module__.rpartition(".")[2] for checker in all_checkers()} == {*CHECKERS}
+
+
+def test_what_is_under_way_when_healing_begins_is_part_of_the_chaos(tmp_path):
+    """The last write lands on a slow disk when all have agreed already: they are judged when they agree again."""
+    plan = PlanBuilder(hours=0.1, seed=4).hub("hub").edge("a")
+    plan.at(seconds=1).put("a", "things", "x", {"n": 1}).after(seconds=1).sync("a", "hub")
+    plan.at(seconds=359.9).do("a", SlowDisk(latency_ms_min=3_000, latency_ms_max=3_000, for_ms=60_000))
+    plan.at(seconds=360).put("a", "things", "y", {"n": 2})
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 2
