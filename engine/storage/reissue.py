@@ -96,13 +96,14 @@ def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callabl
     """Give the chosen stamps of these records dots of this node, in records of this lsn; gives how many."""
     journal = Journal(tx)
     records = Records(tx, journal)
-    clock = tx.clock.tick()
     count = 0
     for collection, key in places:
         stored = records.at(collection, key)
         before = records.current(stored)
         renamed: dict[Dot, Dot] = {}
-        for dot in sorted({stamp.dot for stamp in before.stamps() if chosen(stored.number, stamp)}):
+        # The clock stays: by it the operation is known again when it comes back under this name (`_OWN`).
+        mine = {(stamp.dot, stamp.clock) for stamp in before.stamps() if chosen(stored.number, stamp)}
+        for dot, clock in sorted(mine):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
             journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)

@@ -86,6 +86,20 @@ def test_a_node_that_is_behind_brings_back_nothing_that_lasts():
     assert e.docs() == {}
 
 
+def test_what_comes_back_under_a_name_given_in_between_is_known_again():
+    """The hub holds the second name of three: that was this node's as well, and gets no fourth."""
+    e, hub = Side("e"), Side("hub")
+    e.write("k", {"note": 1})
+    renew(e)
+    sync(e, hub)
+    renew(e)
+    sync(e, hub)
+    sync(e, hub)
+    assert_equal(e, hub)
+    assert e.connection.execute("SELECT seq FROM node").fetchone() == (1,)
+    assert not conflicts(e)
+
+
 def test_records_that_wait_for_a_session_go_on_waiting():
     e, hub = pair()
     hub.update("k", note=2)
