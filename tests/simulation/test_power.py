@@ -22,8 +22,9 @@ from .machines import booted, files, keys, virtually
 from .power_cuts import IMAGES, Campaign
 from .test_torn import Scripted
 
-FEW, MANY = range(6), 50
-"""Seeds of the ordinary run; how many each seed of a long one stands for."""
+FEW, MORE, MANY = range(6), range(12), 50
+"""Seeds of the ordinary run; of the one in which something must be lost, which not every life does; how many each seed
+of a long one stands for."""
 
 HOW = "the engine on a simulated disk, reopened in production; durability={}"
 
@@ -75,7 +76,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(ram):
 
 
 def test_with_normal_durability_the_first_writes_are_left_whole(ram):
-    counts, problems = campaign(ram, "normal", FEW)
+    counts, problems = campaign(ram, "normal", MORE)
     assert problems == []
     assert counts["images that lost acknowledged writes"]
 
