@@ -83,5 +83,6 @@ OPEN: Final[Mapping[str, str]] = {
     "a batch goes on where another session has come to": "seeds 0 to 14 of `network`",
     "status says that no session was cut": "seeds 0 to 7 of `network`",
     "every request gets a new ticket, also one that comes again": "seeds 0 to 5 of `network`",
+    "the checksum of a frame is not compared": "seeds 0 to 119 of `attacks`",
 }
 """Mutants that are planted and that no world has caught yet: holes of the harness, with what was searched."""
