@@ -24,8 +24,10 @@ from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
 from .storage.declare import declare, keep_declared
 from .storage.migrations import format_of, migrate
+from .storage.peers import stored_elsewhere
+from .storage.reissue import reissue
 from .storage.store import Store, Tx
-from .witness import Witness, doubt, lost
+from .witness import Testimony, Witness, doubt, lost, testify
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +109,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     _check_space(connection, opening)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
+        returned = _returned(tx, testimony)
         reason = lost(testimony) if fresh else doubt(testimony, tx.actor, tx.seq, witness.place())
         if reason and not fresh:
             reached("identity: a new incarnation at opening")
@@ -117,9 +120,20 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             keep_declared(tx)
         else:
             declare(tx, opening.schemas)
-        actor, seq = tx.actor, tx.seq
-    witness.note(actor, seq)
+        if reason and returned is not None:  # by the rules that are in force now
+            reissue(tx, *returned)
+        actor, seq, given_up = tx.actor, tx.seq, tx.given_up
+    testify(witness, actor, seq, given_up)
     return store, reason
+
+
+def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:
+    """What `reissue` is to be told if the file is of before its names were given up; None if it is not.
+
+    Whoever shared its identity may have used those names since: what the file claims is not what they have written.
+    """
+    known = None if testimony is None else testimony.left.get(tx.actor)
+    return None if known is None or tx.seq <= known else (tx.own, known, stored_elsewhere(tx))
 
 
 def _make_certain(connection: sqlite3.Connection) -> None:

@@ -12,9 +12,10 @@ import logging
 import os
 import platform
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from holdfast.clocks import Actor
 
@@ -22,8 +23,11 @@ from .arguments import check_path
 
 _log = logging.getLogger(__name__)
 
-RECORD_BYTES = 256
-"""The side file is one record of this size, rewritten in place."""
+RECORD_BYTES = 512
+"""The side file is one record of this size, rewritten in place: one sector."""
+
+LEFT_MAX: Final = 4
+"""Identities of which a side file remembers that names were given up: the last ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,13 @@ class Testimony:
         actor: The identity that wrote.
         seq: The highest sequence number that a commit gave.
         place: Host and file as far as the witness can tell; "" if it cannot.
+        left: Identities of which this file has given up names, and the highest number of each that it kept.
     """
 
     actor: Actor
     seq: int
     place: str = ""
+    left: Mapping[Actor, int] = field(default_factory=dict)
 
 
 class Witness(Protocol):
@@ -61,6 +67,15 @@ class Witness(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A witness that also knows which names were given up: an old state of the file brings them back."""
+
+    def leave(self, actor: Actor, known: int) -> None:
+        """The names of this identity above `known` are no longer the file's; the next note keeps that."""
+        ...
+
+
 class SideFile:
     """A witness in a file beside the database.
 
@@ -75,6 +90,7 @@ class SideFile:
         self.path = self._database.with_name(self._database.name + "-witness")
         self._descriptor: int | None = None
         self._place = ""
+        self._left: dict[Actor, int] = {}
 
     def recall(self) -> Testimony | None:
         """What was noted last; None if the side file is missing or unreadable, which counts as a copy."""
@@ -84,9 +100,17 @@ class SideFile:
             if int(check, 16) != zlib.crc32(body.encode()):
                 return None
             note = json.loads(body)
-            return Testimony(actor=Actor(note["actor"]), seq=int(note["seq"]), place=str(note["place"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            self._left = {Actor(actor): int(known) for actor, known in note.get("left", {}).items()}
+            return Testimony(
+                actor=Actor(note["actor"]), seq=int(note["seq"]), place=str(note["place"]), left=dict(self._left)
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def leave(self, actor: Actor, known: int) -> None:
+        """The names of this identity above `known` are no longer the file's; the next note keeps that."""
+        others = [(other, kept) for other, kept in self._left.items() if other != actor]
+        self._left = dict([*others, (actor, known)][-LEFT_MAX:])
 
     def note(self, actor: Actor, seq: int) -> None:
         """Rewrite the record in place, without a sync: to be behind the file is normal.
@@ -98,7 +122,8 @@ class SideFile:
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 self._place = json.dumps(self.place())
-            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}}}'
+            left = f',"left":{json.dumps(self._left)}' if self._left else ""
+            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{left}}}'
             os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
         except OSError as error:
             _log.warning("the witness %s was not noted: %s", self.path, error)
@@ -115,6 +140,14 @@ class SideFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def testify(witness: Witness, actor: Actor, seq: int, given_up: Mapping[Actor, int]) -> None:
+    """Note what a commit has made true, and which names it gave up."""
+    if isinstance(witness, Remembers):
+        for left, known in given_up.items():
+            witness.leave(left, known)
+    witness.note(actor, seq)
 
 
 def doubt(testimony: Testimony | None, actor: Actor, seq: int, place: str) -> str | None:

@@ -20,7 +20,7 @@ from .storage.connection import Connection
 from .storage.faults import translated
 from .storage.store import Store, Tx
 from .storage.write import SinglePut, SingleWrite, write_each
-from .witness import Witness
+from .witness import Witness, testify
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class Writer:
         """On the storage thread: one transaction for all jobs."""
         with self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
-            actor, seq = tx.actor, tx.seq
-        self._witness.note(actor, seq)
+            actor, seq, given_up = tx.actor, tx.seq, tx.given_up
+        testify(self._witness, actor, seq, given_up)
         return outcomes, tx.lsn
 
     def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:

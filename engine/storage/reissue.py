@@ -51,6 +51,7 @@ def reissue(tx: Tx, old: int, known: int, stored: int) -> int:
     The transaction has begun the new identity already.
     """
     actor = tx.names.actor(old)
+    tx.given_up[actor] = known
     places = _written_by(tx, old, known)
     if stored > known:
         tx.connection.execute("INSERT OR REPLACE INTO reused (actor, low, high) VALUES (?, ?, ?)", (old, known, stored))

@@ -91,6 +91,7 @@ class Tx:
         own: Number of the node's identity; actor: the identity.
         seq, shared, lsn, digest: As the file will hold them; feed: id of the feed.
         clock: The hybrid clock, saved with the transaction.
+        given_up: Identities of which this transaction gives up names, and the highest number of each that it keeps.
     """
 
     def __init__(self, store: Store) -> None:
@@ -104,6 +105,7 @@ class Tx:
         self.clock = HybridClock(store.seams.time, last, store.seams.drift_ms_max)
         self._loaded = row
         self._next_record: int | None = None
+        self.given_up: dict[Actor, int] = {}
 
     @property
     def now_ms(self) -> int:
@@ -190,6 +192,7 @@ class Tx:
         """A savepoint: an exception inside undoes only this part, and passes on."""
         identity = (self.own, self.actor, self.feed, self._loaded)
         counters = (self.seq, self.shared, self.lsn, self.digest, self._next_record)
+        given_up = dict(self.given_up)
         self.connection.execute("SAVEPOINT part")
         try:
             yield
@@ -201,6 +204,7 @@ class Tx:
                 self.connection.execute("RELEASE part")
             self.own, self.actor, self.feed, self._loaded = identity
             self.seq, self.shared, self.lsn, self.digest, self._next_record = counters
+            self.given_up = given_up
             raise
 
 

@@ -205,7 +205,7 @@ async def test_the_note_says_who_and_how_far(tmp_path):
             await node["t"].put(f"k{n}", {})
             testimony = SideFile(path).recall()
             assert (testimony.actor, testimony.seq) == (await node.actor(), n + 1)
-        assert side(path).stat().st_size == 256
+        assert side(path).stat().st_size == witnesses.RECORD_BYTES
         assert side(path).stat().st_mode & 0o077 == 0
 
 
@@ -242,6 +242,24 @@ async def test_a_witness_of_ones_own_is_asked_and_told(tmp_path):
     memory.notes.append((first, 99))
     _, reason = await life(tmp_path / "a.db", witness=memory, seed="second")
     assert "99" in reason
+
+
+def test_a_side_file_keeps_the_last_identities_of_which_names_were_given_up(tmp_path):
+    path = tmp_path / "a.db"
+    path.touch()
+    left = [(f"{number:032x}", number) for number in range(witnesses.LEFT_MAX + 1)]
+    for actor, known in left:
+        witness = SideFile(path)
+        witness.recall()
+        witness.leave(actor, known)
+        witness.note("f" * 32, 2**62)
+        witness.close()
+    assert SideFile(path).recall().left == dict(left[1:])
+    assert side(path).stat().st_size == witnesses.RECORD_BYTES
+    witness.leave(left[1][0], 2**62)  # the same again: it is the last one now, and none is forgotten for it
+    witness.note("f" * 32, 2**62)
+    witness.close()
+    assert SideFile(path).recall().left == {**dict(left[2:]), left[1][0]: 2**62}
 
 
 async def test_a_refused_file_gets_no_witness(tmp_path):

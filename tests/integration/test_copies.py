@@ -118,6 +118,38 @@ async def test_a_restored_folder_is_found_by_the_number_that_the_hub_holds(tmp_p
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_backup_of_before_names_were_given_up_claims_none_of_them(tmp_path, times):
+    """The other clone has used those names for writes of its own, which the old file would pass over, or remove."""
+    path, other, backup = tmp_path / "a.db", tmp_path / "b.db", tmp_path / "backup"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(path, space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            await heal(hub, a)
+        clone(path, other)
+        async with unbound(path, seed="a2") as a:
+            await a["t"].put_many((f"a{n}", {"by": "a"}) for n in range(3))
+        shutil.copy(path, backup)
+        async with unbound(other, seed="b2") as b:
+            await b["t"].put("b0", {"by": "b"})
+            await b["t"].update("shared", {"note": "b"})
+            await heal(hub, b)
+        async with unbound(path, seed="a3") as a:
+            await heal(hub, a)
+            assert a.renewed  # and its three puts have new names
+        for life in range(times):
+            shutil.copy(backup, path)
+            async with unbound(path, seed=f"restored {life}") as a:
+                assert "another identity" in a.renewed
+                await a["t"].update("shared", {f"v{life}": "a"})
+                await heal(hub, a)
+        async with unbound(path) as a, unbound(other) as b:
+            await heal(hub, a, b)
+            await assert_equal(a, b, hub)
+            assert {document.key for document in await a["t"].query()} == {"shared", "b0", "a0", "a1", "a2"}
+            assert (await hub["t"].get("shared")).fields["note"] == "b"
+
+
 async def test_an_ordinary_node_is_never_asked_to_renew(tmp_path):
     """Cuts, restarts, writes in the middle and two hubs by turns."""
     path = tmp_path / "a.db"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import pytest
 
 from holdfast.clocks import Actor
 from holdfast.engine.edits import Update
+from holdfast.engine.storage.birth import begin_incarnation
+from holdfast.engine.storage.reissue import reissue
 
 from .side import Side, assert_equal, now, sync
 
@@ -111,6 +114,18 @@ def test_records_that_wait_for_a_session_go_on_waiting():
     sync(e, hub)
     assert e.whole
     assert e.vector.seq(hub.actor) == hub.vector.seq(hub.actor) == 1
+
+
+def test_a_part_of_a_commit_that_fails_gives_up_nothing():
+    e, _ = pair()
+    with e.store.transaction() as tx:
+        with suppress(ValueError), tx.part():
+            old = tx.own
+            begin_incarnation(tx, "e")
+            reissue(tx, old, 0, 0)
+            assert [*tx.given_up.values()] == [0]
+            raise ValueError
+        assert tx.given_up == {}
 
 
 @pytest.mark.parametrize("seed", range(40))
