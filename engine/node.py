@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
 from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
@@ -37,6 +37,9 @@ from .transaction import Transaction
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from .snapshots import Snapshots
 
 T = TypeVar("T")
 N = TypeVar("N", bound="Node")
@@ -162,6 +165,19 @@ class Node:
     def read_only(self) -> bool:
         """Whether the node can only read."""
         return self._writer is None
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What the file held at some moments, to look at and to go back to."""
+        from .snapshots import Snapshots  # most processes never need it
+
+        return Snapshots(self)
+
+    async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
+        """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
+        from .backups import back_up  # as above
+
+        await back_up(self, target, on_progress)
 
     def __getitem__(self, collection: str) -> Collection:
         """The collection of this name; it exists when it has records."""

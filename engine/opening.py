@@ -22,8 +22,9 @@ from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
+from .storage.copying import keep_before_migration, origin_of
 from .storage.declare import declare, keep_declared
-from .storage.migrations import format_of, migrate
+from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
 from .storage.store import Store, Tx
@@ -94,6 +95,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     # Only now: a file of another program, or of a newer format, must stay as it is.
     connection.execute("PRAGMA journal_mode = WAL")
     _make_certain(connection)
+    if 0 < format_of(connection, path) < FORMAT:
+        keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     testimony = witness.recall()  # before a fresh file gives its witness another one
@@ -110,7 +113,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
         returned = _returned(tx, testimony)
-        reason = lost(testimony) if fresh else doubt(testimony, tx.actor, tx.seq, witness.place())
+        reason = lost(testimony) if fresh else _copied(tx) or doubt(testimony, tx.actor, tx.seq, witness.place())
         if reason and not fresh:
             reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
@@ -125,6 +128,15 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
         actor, seq, given_up = tx.actor, tx.seq, tx.given_up
     testify(witness, actor, seq, given_up)
     return store, reason
+
+
+def _copied(tx: Tx) -> str | None:
+    """Why the file is not the one it was made of, if Holdfast made it as a copy; from now on it stands for itself."""
+    origin = origin_of(tx.connection)
+    if origin is None:
+        return None
+    tx.connection.execute("UPDATE node SET copied = NULL")
+    return f"it is a copy: {origin}"
 
 
 def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:

@@ -41,6 +41,7 @@ from holdfast.errors import (
     NoSuchCollection,
     NoSuchConflict,
     NoSuchRecord,
+    NoSuchSnapshot,
     NoSuchSpace,
     NotADatabase,
     NotReached,
@@ -67,10 +68,13 @@ from holdfast.errors import (
 
 if TYPE_CHECKING:
     from holdfast.clocks import Causality, Dot, VersionVector
+    from holdfast.engine.backups import restore_backup
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
+    from holdfast.engine.snapshots import Snapshot, Snapshots
     from holdfast.engine.status import LedgerEntry, LogEntry, PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
@@ -155,6 +159,7 @@ __all__ = [
     "NoSuchCollection",
     "NoSuchConflict",
     "NoSuchRecord",
+    "NoSuchSnapshot",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
@@ -170,12 +175,15 @@ __all__ = [
     "Remove",
     "Resolver",
     "ResolverFault",
+    "RestoreReport",
     "Schema",
     "Seams",
     "SessionRefused",
     "SideFile",
     "SimulationDeadlock",
     "SimulationFault",
+    "Snapshot",
+    "Snapshots",
     "SpaceMismatch",
     "Status",
     "StorageError",
@@ -199,6 +207,7 @@ __all__ = [
     "Violation",
     "Witness",
     "__version__",
+    "restore_backup",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
@@ -231,10 +240,14 @@ _LAZY: dict[str, str] = {
     "Policy": "holdfast.resolvers",
     "Receipt": "holdfast.engine.storage.write",
     "Remove": "holdfast.engine.collection",
+    "RestoreReport": "holdfast.engine.going_back",
+    "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
     "Schema": "holdfast.engine.schema",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",
+    "Snapshot": "holdfast.engine.snapshots",
+    "Snapshots": "holdfast.engine.snapshots",
     "Status": "holdfast.engine.status",
     "SyncProgress": "holdfast.transport.progress",
     "SyncReport": "holdfast.transport.progress",
