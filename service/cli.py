@@ -12,6 +12,7 @@ import click
 
 import holdfast
 
+from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
 from .hub import hub
@@ -55,6 +56,6 @@ def main(*, verbose: int) -> None:
 
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify,
-    snapshot, backup, restore, hub, simulate,
+    snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

@@ -22,6 +22,7 @@ from holdfast.errors import (
     HoldfastError,
     HubError,
     ImportFailed,
+    IncompatibleBundle,
     IncompatibleProtocol,
     InvalidDecision,
     InvalidKey,
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
         Value,
         Version,
     )
+    from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.progress import SyncProgress, SyncReport
 
@@ -111,6 +113,7 @@ __all__ = [
     "NO_RECORD",
     "AskOnDelete",
     "BulkReport",
+    "BundleReport",
     "Causality",
     "Change",
     "Collection",
@@ -134,6 +137,7 @@ __all__ = [
     "Hub",
     "HubError",
     "ImportFailed",
+    "IncompatibleBundle",
     "IncompatibleProtocol",
     "InvalidDecision",
     "InvalidKey",
@@ -215,6 +219,7 @@ __all__ = [
 _LAZY: dict[str, str] = {
     "AskOnDelete": "holdfast.resolvers",
     "BulkReport": "holdfast.engine.collection",
+    "BundleReport": "holdfast.transport.bundle",
     "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",

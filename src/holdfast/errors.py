@@ -12,7 +12,7 @@ the command line and the REST interface print it, and it does not change when a 
     │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
     ├── ProtocolError     The two nodes do not speak of the same thing.
     │   └── MalformedFrame, FrameTooLarge, MalformedVector, MalformedMessage, IncompatibleProtocol, SpaceMismatch,
-    │       NoSuchSpace, SessionRefused
+    │       NoSuchSpace, SessionRefused, IncompatibleBundle
     ├── LinkError         The way between the nodes is at fault.
     │   └── Unreachable, LinkCut, Unauthorized, ReadOnlyToken, NotReached, HubError
     └── SimulationFault   A simulation found what it looks for, or could not go on.
@@ -293,6 +293,12 @@ class SessionRefused(ProtocolError):
     """Raised when the peer ends the session and names a reason."""
 
     code = "session-refused"
+
+
+class IncompatibleBundle(ProtocolError):
+    """Raised when a bundle is not for this node: it leaves out what is not held here, or was made by it."""
+
+    code = "incompatible-bundle"
 
 
 class LinkError(HoldfastError):

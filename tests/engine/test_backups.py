@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -150,6 +149,10 @@ def _damaged(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _drafts(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in (".part", ".new")]
+
+
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -169,6 +172,6 @@ async def test_what_is_no_backup_replaces_nothing(tmp_path: Path, spoil, error: 
     with pytest.raises(error):
         restore_backup(tmp_path / "copy.db", tmp_path / "a.db", replace=True)
     assert (tmp_path / "a.db").read_bytes() == before
-    assert not [name for name in os.listdir(tmp_path) if name.endswith((".part", ".new"))]
+    assert not _drafts(tmp_path)
     async with opened(tmp_path / "a.db") as node:
         assert node.renewed is None
