@@ -88,7 +88,13 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
     mishaps = [kind for kind in swarm.faults if kind in NODE_FAULTS and (kind != "clone" or len(hubs) == 1)]
-    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=tuple(mishaps)).fill(agenda)
+    clones = Mishaps(
+        dice=Dice(choices, "plan:mishaps"),
+        returns=Dice(choices, "plan:returns"),
+        hubs=hubs,
+        edges=edges,
+        kinds=tuple(mishaps),
+    ).fill(agenda)
     Weather(
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
