@@ -12,6 +12,7 @@ from .action import CLOCK_MS_MAX, Action, Direction, LinkAction
 from .arguments import mistake, read_arguments, read_object, write_arguments
 from .faults import (
     ATTACKS,
+    UNJOINABLE,
     Attack,
     Backup,
     ClockFreeze,
@@ -61,6 +62,7 @@ __all__ = [
     "ACTIONS",
     "ATTACKS",
     "CLOCK_MS_MAX",
+    "UNJOINABLE",
     "Action",
     "AnyAction",
     "Attack",

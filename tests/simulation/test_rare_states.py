@@ -32,13 +32,23 @@ def requested_twice():
     return plan.build()
 
 
+def comes_back(node, life):
+    """Who has sent the hub what cannot be joined comes as an ordinary member: elsewhere, or as another identity."""
+    plan = PlanBuilder(hours=0.05).hub("hub").edge("a").sync_every("a", "hub", seconds=10)
+    plan.at(seconds=5).put("a", "things", "k", {"n": 1})
+    plan.at(seconds=40).do("hub", Attack(attack="broken cells", stranger="m"))
+    return plan.after(seconds=20).do(node, Attack(attack="ordinary member", stranger="m", life=life)).build()
+
+
 @pytest.mark.parametrize(
     ("state", "plan"),
     [
         ("apply: a value had to be asked for whole", overtaken_by_a_new_identity()),
         ("session: a ticket that would arrive late", requested_twice()),
+        ("holes: filled from elsewhere", comes_back("a", life=1)),
+        ("holes: void since their node has moved on", comes_back("hub", life=2)),
     ],
-    ids=["asked for whole", "late ticket"],
+    ids=["asked for whole", "late ticket", "filled from elsewhere", "moved on"],
 )
 def test_a_world_reaches_it_and_holds(state, plan, request):
     report = simulate(plan)
