@@ -100,6 +100,15 @@ class Hub:
         assert self._process, "it runs"
         self._process.send_signal(number)
 
+    @asynccontextmanager
+    async def traced(self, tracer: Sequence[str]) -> AsyncIterator[None]:
+        """A tracer is attached to the process until the end of the block."""
+        attached = await _attached(self.pid, tracer)
+        try:
+            yield
+        finally:
+            await _detached(attached)
+
     async def stop(self) -> int:
         """Let it end in good order; gives its exit code."""
         assert self._process, "it runs"
@@ -206,6 +215,12 @@ class Edge:
         await self.ended()
         return code
 
+    async def untrace(self) -> None:
+        """Take the tracer away; the process goes on without it."""
+        if self._tracer is not None:
+            await _detached(self._tracer)
+            self._tracer = None
+
     async def ended(self) -> int:
         """Wait until it has ended by itself; gives its exit code."""
         assert self._process is not None, "it was started"
@@ -220,9 +235,7 @@ class Edge:
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
         await asyncio.wait_for(process.stdout.readline(), START_S_MAX)  # it holds
-        self._tracer = await asyncio.create_subprocess_exec(*tracer, "-p", str(process.pid), stdin=DEVNULL, stderr=PIPE)
-        assert self._tracer.stderr is not None, "it was asked for"
-        await asyncio.wait_for(self._tracer.stderr.readline(), START_S_MAX)  # it is attached
+        self._tracer = await _attached(process.pid, tracer)
         process.stdin.write(b"go on\n")
 
     async def _listen(self, process: Process, started: asyncio.Future[bool]) -> None:
@@ -253,6 +266,21 @@ class Edge:
                 self._waiting.pop(number).set_result(line["answer"])
             case "refused":
                 self._waiting.pop(number).set_exception(OrderError(line["code"], line["message"]))
+
+
+async def _attached(pid: int, tracer: Sequence[str]) -> Process:
+    """A tracer that has begun to trace a process."""
+    process = await asyncio.create_subprocess_exec(*tracer, "-p", str(pid), stdin=DEVNULL, stderr=PIPE)
+    assert process.stderr is not None, "it was asked for"
+    await asyncio.wait_for(process.stderr.readline(), START_S_MAX)
+    return process
+
+
+async def _detached(tracer: Process) -> None:
+    """Let a tracer end; what it has traced goes on."""
+    with suppress(ProcessLookupError):  # what it traced has ended, and it too
+        tracer.send_signal(signal.SIGINT)
+    await tracer.communicate()
 
 
 async def _killed(process: Process) -> None:
