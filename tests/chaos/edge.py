@@ -15,7 +15,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +216,11 @@ async def main(path: str, space: str, url: str) -> None:
         beating.cancel()
 
 
-def run() -> int:
+def run(arguments: Sequence[str]) -> int:
     """Serve; errors of the tree that come from opening or closing the file are told by their codes."""
     code = 0
     try:
-        asyncio.run(main(*sys.argv[1:4]))
+        asyncio.run(main(*arguments))
     except* HoldfastError as group:
         for error in group.exceptions:
             say("unusable", code=getattr(error, "code", type(error).__name__), message=str(error))
@@ -229,4 +229,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(sys.argv[1:4]))

@@ -16,6 +16,7 @@ from .checker import judge, read_file
 from .edge import UNUSABLE
 from .history import History
 from .killing import CHECKPOINT_PAGES, DEEDS, POINTS_MAX, Deed
+from .nursery import Nursery
 from .processes import Edge, Hub, OrderError
 
 DATA = ("", "-wal", "-journal")
@@ -81,6 +82,7 @@ class FailingSweep:
     point: str
     failure: Failure
     hub: Hub
+    nursery: Nursery
     directory: Path
     points: int = 0
     acknowledged: int = 0
@@ -104,7 +106,7 @@ class FailingSweep:
         await asyncio.to_thread(place.mkdir)
         history, log = History(place / "history.jsonl"), place / "strace.txt"
         token, file = self.hub.add_space(name)
-        edge, other = (Edge(who, place / f"{who}.db", history, name, token) for who in ("edge", "other"))
+        edge, other = (Edge(who, place / f"{who}.db", history, name, token, self.nursery) for who in ("edge", "other"))
         deed = DEEDS[self.deed]
         try:
             await deed.prepared(edge, other, self.hub.url)

@@ -15,6 +15,7 @@ from pathlib import Path
 from .checker import judge, read_file
 from .fleet import quietly
 from .history import History
+from .nursery import Nursery
 from .processes import Edge, Hub
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "sendto")
@@ -103,6 +104,7 @@ class Sweep:
     deed: str
     call: str
     hub: Hub
+    nursery: Nursery
     directory: Path
     points: int = 0
     acknowledged: int = 0
@@ -124,7 +126,7 @@ class Sweep:
         await asyncio.to_thread(place.mkdir)
         history = History(place / "history.jsonl")
         token, file = self.hub.add_space(name)
-        edge, other = (Edge(who, place / f"{who}.db", history, name, token) for who in ("edge", "other"))
+        edge, other = (Edge(who, place / f"{who}.db", history, name, token, self.nursery) for who in ("edge", "other"))
         deed = DEEDS[self.deed]
         try:
             await deed.prepared(edge, other, self.hub.url)

@@ -6,6 +6,7 @@ import pytest
 
 from .failing import NEEDING_SPACE, POINTS, FailingSweep, Failure
 from .killing import DEEDS
+from .nursery import Nursery
 from .processes import running_hub
 
 pytestmark = pytest.mark.needs_strace
@@ -15,8 +16,9 @@ ROWS = {"EIO": 10, "ENOSPC": 11}
 
 async def sweep(tmp_path, recorder, deed, point, failure, **numbers):
     async with running_hub(tmp_path / "hub") as hub:
-        found = FailingSweep(deed, point, failure, hub, tmp_path)
-        await found.run(**numbers)
+        with Nursery() as nursery:
+            found = FailingSweep(deed, point, failure, hub, nursery, tmp_path)
+            await found.run(**numbers)
     figures = {
         f"at {point}": found.points,
         "writes acknowledged": found.acknowledged,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .killing import CALLS, DEEDS, Sweep
+from .nursery import Nursery
 from .processes import running_hub
 
 pytestmark = pytest.mark.needs_strace
@@ -12,8 +13,9 @@ pytestmark = pytest.mark.needs_strace
 
 async def sweep(tmp_path, recorder, deed, call, **numbers):
     async with running_hub(tmp_path / "hub") as hub:
-        found = Sweep(deed, call, hub, tmp_path)
-        await found.run(**numbers)
+        with Nursery() as nursery:
+            found = Sweep(deed, call, hub, nursery, tmp_path)
+            await found.run(**numbers)
     figures = {f"at {call}": found.points, "writes acknowledged": found.acknowledged}
     how = f"strace, SIGKILL at each call ({deed})"
     recorder.note(6, how, runs=found.points, violations=len(found.findings), **figures)
