@@ -145,12 +145,14 @@ class Sweep:
                 await deed.during(edge)
             await edge.stop()
             return
-        await self.hub.stop()
-        await self.hub.start(prefix=tracing)
-        await edge.start(self.hub.url)
-        await deed.during(edge)
-        await self.hub.stop()
-        await self.hub.start(prefix=())
+        if deed.others is not None:  # it has the file open, and opening it belongs to the deed
+            await self.hub.stop()
+            await self.hub.start()
+        async with self.hub.traced(tracing):
+            await edge.start(self.hub.url)
+            await deed.during(edge)
+            await self.hub.stop()
+        await self.hub.start()
         await edge.stop()
 
     async def _look(self, name: str, edge: Edge, other: Edge, file: Path, history: History) -> None:
