@@ -30,6 +30,7 @@ from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_s
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
+from .storage.faults import reachable
 from .storage.migrations import format_of
 from .storage.reading import Change
 from .storage.store import Tx
@@ -146,9 +147,8 @@ class Node:
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
         try:
-            if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
-                what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
-                raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+            with reachable(str(self.path)):
+                self._check_kind()
             if opening is None:
                 await self._open_readers()
             else:
@@ -317,6 +317,11 @@ class Node:
         """Close."""
         await self.close()
 
+    def _check_kind(self) -> None:
+        if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
+            what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
+            raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+
     async def _open_writer(self, opening: Opening, witness: Witness) -> None:
         lock = WriterLock(self.path)
         lock.acquire(opening.label or self.path.name)
@@ -325,7 +330,9 @@ class Node:
         self._writer = Writer(self._thread, store, witness, self._committed)
 
     async def _open_readers(self) -> None:
-        if not self.path.exists():
+        with reachable(str(self.path)):
+            there = self.path.exists()
+        if not there:
             raise FileUnreadable(
                 "there is no such file",
                 subject=str(self.path),

@@ -24,6 +24,7 @@ from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
 from .storage.copying import keep_before_migration, origin_of
 from .storage.declare import declare, keep_declared
+from .storage.faults import reachable
 from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
@@ -67,17 +68,8 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
         NotADatabase, NewerFormat, DamagedFile, FileUnreadable: The file was refused and left as it is.
         SpaceMismatch: It holds another space.
     """
-    folder = opening.path.parent
-    if not folder.is_dir():
-        raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
-    if opening.path.is_file() and 0 < opening.path.stat().st_size < DATABASE_BYTES_MIN:
-        raise NotADatabase("the file is too short to be one", subject=str(opening.path), remedy="Check the path.")
-    if opening.path.exists() and opening.path.stat().st_nlink > 1:
-        raise FileUnreadable(
-            "the file has several names (hard links): SQLite would keep a log beside each and lose writes",
-            subject=str(opening.path),
-            remedy="Remove the other names, or copy the file.",
-        )
+    with reachable(str(opening.path)):
+        _check_file(opening.path)
     thread = await opening.seams.storage.open_writer(opening.path, opening.durability)
     try:
         store, reason = await thread.run(_prepare, opening, witness)
@@ -87,6 +79,20 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
     if reason:
         _log.warning("new incarnation of %s: %s", opening.path, reason)
     return thread, store, reason
+
+
+def _check_file(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
+    if path.is_file() and 0 < path.stat().st_size < DATABASE_BYTES_MIN:
+        raise NotADatabase("the file is too short to be one", subject=str(path), remedy="Check the path.")
+    if path.exists() and path.stat().st_nlink > 1:
+        raise FileUnreadable(
+            "the file has several names (hard links): SQLite would keep a log beside each and lose writes",
+            subject=str(path),
+            remedy="Remove the other names, or copy the file.",
+        )
 
 
 def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness) -> tuple[Store, str | None]:
@@ -113,7 +119,9 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
         returned = _returned(tx, testimony)
-        reason = lost(testimony) if fresh else _copied(tx) or doubt(testimony, tx.actor, tx.seq, witness.place())
+        with reachable(path):
+            place = witness.place()
+        reason = lost(testimony) if fresh else _copied(tx) or doubt(testimony, tx.actor, tx.seq, place)
         if reason and not fresh:
             reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
