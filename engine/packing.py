@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from operator import ge
 from typing import Any, Final, NamedTuple
 
@@ -95,19 +94,14 @@ class Packed(NamedTuple):
         stamps[::4] = map(name, stamps[::4])
         return Packed(stamps, self.shape)
 
-    def each(self) -> list[PackedStamp]:
-        """The stamps one by one."""
-        flat = self.stamps
-        return [*zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)]
-
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
         return self.shape.flat and len(self.stamps) == 4 * self.shape.stamps
 
 
-def encode_cells(body: bytes, stamps: Iterable[PackedStamp]) -> bytes:
-    """The bytes of cells, from those of their shape and stamps one by one."""
-    return to_msgpack([body, *chain.from_iterable(stamps)])
+def encode_columns(bodies: Iterable[bytes], stamps: Iterable[Iterable[Any]]) -> list[bytes]:
+    """The bytes of many records' cells, from those of their shapes and a column for each item of `Packed.stamps`."""
+    return [*map(to_msgpack, zip(bodies, *stamps, strict=True))]
 
 
 def are_sound(stamps: list[Any], actors: int) -> bool:
