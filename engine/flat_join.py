@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from operator import eq, ge
+from operator import eq
 from typing import Any, Final, NamedTuple, TypeVar
 
 from holdfast.clocks import Actor
 
 from .cells import REGISTER
+from .cohorts import Columns, covered, stamp_column
 from .documents import compose, split
 from .outline import FIELDS_MAX, Outline, outline
 from .packing import PackedStamp, Shape, shape_body
@@ -39,9 +40,6 @@ _KEPT: Final = 512
 """Pairs of shapes of few fields, and ways in which records of two shapes join, that are remembered at once."""
 
 Texts = Sequence[str]
-Columns = Sequence[Sequence[Any]]
-"""Of records that have the same shapes: a column for each text; of stamps, four for each, as in `Packed.stamps`."""
-
 Verdicts = tuple[int, ...]
 """One for each pair of stamps that two shapes let meet; first that on the frontiers."""
 
@@ -195,8 +193,8 @@ class Encounter:
             met = _Relation(ours, theirs)
             if len(met.fields) <= FIELDS_MAX:
                 _remember(self._relations, shapes, met)
-        known_there = _covered(here, self.context)
-        known_here = _covered(there, self.held)
+        known_there = covered(here, self.context)
+        known_here = covered(there, self.held)
         columns = []
         for o, t in met.pairs:
             if o < 0:
@@ -234,26 +232,10 @@ class Encounter:
         return joined
 
 
-def columns(rows: Iterable[Sequence[Any]]) -> Columns:
-    """Rows of equal length as columns."""
-    return [*zip(*rows, strict=True)]
-
-
 def are_distinct(stamps: Columns) -> list[bool]:
     """Of each record, whether no stamp stands there twice."""
     each = [stamp_column(stamps, number) for number in range(len(stamps) >> 2)]
     return [len({*record}) == len(record) for record in zip(*each, strict=True)]
-
-
-def stamp_column(columns: Columns, number: int) -> list[PackedStamp]:
-    """One stamp of every record."""
-    return [*zip(*columns[4 * number : 4 * number + 4], strict=True)]
-
-
-def _covered(columns: Columns, taken_in: Mapping[Any, int]) -> list[list[bool]]:
-    """Of each stamp of every record, whether it was taken in."""
-    dots = zip(columns[::4], columns[1::4], strict=True)
-    return [[*map(ge, map(taken_in.__getitem__, actors), seqs)] for actors, seqs in dots]
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from holdfast.clocks import Actor
 
+from ..cohorts import Columns, columns, encode_columns, stamp_column
 from ..digest import digest_head, encoded_digests, plain_digests
-from ..flat_join import Columns, FlatJoin, Texts, columns, stamp_column
-from ..packing import PackedStamp, encode_columns
+from ..flat_join import FlatJoin, Texts
+from ..packing import PackedStamp
 from ..projection import project_disputed
 from .inbox import Inbox
 from .journal import Journal

@@ -6,20 +6,20 @@ never raises for what came: the join tells what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import gt
-from typing import Any
+from itertools import chain, compress
+from operator import and_, gt
+from typing import Any, Final
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
+from ..cohorts import Cohort, Columns, cohorts, columns
 from ..delta import FeedBatch
 from ..documents import split
-from ..flat_join import Encounter, FlatJoin, Texts, are_distinct, columns
+from ..flat_join import Encounter, FlatJoin, Texts, are_distinct
 from ..outline import Outline, outline
-from ..packing import Packed, Shape, UnreadableCellsError, are_sound, decode, plain_shape
+from ..packing import Shape, UnreadableCellsError, are_sound, decode, plain_shape
 from ..spelling import looks_safe
 from .carry import Carried
 from .flat_merges import FlatMerges
@@ -27,8 +27,12 @@ from .names import Names
 from .rows import Row
 from .store import Tx
 
-_Pair = tuple[int, Row, Packed, Packed, Texts]
-"""A row's number in the batch, what stands here, its cells and those that came, and our texts."""
+_Stamps = Sequence[Any]
+_Pair = tuple[int, Row, _Stamps, _Stamps, Texts]
+"""A row's number in the batch, what stands here, its stamps and those that came, and our texts."""
+
+
+_NOTHING: Final[Mapping[str, Row]] = {}
 
 
 class _Taken(dict[int, int]):
@@ -96,84 +100,78 @@ class Follower:
             rows: Numbers of rows.
             found: The records that stand here, by collection and key.
         """
-        delta, came, unsettled = self.batch.delta, self._came(rows), self.tx.names.unsettled()
-        standing = [found.get(name, {}) for name in delta.collections]
-        alike: dict[tuple[bytes, bytes], list[_Pair]] = {}
-        rest = []
-        for at in rows:
-            row = standing[delta.collection[at]].get(delta.key[at])
-            # A record may carry an extra context here, or bring one: the join knows what they take in.
-            simple = row is not None and row.is_settled() and row.extra not in unsettled and at not in delta.extra
-            pair = None
-            if row is not None and simple and looks_safe(delta.doc[at]):
-                pair = self._pair(at, row, came.get(at))
-            if pair is None:
-                rest.append(at)
-            else:
-                alike.setdefault((pair[2].shape.body, pair[3].shape.body), []).append(pair)
-        for pairs in alike.values():
-            rest += self._settle(pairs)
-        return sorted(rest)
+        here = {at: row for at in rows if (row := self._simple(at, found)) is not None}
+        settled: set[int] = set()
+        for came in (*self._came(here), *self._plain(here)):
+            alike: dict[bytes, tuple[Shape, list[_Pair]]] = {}
+            for at, theirs in zip(came.ats, zip(*came.stamps, strict=True), strict=True):
+                stands = self._stands(here[at], came.shape.outline)
+                if stands is not None:
+                    shape, ours, texts = stands
+                    alike.setdefault(shape.body, (shape, []))[1].append((at, here[at], ours, theirs, texts))
+            for shape, pairs in alike.values():
+                settled.update(self._settle(shape, came.shape, pairs))
+        return [at for at in rows if at not in settled]
 
-    def _came(self, rows: Sequence[int]) -> dict[int, Packed]:
-        """The cells that came and are flat and sound, by row, with this file's numbers of identities."""
+    def _simple(self, at: int, found: Mapping[str, Mapping[str, Row]]) -> Row | None:
+        """What stands here of a row of the batch, if nothing about the two calls for the join."""
+        delta = self.batch.delta
+        row = found.get(delta.collections[delta.collection[at]], _NOTHING).get(delta.key[at])
+        if row is None or not row.is_settled() or not looks_safe(delta.doc[at]):
+            return None
+        # A record may carry an extra context here, or bring one: the join knows what they take in.
+        return None if row.extra in self.tx.names.unsettled() or at in delta.extra else row
+
+    def _came(self, rows: Iterable[int]) -> list[Cohort]:
+        """The rows of several writes whose cells are flat and sound, with this file's numbers of identities."""
         cells = self.batch.delta.cells
-        flat: dict[int, Packed] = {}
+        return self._looked_at([(at, cells[at]) for at in rows if at in cells])
+
+    def _looked_at(self, cells: list[tuple[int, bytes]]) -> list[Cohort]:
+        """If some cannot be read or believed, each by itself: the join says what is wrong with it."""
+        try:
+            came = [each for each in cohorts(cells) if each.is_flat()]
+        except UnreadableCellsError:
+            came = None
+        if came is not None and all(self._are_credible(each.stamps) for each in came):
+            return [each.renamed(self._local) for each in came]
+        if len(cells) == 1:
+            return []
+        return [*chain.from_iterable([self._looked_at([each]) for each in cells])]
+
+    def _plain(self, rows: Iterable[int]) -> list[Cohort]:
+        """The rows of one write, if they are credible."""
+        delta = self.batch.delta
+        alike: dict[bytes, tuple[Shape, list[int], list[_Stamps]]] = {}
         for at in rows:
-            if at in cells:
-                with suppress(UnreadableCellsError):  # the join says what it is
-                    packed = decode(cells[at])
-                    if packed.is_flat():
-                        flat[at] = packed
-        return self._looked_at(flat)
+            author, seq = delta.actor[at], delta.seq[at]
+            if author < 0 or seq > self.sent[author]:
+                continue  # it has cells, or the join says what it is
+            shape, _ = self._cut(delta.doc[at], self._usual)
+            stamp = (self._local[author], seq, delta.clock[at], delta.flags[at])
+            if shape.flat:
+                _, ats, stamps = alike.setdefault(shape.body, (shape, [], []))
+                ats.append(at)
+                stamps.append(stamp)
+        return [Cohort(shape, ats, columns(stamps)) for shape, ats, stamps in alike.values()]
 
-    def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, Packed]:
-        """All at once: what is done to one stamp after the other costs more than the records themselves."""
-        stamps = [*chain.from_iterable([packed.stamps for packed in flat.values()])]
-        if not self._are_credible(stamps):
-            sound = {at: packed for at, packed in flat.items() if self._are_credible(packed.stamps)}
-            return self._looked_at(sound) if sound else {}
-        stamps[::4] = map(self._local.__getitem__, stamps[::4])
-        came, start = {}, 0
-        for at, packed in flat.items():
-            end = start + len(packed.stamps)
-            came[at] = Packed(stamps[start:end], packed.shape)
-            start = end
-        return came
-
-    def _are_credible(self, stamps: list[Any]) -> bool:
+    def _are_credible(self, stamps: Columns) -> bool:
         if not are_sound(stamps, len(self._local)):
             return False
-        return not any(map(gt, stamps[1::4], map(self.sent.__getitem__, stamps[::4])))
+        dots = zip(stamps[::4], stamps[1::4], strict=True)
+        return not any(True in map(gt, seqs, map(self.sent.__getitem__, actors)) for actors, seqs in dots)
 
-    def _pair(self, at: int, row: Row, came: Packed | None) -> _Pair | None:
-        """A row of the batch and what stands here, if both are flat."""
-        theirs = self._plain(at) if self.batch.delta.actor[at] >= 0 else came
-        if theirs is None or not theirs.shape.flat:
-            return None
-        stands = self._stands(row, theirs.shape.outline)
-        return (at, row, stands[0], theirs, stands[1]) if stands is not None else None
-
-    def _stands(self, row: Row, guess: Outline) -> tuple[Packed, Texts] | None:
-        """What stands here, if it is flat, and its texts; `guess`: the fields that it probably has."""
+    def _stands(self, row: Row, guess: Outline) -> tuple[Shape, _Stamps, Texts] | None:
+        """What stands here, if it is flat: shape, stamps, texts; `guess`: the fields that it probably has."""
         if row.cells is None:
             shape, texts = self._cut(row.doc, guess)
-            return Packed([row.node, row.seq, row.clock, row.flags], shape), texts
+            return shape, (row.node, row.seq, row.clock, row.flags), texts
         try:
             cells = decode(row.cells)
         except UnreadableCellsError:
             return None  # the join says what it is
         cut = cells.shape.outline.cut(row.doc) if cells.is_flat() else None
-        return (cells, cut) if cut is not None else None
-
-    def _plain(self, at: int) -> Packed | None:
-        """The cells of a record that one write made, if they are credible."""
-        delta = self.batch.delta
-        author, seq = delta.actor[at], delta.seq[at]
-        if seq > self.sent[author]:
-            return None  # the join says what it is
-        shape, _ = self._cut(delta.doc[at], self._usual)
-        return Packed([self._local[author], seq, delta.clock[at], delta.flags[at]], shape)
+        return (cells.shape, cells.stamps, cut) if cut is not None else None
 
     def _cut(self, doc: str, guess: Outline) -> tuple[Shape, Texts]:
         """The shape of a plain record, and its texts; `guess`: the fields that it probably has."""
@@ -185,33 +183,32 @@ class Follower:
         self._usual = shape.outline
         return shape, [*parts.values()]
 
-    def _settle(self, pairs: list[_Pair]) -> list[int]:
-        """Settle pairs of the same two shapes; gives the rows that cannot be."""
-        _, _, ours, theirs, _ = zip(*pairs, strict=True)
-        here, there = columns([each.stamps for each in ours]), columns([each.stamps for each in theirs])
+    def _settle(self, ours: Shape, theirs: Shape, pairs: list[_Pair]) -> list[int]:
+        """Settle pairs of these two shapes; gives the rows of those that could be."""
+        _, _, here, there, _ = zip(*pairs, strict=True)
+        joins = self._encounter.joins(ours, theirs, columns(here), columns(there))
         parts: dict[FlatJoin | None, list[_Pair]] = {}
-        joins = self._encounter.joins(ours[0].shape, theirs[0].shape, here, there)
         for pair, joined in zip(pairs, joins, strict=True):
             parts.setdefault(joined, []).append(pair)
-        unsure = [at for at, *_ in parts.pop(None, ())]
+        settled: list[int] = []
         for joined, part in parts.items():
-            assert joined is not None, "was taken out"
-            unsure += self._join(joined, part)
-        return unsure
+            if joined is not None:
+                settled += self._join(joined, part)
+        return settled
 
-    def _join(self, joined: FlatJoin, pairs: list[_Pair]) -> list[int]:
-        """Join pairs that join alike; gives the rows that cannot be."""
+    def _join(self, joined: FlatJoin, pairs: list[_Pair]) -> Sequence[int]:
+        """Join pairs that join alike; gives the rows of those that could be."""
         delta = self.batch.delta
         news = [joined.taken(texts, delta.doc[at]) for at, _, _, _, texts in pairs]
-        ats, rows, ours, theirs, texts = zip(*pairs, strict=True)
-        there = columns([each.stamps for each in theirs])
-        stamps = joined.stamps(columns([each.stamps for each in ours]), there)
-        unsure = {at for at, taken in zip(ats, news, strict=True) if taken is None}
+        ats, rows, here, there, texts = zip(*pairs, strict=True)
+        came = columns(there)
+        stamps = joined.stamps(columns(here), came)
+        sure = [taken is not None for taken in news]
         if joined.changed:
-            unsure.update([at for at, distinct in zip(ats, are_distinct(stamps), strict=True) if not distinct])
-        if unsure:
-            sure = [pair for pair in pairs if pair[0] not in unsure]
-            return [*unsure, *(self._join(joined, sure) if sure else ())]
+            sure = [*map(and_, sure, are_distinct(stamps))]
+        if not all(sure):
+            pairs = [*compress(pairs, sure)]
+            return self._join(joined, pairs) if pairs else []
         if joined.changed:
             places = [(delta.collections[delta.collection[at]], delta.key[at]) for at in ats]
             taken = columns([each for each in news if each is not None])
@@ -219,5 +216,5 @@ class Follower:
         else:
             for row in rows:
                 self.carried.note(row.id, EMPTY, changed=False)
-        self.clocks += chain.from_iterable(there[2::4])
-        return []
+        self.clocks += chain.from_iterable(came[2::4])
+        return ats

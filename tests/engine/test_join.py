@@ -11,10 +11,11 @@ from hypothesis import given
 
 from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import ABSENT, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp, plain_record
+from holdfast.engine.cohorts import columns
 from holdfast.engine.detector import agreed
 from holdfast.engine.documents import compose, split
 from holdfast.engine.edits import Put, Update, edited
-from holdfast.engine.flat_join import Encounter, FlatJoin, are_distinct, columns
+from holdfast.engine.flat_join import Encounter, FlatJoin, are_distinct
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
 from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
