@@ -116,6 +116,21 @@ def test_records_that_wait_for_a_session_go_on_waiting():
     assert e.vector.seq(hub.actor) == hub.vector.seq(hub.actor) == 1
 
 
+def test_what_was_taken_back_is_not_claimed_by_a_second_sign():
+    """Under the second identity nothing was written: its end once claimed all again that nobody had read anew."""
+    e, hub = pair()
+    hub.write("k", {"note": 2})
+    sync(e, hub)
+    for _ in range(2):
+        renew(e)
+        assert e.vector.seq(hub.actor) == 0
+        assert not e.whole
+    sync(e, hub)
+    assert e.whole
+    assert e.vector.seq(hub.actor) == 1
+    assert_equal(e, hub)
+
+
 def test_a_part_of_a_commit_that_fails_gives_up_nothing():
     e, _ = pair()
     with e.store.transaction() as tx:
