@@ -18,6 +18,7 @@ from holdfast.resolvers import JSON
 from holdfast.resolvers.canonical import decode
 
 from .documents import is_name
+from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
 from .storage.journal import Kind
@@ -324,4 +325,5 @@ def _one(connection: sqlite3.Connection, sql: str) -> int:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    with reachable(str(path)):
+        return path.stat().st_size if path.exists() else 0

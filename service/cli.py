@@ -12,6 +12,7 @@ import click
 
 import holdfast
 
+from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
 from .hub import hub
@@ -21,6 +22,7 @@ from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
 from .simulate import simulate
+from .snapshots import backup, restore, snapshot
 from .syncing import sync
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
@@ -53,7 +55,7 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify, hub,
-    simulate,
+    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify,
+    snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

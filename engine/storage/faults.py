@@ -1,6 +1,6 @@
-"""Turns SQLite's errors into those of the tree, at the one boundary where they arise.
+"""Turns the errors of SQLite and of the system into those of the tree, where they arise.
 
-Invariant: what leaves the storage layer is a StorageError that names the file, with SQLite's error as its cause.
+Invariant: what leaves the storage layer is a StorageError that names the file, with the original error as its cause.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ def translated(path: str) -> Iterator[None]:
         raise DamagedFile(f"a record's cells cannot be read: {error}", subject=path, remedy=REMEDY_DAMAGED) from error
     except sqlite3.Error as error:
         raise fault(error, path) from error
+
+
+@contextmanager
+def reachable(path: str) -> Iterator[None]:
+    """Raise what the operating system says of `path` as FileUnreadable: a failing device, a missing right."""
+    try:
+        yield
+    except OSError as error:
+        raise FileUnreadable(
+            f"the system says: {error.strerror or error}", subject=path, remedy="Check folder, rights and device."
+        ) from error
 
 
 def fault(error: sqlite3.Error, path: str) -> HoldfastError:
