@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 
-from holdfast.clocks import Actor
+from holdfast.clocks import Actor, Dot
 from holdfast.engine.edits import Update
 from holdfast.engine.storage.birth import begin_incarnation
+from holdfast.engine.storage.journal import Journal
 from holdfast.engine.storage.reissue import reissue
+from holdfast.engine.storage.rows import Records
 
 from .side import Side, assert_equal, now, sync
 
@@ -59,6 +61,25 @@ def test_a_new_name_of_a_hidden_value_brings_no_dead_record_back():
     sync(e, hub)
     assert_equal(e, hub)
     assert hub.docs() == {}
+
+
+def test_of_several_new_names_in_one_record_the_last_stands_in_front():
+    """It has seen the others; they all once stood beside it."""
+    e, hub = pair()
+    e.update("k", note=2)
+    sync(e, hub)
+    hub.update("k", more=3)
+    sync(e, hub)
+    renew(e)
+    with e.store.transaction() as tx:
+        records = Records(tx, Journal(tx))
+        record = records.current(records.at("t", "k"))
+    assert record.cells["title"].keys() == {Dot(e.actor, 1)}
+    assert record.cells["note"].keys() == {Dot(e.actor, 2)}
+    assert record.frontier == {Dot(hub.actor, 1), Dot(e.actor, 2)}
+    sync(e, hub)
+    sync(e, hub)
+    assert_equal(e, hub)
 
 
 def test_a_field_that_the_hub_removed_stays_removed():

@@ -44,7 +44,7 @@ class Renamer(Node):
             names = {dot: (self.name, self.seq + at) for at, dot in enumerate(dots, 1)}
             self._join_frontier(record, names)
             for name, cell in record.cells.items():
-                self.truth.rename(key, name, {dot: names[dot] for dot in cell if dot in names})
+                self.truth.rename(key, name, {dot: names[dot] for dot in names if dot in cell or name == EXISTS})
                 record.cells[name] = {names.get(dot, dot): value for dot, value in cell.items()}
             self.seq += len(dots)
             if dots:
@@ -66,10 +66,9 @@ class Renamer(Node):
                 record.extra = vv_max(up_to(record.extra, old, known), claimed)
 
     def _join_frontier(self, record, names):
-        """What others have written on stands in front again: under its new name nobody has seen it."""
-        frontier = record.cells[EXISTS]
-        last = max([dot[1] for dot in names if dot in frontier], default=0)
-        record.cells[EXISTS] = {**{dot: record.alive for dot in names if dot[1] > last}, **frontier}
+        """What others have written on stands in front again: nobody has seen it, but its own node's later writes."""
+        if names:
+            record.cells[EXISTS].setdefault(max(names), record.alive)
 
     def _is_known(self, record, peer_vv):
         """Nothing is passed over of which the peer lacks any operation: the frontier no longer tells the cells."""
@@ -101,10 +100,10 @@ class RenamingTruth(Truth):
         self.seen.setdefault((key, name), set()).update(seen)
 
     def rename(self, key, name, names):
-        if name == EXISTS:
-            return
+        """What stands has another name; of its own operations on a record a node has seen all that came before."""
         for old, new in names.items():
-            self.writes[key, name][new] = self.writes[key, name].get(old, set())
+            own = {names[dot] for dot in names if dot < old} if name == EXISTS else set()
+            self.write(key, name, new, {names.get(dot, dot) for dot in self.writes[key, name][old]} | own)
 
     def give_up(self, actor, known):
         for writes in self.writes.values():
@@ -120,10 +119,9 @@ class RenamingTruth(Truth):
                 a, b = first.records[key], node.records[key]
                 assert a.cells == b.cells, (seed, key, first.name, node.name, "diverged", a.cells, b.cells)
         for (key, name), writes in self.writes.items():
-            if name != EXISTS:
-                maximal = set(writes) - self.seen[key, name] - self.cleared.get((key, name), set())
-                found = set(first.records[key].cells.get(name, {})) - self.given_up
-                assert found == maximal, (seed, key, name, "not the maximal writes", found, maximal)
+            maximal = set(writes) - self.seen[key, name] - self.cleared.get((key, name), set())
+            found = set(first.records[key].cells.get(name, {})) - self.given_up
+            assert found == maximal, (seed, key, name, "not the maximal writes", found, maximal)
 
 
 def run(seed, member=Renamer):
@@ -158,6 +156,21 @@ class FrontierTellsTheCells(Renamer):
         return Node._is_known(self, record, peer_vv)
 
 
+class AllJoinTheFrontier(Renamer):
+    """A write stands in front though the next one of its node, which has seen it, stands there too."""
+
+    def _join_frontier(self, record, names):
+        for dot in names:
+            record.cells[EXISTS].setdefault(dot, record.alive)
+
+
+class NoneJoinsTheFrontier(Renamer):
+    """What stands in a field alone is in front of nobody."""
+
+    def _join_frontier(self, record, names):
+        pass
+
+
 class ForgetsWhatWasTakenIn(Renamer):
     """What the vector says no more, nothing says."""
 
@@ -168,7 +181,12 @@ class ForgetsWhatWasTakenIn(Renamer):
             record.extra = extras[key]
 
 
-CAUGHT_AT = {FrontierTellsTheCells: 91, ForgetsWhatWasTakenIn: 14}
+CAUGHT_AT = {
+    FrontierTellsTheCells: 91,
+    AllJoinTheFrontier: 49,
+    NoneJoinsTheFrontier: 83,
+    ForgetsWhatWasTakenIn: 14,
+}
 """Mutants of these rules, and a seed that shows each."""
 
 
