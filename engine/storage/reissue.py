@@ -154,12 +154,11 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
     lives = [Life(stamp(life.stamp), life.alive) for life in record.existence.values()]
     # What others have written on has left the frontier. Under its new name nobody has seen it: there it stands again.
     alive = any(life.alive for life in record.existence.values())
-    lives += [Life(stamp(old), alive) for old in _behind_all(record, names)]
+    lives += [Life(stamp(old), alive) for old in _behind_others(record, names)]
     return Record({life.stamp.dot: life for life in lives}, {name: cell(old) for name, old in record.cells.items()})
 
 
-def _behind_all(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
-    """Stamps to be renamed that stand in fields, and behind no renamed one of the frontier."""
-    last = {dot.actor: dot.seq for dot in sorted(record.existence) if dot in names}
-    stamps = {stamp.dot: stamp for stamp in record.stamps() if stamp.dot in names}
-    return [stamp for dot, stamp in sorted(stamps.items()) if dot.seq > last.get(dot.actor, 0)]
+def _behind_others(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
+    """The last stamp to be renamed of each identity, if only others' stand in front: it has seen those before it."""
+    last = {stamp.dot.actor: stamp for stamp in sorted(record.stamps()) if stamp.dot in names}
+    return [stamp for _, stamp in sorted(last.items()) if stamp.dot not in record.existence]

@@ -73,7 +73,9 @@ class Acknowledged(Checker):
 
     def _kept(self, world: WorldView, node: NodeView, place: Place, bits: int, why: str) -> None:
         known = observed(world, node).known.get(place, 0)
-        lost = [each for each in world.model.members(bits & ~known) if not world.model.renamed(each.name) & known]
+        lost = [
+            each for each in world.model.members(bits & ~known) if not known & world.model.renamed.get(each.name, 0)
+        ]
         if lost and judged(world, place):
             acknowledged = world.history.acknowledged
             raise self.fail(

@@ -56,14 +56,15 @@ class Model:
 
     Args:
         policies: The rules of each collection that has declared some.
+        renamed: By name, the set of the operations that had it and have another now.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=dict)
     operations: list[Wrote] = field(default_factory=list)
     of_place: Known = field(default_factory=dict)
+    renamed: dict[Name, int] = field(default_factory=dict)
     _numbers: dict[Name, int] = field(default_factory=dict)
     _named: dict[Dot, list[Name]] = field(default_factory=dict)
-    _renamed: dict[Name, int] = field(default_factory=dict)
     _pasts: list[int] = field(default_factory=list)
     _sequence: dict[Actor, tuple[list[int], list[int]]] = field(default_factory=dict)
     _expected: dict[tuple[Place, int, int, Stands], Expected] = field(default_factory=dict)
@@ -76,8 +77,10 @@ class Model:
         self._named.setdefault(operation.name.dot, []).append(operation.name)
         self._count(operation.name, bit)
         self._pasts.append(bit | self.known(operation.seen))
-        if operation.renames is not None:
-            self._renamed[operation.renames] = self._renamed.get(operation.renames, 0) | bit
+        former = operation.renames
+        while former is not None:
+            self.renamed[former] = self.renamed.get(former, 0) | bit
+            former = self.operation(former).renames
         self.operations.append(operation)
         self.of_place[operation.place] = self.of_place.get(operation.place, 0) | bit
         return bit
@@ -97,18 +100,6 @@ class Model:
     def named(self, dot: Dot) -> list[Name]:
         """The operations of this dot: one, unless copies of one identity have written."""
         return self._named.get(dot, [])
-
-    def renamed(self, name: Name) -> int:
-        """The set of the operations that have had this name and were given another, and so on."""
-        found = self._renamed.get(name, 0)
-        for operation in self.members(found):
-            found |= self.renamed(operation.name)
-        return found
-
-    def alike(self, name: Name) -> list[Name]:
-        """The names of the same write, as they were entered: it keeps its place and its clock under each."""
-        bits = self.of_place.get(name.place, 0)
-        return [other.name for other in self.members(bits) if other.name.clock == name.clock]
 
     def bits(self, names: Iterable[Name]) -> int:
         """The set of these operations."""

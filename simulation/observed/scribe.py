@@ -181,8 +181,7 @@ class Scribe:
         names: dict[Name, Name] = {}
         for row in rows:
             new = _name(row, after.places[row.record])
-            gone = [name for name in self.model.alike(new) if name not in after.records[new.place].names]
-            alike = [name for name in gone if not name.actor.endswith(_NOWHERE)]
+            alike = [name for name in self._alike(new) if name not in after.records[new.place].names]
             if alike:  # a name that was given to nothing stays unknown, and its checker speaks
                 names[alike[-1]] = new
         told = []
@@ -194,6 +193,12 @@ class Scribe:
             self.model.add(renamed)
             told.append(renamed)
         return told
+
+    def _alike(self, name: Name) -> list[Name]:
+        """The other names that a write has had in some file: it keeps its place and its clock under each."""
+        operations = self.model.members(self.model.of_place.get(name.place, 0))
+        names = [operation.name for operation in operations if operation.name.clock == name.clock]
+        return [other for other in names if not other.actor.endswith(_NOWHERE)]
 
     def _behind(self, names: Iterable[Name], old: Actor, known: int) -> set[Name]:
         """These operations of `old`, and those above `known` that they had seen, and so on."""

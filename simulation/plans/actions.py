@@ -13,6 +13,7 @@ from .arguments import mistake, read_arguments, read_object, write_arguments
 from .faults import (
     ATTACKS,
     UNJOINABLE,
+    WRITING,
     Attack,
     Backup,
     ClockFreeze,
@@ -63,6 +64,7 @@ __all__ = [
     "ATTACKS",
     "CLOCK_MS_MAX",
     "UNJOINABLE",
+    "WRITING",
     "Action",
     "AnyAction",
     "Attack",

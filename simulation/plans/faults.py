@@ -29,6 +29,9 @@ from .arguments import Integer, Maybe, Name, Node, Word
 ATTACKS: Final = tuple(attack.name for attack in IN_WORLDS)
 """What an adversary does with the frames that it sends."""
 
+WRITING: Final = frozenset(attack.name for attack in IN_WORLDS if Outcome.WRITTEN in (attack.called, attack.answered))
+"""What a node that is attacked so takes in."""
+
 UNJOINABLE: Final = frozenset(attack.name for attack in IN_WORLDS if attack.called is Outcome.REPORTED)
 """What is a record that nobody can join."""
 
