@@ -43,10 +43,11 @@ NEEDING_SPACE = ("ftruncate", "openat", "mmap", "pwrite64", "pwrite64 beside it"
 CODES = {
     ("edge", "EIO"): {"file-unreadable"},
     ("edge", "ENOSPC"): {"file-unreadable", "disk-full"},
-    ("hub", "EIO"): {"hub-error"},
-    ("hub", "ENOSPC"): {"hub-error"},
+    ("hub", "EIO"): {"hub-error", "link-cut"},
+    ("hub", "ENOSPC"): {"hub-error", "link-cut"},
 }
-"""How the victim's errors reach whoever gave the order. SQLite takes a file that cannot be made for unreadable."""
+"""How the victim's errors reach whoever gave the order. SQLite takes a file that cannot be made for unreadable, and a
+hub that has begun to answer can only break off."""
 
 CONSEQUENCES = {"no-such-record"}
 """How a write is refused whose record is not there because an earlier one was refused."""
