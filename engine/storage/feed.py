@@ -27,6 +27,9 @@ from .stretches import stretch_at
 ROWS_AT_ONCE: Final = 64
 """Rows that are read before their size is known: at the largest, 32 MiB."""
 
+PACKED_AT_ONCE: Final = 256
+"""Rows that are packed at once: all rows of a batch at once are work for the garbage collector."""
+
 _BEHIND: Final = """
 WITH held (node, seq) AS MATERIALIZED (
     SELECT a.id, j.value FROM json_each(?) j JOIN actor a ON a.actor = j.key
@@ -201,10 +204,12 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
 def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
     actors, labels = _actors(connection)
     has = {number: held.seq(actor) for number, actor in actors.items()}
-    kept, sent = _pack(rows, has, omit=omit)
-    if not kept:
+    sent = _Sent()
+    for first in range(0, len(rows), PACKED_AT_ONCE):
+        _pack(sent, rows[first : first + PACKED_AT_ONCE], has, omit=omit)
+    if not sent.rows:
         return Delta()
-    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*kept, strict=True))
+    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
@@ -233,13 +238,15 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
 
 @dataclass(slots=True)
 class _Sent:
-    """What goes out of the records that several writes made, by their position.
+    """What goes out.
 
     Attributes:
+        rows: Rows of the feed. Of those that several writes made, by their position:
         docs: Documents without what was left out; bodies: of the shapes of their cells.
         cohorts: Their stamps.
     """
 
+    rows: list[FeedRow] = field(default_factory=list)
     docs: dict[int, str] = field(default_factory=dict)
     bodies: dict[int, bytes] = field(default_factory=dict)
     cohorts: list[Cohort] = field(default_factory=list)
@@ -257,10 +264,11 @@ class _Sent:
         return cells
 
 
-def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[list[FeedRow], _Sent]:
-    """The rows of which the reader lacks an operation, and what goes out of those that several writes made.
+def _pack(sent: _Sent, rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> None:
+    """Add the rows of which the reader lacks an operation to what goes out.
 
     Args:
+        sent: Where to.
         rows: Rows of the feed.
         has: Identity's number -> the last sequence number that the reader has taken in.
         omit: Leave out values that the reader holds.
@@ -271,8 +279,8 @@ def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[l
         lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
     news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
     kept = [at for at, row in enumerate(rows) if row[_CELLS] is None or at in news]
-    places = {at: place for place, at in enumerate(kept)}
-    sent = _Sent()
+    places = {at: place for place, at in enumerate(kept, len(sent.rows))}
+    sent.rows += map(rows.__getitem__, kept)
     for known, cohort in lacking:
         ats = [*map(places.__getitem__, cohort.ats)]
         left_out = known if omit else [False] * len(known)
@@ -280,7 +288,6 @@ def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[l
         sent.docs.update(zip(ats, docs, strict=True))
         sent.bodies.update(zip(ats, bodies, strict=True))
         sent.cohorts.append(cohort._replace(ats=ats))
-    return [rows[at] for at in kept], sent
 
 
 def _is_held(known: Iterable[bool]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from operator import and_, gt
-from typing import Any, Final
+from typing import Any
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
@@ -30,9 +30,6 @@ from .store import Tx
 _Stamps = Sequence[Any]
 _Pair = tuple[int, Row, _Stamps, _Stamps, Texts]
 """A row's number in the batch, what stands here, its stamps and those that came, and our texts."""
-
-
-_NOTHING: Final[Mapping[str, Row]] = {}
 
 
 class _Taken(dict[int, int]):
@@ -100,7 +97,7 @@ class Follower:
             rows: Numbers of rows.
             found: The records that stand here, by collection and key.
         """
-        here = {at: row for at in rows if (row := self._simple(at, found)) is not None}
+        here = self._simple(rows, found)
         settled: set[int] = set()
         for came in (*self._came(here), *self._plain(here)):
             alike: dict[bytes, tuple[Shape, list[_Pair]]] = {}
@@ -113,14 +110,19 @@ class Follower:
                 settled.update(self._settle(shape, came.shape, pairs))
         return [at for at in rows if at not in settled]
 
-    def _simple(self, at: int, found: Mapping[str, Mapping[str, Row]]) -> Row | None:
-        """What stands here of a row of the batch, if nothing about the two calls for the join."""
-        delta = self.batch.delta
-        row = found.get(delta.collections[delta.collection[at]], _NOTHING).get(delta.key[at])
-        if row is None or not row.is_settled() or not looks_safe(delta.doc[at]):
-            return None
-        # A record may carry an extra context here, or bring one: the join knows what they take in.
-        return None if row.extra in self.tx.names.unsettled() or at in delta.extra else row
+    def _simple(self, rows: Sequence[int], found: Mapping[str, Mapping[str, Row]]) -> dict[int, Row]:
+        """What stands here, by row of the batch, where nothing about the two calls for the join."""
+        delta, unsettled = self.batch.delta, self.tx.names.unsettled()
+        standing = [found.get(name, {}) for name in delta.collections]
+        simple = {}
+        for at in rows:
+            row = standing[delta.collection[at]].get(delta.key[at])
+            # A record may carry an extra context here, or bring one: the join knows what they take in.
+            if row is None or row.extra in unsettled or at in delta.extra:
+                continue
+            if row.is_settled() and looks_safe(delta.doc[at]):
+                simple[at] = row
+        return simple
 
     def _came(self, rows: Iterable[int]) -> list[Cohort]:
         """The rows of several writes whose cells are flat and sound, with this file's numbers of identities."""
