@@ -15,7 +15,7 @@ import holdfast
 from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
-from .history import history, revert, undo
+from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
 from .inspection import ledger, log, status, verify
@@ -56,7 +56,7 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo,
+    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
     log, ledger, status, verify,
     snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip

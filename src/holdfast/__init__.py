@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from holdfast.engine.backups import restore_backup
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.disowning import DisownReport
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
@@ -125,6 +126,7 @@ __all__ = [
     "Delete",
     "DeleteWins",
     "DiskFull",
+    "DisownReport",
     "Document",
     "Dot",
     "Engine",
@@ -232,6 +234,7 @@ _LAZY: dict[str, str] = {
     "Defer": "holdfast.resolvers",
     "Delete": "holdfast.resolvers",
     "DeleteWins": "holdfast.resolvers",
+    "DisownReport": "holdfast.engine.disowning",
     "Document": "holdfast.engine.storage.reading",
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
