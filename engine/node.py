@@ -21,12 +21,13 @@ from .arguments import check_callable, check_count, check_path, check_place, che
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
 from .documents import shown
+from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .readers import Readers
 from .schema import Schema, check_schemas
 from .seams import Seams
-from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
+from .status import Status, read_status
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
@@ -246,6 +247,17 @@ class Node:
         check_place(collection, key)
         check_count(limit, "limit")
         return await self.readers.run(read_log, collection, key, limit)
+
+    async def audit(self, *, collection: str | None = None) -> AsyncIterator[LogEntry]:
+        """The whole operation log, oldest first, read page by page."""
+        check_place(collection, None)
+        position = 0
+        while True:
+            found, position = await self.readers.run(read_audit, collection, position)
+            for entry in found:
+                yield entry
+            if not found:
+                return
 
     async def status(self) -> Status:
         """What this node holds, whom it met, and what blocks it."""

@@ -182,6 +182,7 @@ CALLS = {
     "log key": lambda e, c, d, x: e.log(collection="t", key=x),
     "log limit": lambda e, c, d, x: e.log(limit=x),
     "verify": lambda e, c, d, x: e.verify(on_progress=x) if not callable(x) else None,
+    "audit": lambda e, c, d, x: _watch(e.audit(collection=x)),
     "history key": lambda e, c, d, x: e["t"].history(x),
     "history limit": lambda e, c, d, x: e["t"].history("k", limit=x),
     "as_of": lambda e, c, d, x: e["t"].as_of(x),
