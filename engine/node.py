@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from holdfast.clocks import Actor
 from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
 
-from .arguments import check_callable, check_count, check_path, check_place, check_port
+from .arguments import check_callable, check_count, check_path, check_place, check_port, check_remarks
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
 from .documents import shown
@@ -40,6 +40,7 @@ from .witness import SideFile, Witness
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from .history import UndoReport
     from .snapshots import Snapshots
 
 T = TypeVar("T")
@@ -248,6 +249,22 @@ class Node:
     async def reopen(self, conflict_id: str) -> OpenConflict:
         """Put a conflict that was settled or decided back into the inbox of this node; raises NoSuchConflict."""
         return await reopen_conflict(self, conflict_id)
+
+    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
+        """Take back what one transaction changed here, its own or one that came, by ordinary operations.
+
+        What was changed since stays, and is reported.
+
+        Args:
+            lsn: The transaction, as receipts, the log and the history name it.
+            author: Who undoes, for the log.
+            note: Why, for the log.
+        """
+        from .history import undo  # most processes never need it
+
+        check_count(lsn, "lsn", least=1)
+        check_remarks(author, note, "undo")
+        return await undo(self, lsn, author, note)
 
     async def ledger(
         self, *, collection: str | None = None, key: str | None = None, limit: int = 100

@@ -21,7 +21,9 @@ from holdfast.errors import (
 
 from ..packing import UnreadableCellsError
 
-REMEDY_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
+REMEDY_DAMAGED = (
+    "Run `holdfast verify`: if it finds something, keep the file and restore a copy; if not, check the device."
+)
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def fault(error: sqlite3.Error, path: str) -> HoldfastError:
             return DiskFull("no space left on the device", subject=path, remedy="Free space; the write was undone.")
         case sqlite3.SQLITE_NOTADB:
             return NotADatabase(what, subject=path, remedy="Check the path; the file was left as it is.")
-        case sqlite3.SQLITE_CORRUPT:
+        case sqlite3.SQLITE_CORRUPT:  # also what SQLite makes of a page that the device could not read (EIO)
             return DamagedFile(what, subject=path, remedy=REMEDY_DAMAGED)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return FileLocked(what, subject=path, remedy="Another program holds the file; close it.")

@@ -15,6 +15,7 @@ from holdfast.clocks import Actor, Dot, VersionVector
 
 from ..cells import Cell, Life, Record, Stamp
 from ..reached import reached
+from ..turns import UNTURNED
 from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
@@ -107,7 +108,7 @@ def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callabl
         for dot, clock in sorted(mine):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
-            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
+            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), turned=UNTURNED)
         records.change(stored, _renamed(before, renamed), lsn)
         count += len(renamed)
     if count:

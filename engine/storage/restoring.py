@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..documents import split
-from ..edits import Delete, Edit, Put, Update
+from ..edits import Delete
+from .past import NOTHING, State, edit_to
 from .store import Tx
 from .write import Write, write_all
 
@@ -89,7 +90,7 @@ def step(connection: sqlite3.Connection, chosen: Chosen, then: Shown, after: str
     """What makes the next page of keys behind `after` read as `then`."""
     now = shown_after(connection, chosen, after, then.end)
     pairs = [*_pairs(then.documents, now.documents, now.end)]
-    edits = [(key, edit) for key, old, new in pairs if (edit := _edit(old, new)) is not None]
+    edits = [(key, edit) for key, old, new in pairs if (edit := edit_to(_state(old), _state(new))) is not None]
     writes = [Write(collection=chosen.collection, key=key, edit=edit, note=note) for key, edit in edits]
     return Step(writes, len(pairs) - len(writes), now.end)
 
@@ -118,15 +119,5 @@ def _pairs(then: dict[str, str], now: dict[str, str], end: str) -> Iterator[tupl
             yield key, then.get(key), now.get(key)
 
 
-def _edit(then: str | None, now: str | None) -> Edit | None:
-    """What makes a document read as it did; None if it does."""
-    if then == now:
-        return None
-    if then is None:
-        return Delete()
-    if now is None:
-        return Put(split(then))
-    old, new = split(then), split(now)
-    return Update(
-        {name: text for name, text in old.items() if new.get(name) != text}, frozenset(new.keys() - old.keys())
-    )
+def _state(doc: str | None) -> State:
+    return NOTHING if doc is None else (True, split(doc))

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
     from holdfast.engine.going_back import RestoreReport
+    from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
@@ -169,6 +170,7 @@ __all__ = [
     "NotReached",
     "OlderFormat",
     "OpenConflict",
+    "Past",
     "PeerStatus",
     "Policy",
     "ProgramFault",
@@ -180,6 +182,7 @@ __all__ = [
     "Resolver",
     "ResolverFault",
     "RestoreReport",
+    "Revision",
     "Schema",
     "Seams",
     "SessionRefused",
@@ -200,6 +203,7 @@ __all__ = [
     "TransactionConflict",
     "TransactionTooLarge",
     "Unauthorized",
+    "UndoReport",
     "Unreachable",
     "UpdateWins",
     "UsageError",
@@ -241,6 +245,7 @@ _LAZY: dict[str, str] = {
     "MultiValue": "holdfast.resolvers",
     "NO_RECORD": "holdfast.engine.versions",
     "OpenConflict": "holdfast.engine.conflicts",
+    "Past": "holdfast.engine.history",
     "PeerStatus": "holdfast.engine.status",
     "Policy": "holdfast.resolvers",
     "Receipt": "holdfast.engine.storage.write",
@@ -249,6 +254,7 @@ _LAZY: dict[str, str] = {
     "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
     "Schema": "holdfast.engine.schema",
+    "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",
     "Snapshot": "holdfast.engine.snapshots",
@@ -259,6 +265,7 @@ _LAZY: dict[str, str] = {
     "Take": "holdfast.resolvers",
     "Testimony": "holdfast.engine.witness",
     "Transaction": "holdfast.engine.transaction",
+    "UndoReport": "holdfast.engine.history",
     "UpdateWins": "holdfast.resolvers",
     "Value": "holdfast.resolvers",
     "VerifyReport": "holdfast.engine.verify",

@@ -43,10 +43,14 @@ NEEDING_SPACE = ("ftruncate", "openat", "mmap", "pwrite64", "pwrite64 beside it"
 CODES = {
     ("edge", "EIO"): {"file-unreadable"},
     ("edge", "ENOSPC"): {"file-unreadable", "disk-full"},
-    ("hub", "EIO"): {"hub-error"},
-    ("hub", "ENOSPC"): {"hub-error"},
+    ("hub", "EIO"): {"hub-error", "link-cut"},
+    ("hub", "ENOSPC"): {"hub-error", "link-cut"},
 }
-"""How the victim's errors reach whoever gave the order. SQLite takes a file that cannot be made for unreadable."""
+"""How the victim's errors reach whoever gave the order. SQLite takes a file that cannot be made for unreadable, and a
+hub that has begun to answer can only break off."""
+
+UNREAD = {"damaged-file"}
+"""SQLite calls a file damaged whose pages the device does not read, and cannot know better."""
 
 CONSEQUENCES = {"no-such-record"}
 """How a write is refused whose record is not there because an earlier one was refused."""
@@ -163,7 +167,7 @@ class FailingSweep:
 
     def _learn(self, name: str, history: History) -> None:
         """How the orders were refused."""
-        allowed = CODES[DEEDS[self.deed].victim, self.failure.error]
+        allowed = CODES[DEEDS[self.deed].victim, self.failure.error] | (UNREAD if self.point == "pread64" else set())
         for event in history.events:
             if event.say not in ("refused", "unusable"):
                 continue

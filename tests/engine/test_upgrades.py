@@ -42,6 +42,9 @@ async def test_an_older_file_is_brought_up_and_kept_as_it_was(tmp_path: Path, ke
         assert (await node.verify()).ok
         records = {document.key: document.fields for document in await node["tasks"].query()}
         assert records == {"t1": {"site": "north", "title": "B"}, "t2": {"n": 1}, "t3": {"n": 3}}
+        assert [fields async for _, fields in node["tasks"].as_of(0).documents()] == []
+        assert [one.kind for one in await node["tasks"].history("gone")] == ["delete", "put"]
+        assert (await node["tasks"].history("gone"))[1].fields == {"n": 2}
         await node["tasks"].put("t4", {"n": 4})
         assert (await meet(node, other)).completed
         assert await other["tasks"].count() == 4
