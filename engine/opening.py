@@ -22,9 +22,10 @@ from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
+from .storage.copying import keep_before_migration, origin_of
 from .storage.declare import declare, keep_declared
 from .storage.faults import reachable
-from .storage.migrations import format_of, migrate
+from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
 from .storage.store import Store, Tx
@@ -100,6 +101,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     # Only now: a file of another program, or of a newer format, must stay as it is.
     _begin_log(connection, path)
     _make_certain(connection)
+    if 0 < format_of(connection, path) < FORMAT:
+        keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     testimony = witness.recall()  # before a fresh file gives its witness another one
@@ -118,7 +121,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
         returned = _returned(tx, testimony)
         with reachable(path):
             place = witness.place()
-        reason = lost(testimony) if fresh else doubt(testimony, tx.actor, tx.seq, place)
+        reason = lost(testimony) if fresh else _copied(tx) or doubt(testimony, tx.actor, tx.seq, place)
         if reason and not fresh:
             reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
@@ -133,6 +136,15 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
         actor, seq, given_up = tx.actor, tx.seq, tx.given_up
     testify(witness, actor, seq, given_up)
     return store, reason
+
+
+def _copied(tx: Tx) -> str | None:
+    """Why the file is not the one it was made of, if Holdfast made it as a copy; from now on it stands for itself."""
+    origin = origin_of(tx.connection)
+    if origin is None:
+        return None
+    tx.connection.execute("UPDATE node SET copied = NULL")
+    return f"it is a copy: {origin}"
 
 
 def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:

@@ -12,19 +12,23 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
+from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
-from ..packing import Forwarding, Packed, Shape, decode
+from ..packing import decode
 from ..reached import reached
 from .store import vector_of
 from .stretches import stretch_at
 
 ROWS_AT_ONCE: Final = 64
 """Rows that are read before their size is known: at the largest, 32 MiB."""
+
+PACKED_AT_ONCE: Final = 256
+"""Rows that are packed at once: all rows of a batch at once are work for the garbage collector."""
 
 _BEHIND: Final = """
 WITH held (node, seq) AS MATERIALIZED (
@@ -54,24 +58,17 @@ _SEVERAL: Final = (
 _WAITING: Final = "SELECT EXISTS (SELECT 1 FROM context WHERE settled = 0)"
 
 
-class FeedRow(NamedTuple):
-    """A record's row as the feed reads it; node and seq are None where several dots make the frontier."""
+FeedRow = tuple[Any, ...]
+"""A record's row as the feed reads it: a bare tuple, because the garbage collector looks at any other again and again.
 
-    lsn: int
-    collection: int
-    key: str
-    node: int | None
-    seq: int | None
-    clock: int
-    flags: int
-    extra: int | None
-    cells: bytes | None
-    doc: str
+Node and seq are None where several dots make the frontier.
+"""
 
-
-_KEY: Final = attrgetter("key")
-_DOC: Final = attrgetter("doc")
-_CELLS: Final = attrgetter("cells")
+_LSN: Final = 0
+_KEY: Final = 2
+_CELLS: Final = 8
+_DOC: Final = 9
+_SIZED: Final = tuple(map(itemgetter, (_KEY, _DOC, _CELLS)))
 
 
 def read_batch(
@@ -99,7 +96,7 @@ def read_batch(
         vector = vector_of(connection)
         cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
         rows, more = _take(cursor, records_max, bytes_target)
-        end = rows[-1].lsn if more else head
+        end = rows[-1][_LSN] if more else head
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
@@ -174,7 +171,7 @@ def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
     """Rows until their size passes the target, at least one."""
     taken: list[FeedRow] = []
     size = 0
-    for row in map(FeedRow._make, cursor):
+    for row in cursor:
         size += _bytes([row])
         if taken and size > bytes_target:
             break
@@ -184,20 +181,19 @@ def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
 
 def _bytes(rows: Sequence[FeedRow]) -> int:
     """Characters of keys and documents, and bytes of cells."""
-    columns = (map(_KEY, rows), map(_DOC, rows), filter(None, map(_CELLS, rows)))
-    return sum(map(len, chain(*columns)))
+    return sum(map(len, filter(None, chain.from_iterable([map(column, rows) for column in _SIZED]))))
 
 
 def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
     """The rows of each lsn together, and whether more stand behind them."""
     rest: list[FeedRow] = []
-    while rows := [*map(FeedRow._make, cursor.fetchmany(ROWS_AT_ONCE))]:
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
         rest += rows
         at = 0
-        last = rest[-1].lsn
-        while rest[at].lsn != last:
-            lsn, first = rest[at].lsn, at
-            while rest[at].lsn == lsn:
+        last = rest[-1][_LSN]
+        while rest[at][_LSN] != last:
+            lsn, first = rest[at][_LSN], at
+            while rest[at][_LSN] == lsn:
                 at += 1
             yield rest[first:at], True
         rest = rest[at:]
@@ -208,14 +204,16 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
 def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
     actors, labels = _actors(connection)
     has = {number: held.seq(actor) for number, actor in actors.items()}
-    kept, sent = _pack(rows, has, omit=omit)
-    if not kept:
+    sent = _Sent()
+    for first in range(0, len(rows), PACKED_AT_ONCE):
+        _pack(sent, rows[first : first + PACKED_AT_ONCE], has, omit=omit)
+    if not sent.rows:
         return Delta()
-    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*kept, strict=True))
+    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
-    used = {number: at for at, number in enumerate(sorted({*author, *sent.stamps[::4]} - {0}))}
+    used = {number: at for at, number in enumerate(sorted(({*author} | sent.actors()) - {0}))}
     collections = _names(connection, {*collection})
     contexts = _contexts(connection, {*extra} - {None})
     places = {number: at for at, number in enumerate(collections)}
@@ -240,55 +238,61 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
 
 @dataclass(slots=True)
 class _Sent:
-    """What goes out of the records that several writes made, by their position.
+    """What goes out.
 
     Attributes:
-        docs: Documents without what was left out; shapes: of their cells, with where the stamps begin and end.
-        stamps: Of all of them.
+        rows: Rows of the feed. Of those that several writes made, by their position:
+        docs: Documents without what was left out; bodies: of the shapes of their cells.
+        cohorts: Their stamps.
     """
 
+    rows: list[FeedRow] = field(default_factory=list)
     docs: dict[int, str] = field(default_factory=dict)
-    shapes: dict[int, tuple[Shape, int, int]] = field(default_factory=dict)
-    stamps: list[Any] = field(default_factory=list)
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    cohorts: list[Cohort] = field(default_factory=list)
+
+    def actors(self) -> set[int]:
+        """Numbers of the identities in stamps."""
+        return {*chain.from_iterable([chain(*cohort.stamps[::4]) for cohort in self.cohorts])}
 
     def cells(self, numbers: Mapping[int, int]) -> dict[int, bytes]:
         """The cells, with these numbers of actors."""
-        stamps = self.stamps.copy()
-        stamps[::4] = map(numbers.__getitem__, stamps[::4])
-        return {at: Packed(stamps[start:end], shape).encoded() for at, (shape, start, end) in self.shapes.items()}
+        cells: dict[int, bytes] = {}
+        for cohort in self.cohorts:
+            bodies = map(self.bodies.__getitem__, cohort.ats)
+            cells.update(zip(cohort.ats, encode_columns(bodies, cohort.renamed(numbers).stamps), strict=True))
+        return cells
 
 
-def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[list[FeedRow], _Sent]:
-    """The rows of which the reader lacks an operation, and what goes out of those that several writes made.
+def _pack(sent: _Sent, rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> None:
+    """Add the rows of which the reader lacks an operation to what goes out.
 
     Args:
+        sent: Where to.
         rows: Rows of the feed.
         has: Identity's number -> the last sequence number that the reader has taken in.
         omit: Leave out values that the reader holds.
     """
-    stored = [decode(row.cells) if row.cells is not None else None for row in rows]
-    forwarding = Forwarding(has)
-    # All at once: what is done to one stamp after the other costs more than the records themselves.
-    covered = forwarding.covered([*chain.from_iterable([cells.stamps for cells in stored if cells is not None])])
-    kept, sent, start = list[FeedRow](), _Sent(), 0
-    for row, cells in zip(rows, stored, strict=True):
-        if cells is not None:
-            count = len(cells.stamps) >> 2
-            news = covered[start : start + count]
-            start += count
-            if _is_held(news):
-                continue
-            at, end = len(kept), len(sent.stamps)
-            sent.docs[at], shape = forwarding.forward(row.doc, cells, news if omit else [False] * count)
-            sent.shapes[at] = shape, end, end + len(cells.stamps)
-            sent.stamps += cells.stamps
-        kept.append(row)
-    return kept, sent
+    lacking: list[tuple[tuple[bool, ...], Cohort]] = []
+    for cohort in cohorts([(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None]):
+        parts = cohort.parts(zip(*covered(cohort.stamps, has), strict=True))
+        lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
+    news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
+    kept = [at for at, row in enumerate(rows) if row[_CELLS] is None or at in news]
+    places = {at: place for place, at in enumerate(kept, len(sent.rows))}
+    sent.rows += map(rows.__getitem__, kept)
+    for known, cohort in lacking:
+        ats = [*map(places.__getitem__, cohort.ats)]
+        left_out = known if omit else [False] * len(known)
+        docs, bodies = forward(cohort, [rows[at][_DOC] for at in cohort.ats], left_out)
+        sent.docs.update(zip(ats, docs, strict=True))
+        sent.bodies.update(zip(ats, bodies, strict=True))
+        sent.cohorts.append(cohort._replace(ats=ats))
 
 
-def _is_held(covered: list[bool]) -> bool:
+def _is_held(known: Iterable[bool]) -> bool:
     """Whether the reader holds every operation that stands in a record."""
-    return all(covered)
+    return all(known)
 
 
 def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[int, str]]:
