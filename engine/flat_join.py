@@ -20,6 +20,7 @@ from .cohorts import Columns, covered, stamp_column
 from .documents import compose, split
 from .outline import FIELDS_MAX, Outline, outline
 from .packing import PackedStamp, Shape, shape_body
+from .turns import names
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -84,6 +85,7 @@ class FlatJoin:
         singles: The fields of the result that are one register; values: the columns of their texts.
         siblings: The other fields.
         replaces: Fields of ours that may show another value; lost: their outline.
+        added: JSON list of the fields that ours does not have; None for none.
         existence, entries: The result's shape, but for its siblings.
         body: The bytes of its shape, if it has no siblings.
     """
@@ -98,6 +100,7 @@ class FlatJoin:
     siblings: tuple[Siblings, ...]
     replaces: tuple[Replaced, ...]
     lost: Outline
+    added: str | None
     existence: tuple[int, ...]
     entries: dict[str, Any]
     body: bytes
@@ -301,6 +304,7 @@ class _Drawing:
             siblings=tuple(self.siblings(name, entries[name], texts[name]) for name in disputed),
             replaces=tuple(Replaced(name, self.places[name], shown.get(name, -1)) for name in lost),
             lost=outline(tuple(lost)),
+            added=names(name for name in entries if name not in self.places),
             existence=existence,
             entries=entries,
             body=b"" if disputed else shape_body(existence, entries),

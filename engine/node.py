@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
 from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
 
-from .arguments import check_callable, check_count, check_path, check_place, check_port
+from .arguments import check_callable, check_count, check_path, check_place, check_port, check_remarks
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
 from .documents import shown
@@ -30,6 +30,7 @@ from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_s
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
+from .storage.faults import reachable
 from .storage.migrations import format_of
 from .storage.reading import Change
 from .storage.store import Tx
@@ -37,6 +38,10 @@ from .transaction import Transaction
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from .history import UndoReport
+    from .snapshots import Snapshots
 
 T = TypeVar("T")
 N = TypeVar("N", bound="Node")
@@ -143,9 +148,8 @@ class Node:
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
         try:
-            if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
-                what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
-                raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+            with reachable(str(self.path)):
+                self._check_kind()
             if opening is None:
                 await self._open_readers()
             else:
@@ -162,6 +166,19 @@ class Node:
     def read_only(self) -> bool:
         """Whether the node can only read."""
         return self._writer is None
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What the file held at some moments, to look at and to go back to."""
+        from .snapshots import Snapshots  # most processes never need it
+
+        return Snapshots(self)
+
+    async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
+        """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
+        from .backups import back_up  # as above
+
+        await back_up(self, target, on_progress)
 
     def __getitem__(self, collection: str) -> Collection:
         """The collection of this name; it exists when it has records."""
@@ -233,6 +250,22 @@ class Node:
         """Put a conflict that was settled or decided back into the inbox of this node; raises NoSuchConflict."""
         return await reopen_conflict(self, conflict_id)
 
+    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
+        """Take back what one transaction changed here, its own or one that came, by ordinary operations.
+
+        What was changed since stays, and is reported.
+
+        Args:
+            lsn: The transaction, as receipts, the log and the history name it.
+            author: Who undoes, for the log.
+            note: Why, for the log.
+        """
+        from .history import undo  # most processes never need it
+
+        check_count(lsn, "lsn", least=1)
+        check_remarks(author, note, "undo")
+        return await undo(self, lsn, author, note)
+
     async def ledger(
         self, *, collection: str | None = None, key: str | None = None, limit: int = 100
     ) -> list[LedgerEntry]:
@@ -301,6 +334,11 @@ class Node:
         """Close."""
         await self.close()
 
+    def _check_kind(self) -> None:
+        if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
+            what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
+            raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+
     async def _open_writer(self, opening: Opening, witness: Witness) -> None:
         lock = WriterLock(self.path)
         lock.acquire(opening.label or self.path.name)
@@ -309,7 +347,9 @@ class Node:
         self._writer = Writer(self._thread, store, witness, self._committed)
 
     async def _open_readers(self) -> None:
-        if not self.path.exists():
+        with reachable(str(self.path)):
+            there = self.path.exists()
+        if not there:
             raise FileUnreadable(
                 "there is no such file",
                 subject=str(self.path),

@@ -24,7 +24,16 @@ from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
-from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
+from .storage.peers import (
+    Peer,
+    count_as_shared,
+    find_peer,
+    peer_at,
+    read_anew,
+    save_peer,
+    stored_elsewhere,
+    unmark_tickets,
+)
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
@@ -228,11 +237,7 @@ class Replica:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
-        def note(tx: Tx) -> None:
-            tx.shared = tx.seq
-            mark_tickets(tx, mark)
-
-        await self._node.write(note)
+        await self._node.write(lambda tx: count_as_shared(tx, mark))
         return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
@@ -250,6 +255,10 @@ class Replica:
             unmark_tickets(tx, shared.mark)
 
         await self._node.write(take_back)
+
+    async def read_anew(self, actor: Actor) -> None:
+        """Go on from the start of this peer's feed."""
+        await self._node.write(lambda tx: read_anew(tx, actor))
 
     async def fix_space(self, space: SpaceId) -> None:
         """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""

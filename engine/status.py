@@ -18,6 +18,7 @@ from holdfast.resolvers import JSON
 from holdfast.resolvers.canonical import decode
 
 from .documents import is_name
+from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
 from .storage.journal import Kind
@@ -107,7 +108,9 @@ class LogEntry:
         dot: The operation; of a merge, the latest write that the merged record shows: this node's own, if that is it.
         clock_ms: Its time, milliseconds since 1970.
         author, note: As given by the caller.
-        old: The values it replaced.
+        old: How fields read before that read otherwise since, or are gone; of a delete, all fields.
+        added: Fields that the record did not have before.
+        born, gone: Whether the record came to be with it, or ceased to.
     """
 
     lsn: int
@@ -119,6 +122,9 @@ class LogEntry:
     author: str | None
     note: str | None
     old: dict[str, JSON]
+    added: tuple[str, ...] = ()
+    born: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +266,7 @@ def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:
 
 
 _LOG: Final = (
-    "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old FROM log l"
+    "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"
     " JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection LEFT JOIN actor a ON a.id = l.node"
     " WHERE (?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
 )
@@ -286,8 +292,11 @@ def read_log(connection: sqlite3.Connection, collection: str | None, key: str | 
             author=author,
             note=note,
             old=json.loads(old) if old else {},
+            added=tuple(json.loads(added)) if added else (),
+            born=was == 0,
+            gone=was == 1,
         )
-        for lsn, kind, name, record, actor, seq, clock, author, note, old in rows
+        for lsn, kind, name, record, actor, seq, clock, author, note, old, added, was in rows
     ]
 
 
@@ -324,4 +333,5 @@ def _one(connection: sqlite3.Connection, sql: str) -> int:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    with reachable(str(path)):
+        return path.stat().st_size if path.exists() else 0

@@ -38,14 +38,15 @@ def status(*, file: Path) -> None:
 
     Lines that begin with ! say what keeps FILE from agreeing with the others.
     """
-    found = run(_status(file))
+    found = run(status_of(file))
     if wants_json():
         print_json(found.as_json())
     else:
         say(_status_text(found))
 
 
-async def _status(file: Path) -> Status:
+async def status_of(file: Path) -> Status:
+    """The status of a file, read beside whoever has it open."""
     async with reading(file) as engine:
         return await engine.status()
 

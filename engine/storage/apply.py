@@ -164,6 +164,7 @@ class _Merge:
 
     def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
+        self.tx.connection.execute("INSERT INTO arrival (lsn, ms) VALUES (?, ?)", (lsn, self.tx.now_ms))
         if self.records.written + followed + self.batch.delta.size() > BYTES_MAX:
             spread(self.tx, lsn)
         return lsn

@@ -85,12 +85,12 @@ class FlatMerges:
             each = map(partial(self._show, joined), ids, places, stamped, zip(*texts, strict=True))
             docs, conflicts, *shown = columns(each)
             texts = [*texts, *shown]
-        old = joined.replaced(texts, count)
         nodes, seqs, clocks, flags = _latest(joined, stamps, named)
         dots = (nodes, seqs) if joined.frontier == 1 else ([None] * count, [None] * count)
         new = (digests, conflicts, repeat(self.extra, count), cells, docs)
         self._rows += zip(repeat(self.lsn, count), *dots, clocks, flags, *new, ids, strict=True)
-        self._log += zip(repeat(self.lsn, count), ids, nodes, seqs, clocks, old, strict=True)
+        turned = (joined.replaced(texts, count), repeat(joined.added, count))
+        self._log += zip(repeat(self.lsn, count), ids, nodes, seqs, clocks, *turned, strict=True)
         self._digest += sum(digests) - sum([row.digest for row in rows])
         self.size += sum(map(len, docs)) + sum(map(len, filter(None, cells)))
         self.count += count

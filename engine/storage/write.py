@@ -19,8 +19,9 @@ from ..documents import RECORD_BYTES_MAX, split
 from ..edits import Delete, Edit, Put, Seen, Update, edited
 from ..packing import UnreadableCellsError
 from ..projection import project
+from ..turns import Turn, shown, turn
 from ..versions import Version, version_of
-from .journal import Journal, Kind, superseded
+from .journal import Journal, Kind
 from .plain import PlainPuts
 from .rows import Records, Stored
 from .store import Tx
@@ -230,8 +231,15 @@ def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, c
     stamp = tx.stamp(clock, birth | (DECISION if write.decision else 0))
     after = edited(before, write.edit, stamp, write.seen)
     records.change(stored, after, lsn)
-    old = superseded(before, _touched(write.edit))
-    journal.note(_kind(write), lsn, stored.number, stamp, old=old, author=write.author, note=write.note)
+    journal.note(
+        _kind(write),
+        lsn,
+        stored.number,
+        stamp,
+        turned=_turn(tx, write, before, after),
+        author=write.author,
+        note=write.note,
+    )
     version = version_of(after.frontier)
     return Receipt(collection=write.collection, key=write.key, dot=stamp.dot, clock=clock, lsn=lsn, version=version)
 
@@ -277,14 +285,9 @@ def _check_record_size(before: Record, write: Write) -> None:
         )
 
 
-def _touched(edit: Edit) -> dict[str, None] | None:
-    match edit:
-        case Put():
-            return None
-        case Update(fields, removed):
-            return dict.fromkeys([*fields, *removed])
-        case Delete():
-            return {}
+def _turn(tx: Tx, write: Write, before: Record, after: Record) -> Turn:
+    place, policy = (write.collection, write.key), tx.policy(write.collection)
+    return turn(shown(*place, before, policy), shown(*place, after, policy))
 
 
 def _kind(write: Write) -> Kind:

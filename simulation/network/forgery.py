@@ -25,6 +25,20 @@ STREAM: Final = "adversary"
 MALLORY: Final = Actor("66" * 16)
 """The identity of an adversary that needs no other."""
 
+
+def stranger(number: int, life: int = 1) -> Actor:
+    """The identity of one of many adversaries, in one of its lives.
+
+    All stand together, and differ from all honest ones.
+    """
+    return Actor(f"{'66' * 4}{number:08x}{'66' * 4}{life:08x}")
+
+
+def feed_of(actor: Actor) -> FeedId:
+    """The feed of an adversary: as every node's, another for each identity."""
+    return FeedId(actor[8:16] + actor[24:])
+
+
 FAR: Final = 10**9
 """A sequence number that no honest node has reached."""
 
@@ -102,17 +116,18 @@ class Forge:
     Attributes:
         choices: Decide what is arbitrary.
         heard: What the adversary knows.
-        actor, feed: The identity under which it goes.
+        actor, feed: The identity under which it goes; no feed: that identity's own.
         vector: What its hello claims to have taken in.
     """
 
     choices: Choices
     heard: Overheard
     actor: Actor = MALLORY
-    feed: FeedId = FeedId("66" * 8)
+    feed: FeedId = FeedId("")
     vector: VersionVector = field(init=False)
 
     def __post_init__(self) -> None:
+        self.feed = self.feed or feed_of(self.actor)
         self.vector = VersionVector({self.actor: 1})
 
     def hello(self, **changes: Any) -> Hello:  # noqa: ANN401 - fields of Hello

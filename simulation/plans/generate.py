@@ -87,8 +87,7 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
-    mishaps = [kind for kind in swarm.faults if kind in NODE_FAULTS and (kind != "clone" or len(hubs) == 1)]
-    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=tuple(mishaps)).fill(agenda)
+    clones = _mishaps(choices, hubs, edges, swarm).fill(agenda)
     Weather(
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
@@ -115,6 +114,17 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     )
     check(plan, resolvers={**_resolvers(schema), **(resolvers or {})})
     return plan
+
+
+def _mishaps(choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ...], swarm: Swarm) -> Mishaps:
+    kinds = tuple(kind for kind in swarm.faults if kind in NODE_FAULTS and (kind != "clone" or len(hubs) == 1))
+    return Mishaps(
+        dice=Dice(choices, "plan:mishaps"),
+        returns=Dice(choices, "plan:returns"),
+        hubs=hubs,
+        edges=edges,
+        kinds=kinds,
+    )
 
 
 def _work_of_clones(dice: Dice, agenda: Agenda, clones: Sequence[tuple[int, str]], worker: Worker) -> None:

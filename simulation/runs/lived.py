@@ -15,6 +15,7 @@ from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
 
 from ..kernel.choices import Choices, RecordingChoices, SeededChoices
+from ..kernel.closing import undisturbed
 from ..kernel.fence import Fence, fenced
 from ..kernel.patience import patient
 from ..kernel.trace import ROWS_KEPT, Trace, first_difference
@@ -55,7 +56,8 @@ def live(
             with patient(fence, lambda: world.loop.steps):
                 outcome = world.run()
         finally:
-            world.close()
+            with undisturbed():
+                world.close()
     return replace(outcome, fault=_first(fence, watch, outcome), cpu_s=cpu_s() - began)
 
 

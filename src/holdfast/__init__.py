@@ -22,6 +22,7 @@ from holdfast.errors import (
     HoldfastError,
     HubError,
     ImportFailed,
+    IncompatibleBundle,
     IncompatibleProtocol,
     InvalidDecision,
     InvalidKey,
@@ -41,6 +42,7 @@ from holdfast.errors import (
     NoSuchCollection,
     NoSuchConflict,
     NoSuchRecord,
+    NoSuchSnapshot,
     NoSuchSpace,
     NotADatabase,
     NotReached,
@@ -67,10 +69,14 @@ from holdfast.errors import (
 
 if TYPE_CHECKING:
     from holdfast.clocks import Causality, Dot, VersionVector
+    from holdfast.engine.backups import restore_backup
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.going_back import RestoreReport
+    from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
+    from holdfast.engine.snapshots import Snapshot, Snapshots
     from holdfast.engine.status import LedgerEntry, LogEntry, PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
@@ -98,6 +104,7 @@ if TYPE_CHECKING:
         Value,
         Version,
     )
+    from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.progress import SyncProgress, SyncReport
 
@@ -107,6 +114,7 @@ __all__ = [
     "NO_RECORD",
     "AskOnDelete",
     "BulkReport",
+    "BundleReport",
     "Causality",
     "Change",
     "Collection",
@@ -130,6 +138,7 @@ __all__ = [
     "Hub",
     "HubError",
     "ImportFailed",
+    "IncompatibleBundle",
     "IncompatibleProtocol",
     "InvalidDecision",
     "InvalidKey",
@@ -155,11 +164,13 @@ __all__ = [
     "NoSuchCollection",
     "NoSuchConflict",
     "NoSuchRecord",
+    "NoSuchSnapshot",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
     "OlderFormat",
     "OpenConflict",
+    "Past",
     "PeerStatus",
     "Policy",
     "ProgramFault",
@@ -170,12 +181,16 @@ __all__ = [
     "Remove",
     "Resolver",
     "ResolverFault",
+    "RestoreReport",
+    "Revision",
     "Schema",
     "Seams",
     "SessionRefused",
     "SideFile",
     "SimulationDeadlock",
     "SimulationFault",
+    "Snapshot",
+    "Snapshots",
     "SpaceMismatch",
     "Status",
     "StorageError",
@@ -188,6 +203,7 @@ __all__ = [
     "TransactionConflict",
     "TransactionTooLarge",
     "Unauthorized",
+    "UndoReport",
     "Unreachable",
     "UpdateWins",
     "UsageError",
@@ -199,6 +215,7 @@ __all__ = [
     "Violation",
     "Witness",
     "__version__",
+    "restore_backup",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
@@ -206,6 +223,7 @@ __all__ = [
 _LAZY: dict[str, str] = {
     "AskOnDelete": "holdfast.resolvers",
     "BulkReport": "holdfast.engine.collection",
+    "BundleReport": "holdfast.transport.bundle",
     "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",
@@ -227,20 +245,27 @@ _LAZY: dict[str, str] = {
     "MultiValue": "holdfast.resolvers",
     "NO_RECORD": "holdfast.engine.versions",
     "OpenConflict": "holdfast.engine.conflicts",
+    "Past": "holdfast.engine.history",
     "PeerStatus": "holdfast.engine.status",
     "Policy": "holdfast.resolvers",
     "Receipt": "holdfast.engine.storage.write",
     "Remove": "holdfast.engine.collection",
+    "RestoreReport": "holdfast.engine.going_back",
+    "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
     "Schema": "holdfast.engine.schema",
+    "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",
+    "Snapshot": "holdfast.engine.snapshots",
+    "Snapshots": "holdfast.engine.snapshots",
     "Status": "holdfast.engine.status",
     "SyncProgress": "holdfast.transport.progress",
     "SyncReport": "holdfast.transport.progress",
     "Take": "holdfast.resolvers",
     "Testimony": "holdfast.engine.witness",
     "Transaction": "holdfast.engine.transaction",
+    "UndoReport": "holdfast.engine.history",
     "UpdateWins": "holdfast.resolvers",
     "Value": "holdfast.resolvers",
     "VerifyReport": "holdfast.engine.verify",

@@ -6,17 +6,19 @@ here is logic; it joins `engine` and `transport`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.engine.arguments import check_callable
+from holdfast.engine.arguments import check_callable, check_path
 from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
 from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from holdfast.engine.storage.write import Receipt
+    from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.links.link import Link
     from holdfast.transport.progress import OnProgress, SyncReport
@@ -60,6 +62,58 @@ class Engine(Node):
             ) from error
         finally:
             await link.close()
+
+    async def export_want(self, target: str | Path) -> None:
+        """Write what this node holds to a file that is not there yet: another node makes a bundle by it.
+
+        Raises:
+            UsageError, DiskFull, FileUnreadable: There is no such file now.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import export_want
+
+        await export_want(Replica(self), check_path(target, "target"))
+
+    async def export_bundle(
+        self, target: str | Path, *, want: str | Path | None = None, on_records: Callable[[int], None] | None = None
+    ) -> BundleReport:
+        """Write what the maker of a want-list lacks to a file; anybody may carry it, and it may be imported anywhere.
+
+        Args:
+            target: A file that is not there yet.
+            want: The want-list of a node; None for everything.
+            on_records: Called with the number of records written so far.
+
+        Raises:
+            UsageError: The target is there already.
+            SpaceMismatch, MalformedFrame, IncompatibleProtocol: The want-list is of another space, or is none.
+            DiskFull, FileUnreadable: There is no bundle.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import export_bundle
+
+        check_callable(on_records, "on_records")
+        asked = None if want is None else check_path(want, "want")
+        return await export_bundle(Replica(self), check_path(target, "target"), asked, on_records)
+
+    async def import_bundle(
+        self, source: str | Path, *, on_records: Callable[[int], None] | None = None
+    ) -> BundleReport:
+        """Take in a bundle: as a sync in one direction. One that was ended early is run again and goes on.
+
+        Raises:
+            IncompatibleBundle: It leaves out what this node does not hold, or this node made it; nothing was taken in.
+            SpaceMismatch, MalformedFrame, IncompatibleProtocol: It is of another space, is none, or is damaged.
+            FileUnreadable, StorageError: A file failed.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import import_bundle
+
+        check_callable(on_records, "on_records")
+        return await import_bundle(Replica(self), check_path(source, "source"), on_records)
 
     def _link(self, hub: Hub) -> Link:
         """The way to a hub."""

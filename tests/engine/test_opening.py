@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
 import sqlite3
 import stat
 import threading
+from itertools import count
 
 import pytest
 
@@ -275,3 +277,56 @@ async def test_reads_that_closing_meets_say_that_the_engine_is_closed(tmp_path):
     answers = await asyncio.gather(*reads, return_exceptions=True)
     await closing
     assert [type(answer) for answer in answers] == [EngineClosed] * len(reads)
+
+
+def failing(monkeypatch, owner, name, path, error):
+    """The system refuses this call on the file; gives how often it did."""
+    refusals, real = [], getattr(owner, name)
+
+    def call(which, *args, **kwargs):
+        if str(which) == str(path):
+            refusals.append(name)
+            raise error
+        return real(which, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+    return refusals
+
+
+async def test_a_device_that_fails_when_the_file_is_looked_up_is_named(tmp_path, monkeypatch):
+    """Found by letting each look at the file fail, one after the other."""
+    path, refused = tmp_path / "n.db", []
+    async with opened(path) as node:
+        await node["t"].put("k", {"n": 1})
+        actor = await node.actor()
+    for which in range(1, 20):
+        looks = count(1)
+        real = os.stat
+
+        def look(name, *args, looks=looks, which=which, real=real, **kwargs):
+            if str(name) == str(path) and next(looks) == which:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(name, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", look)
+            try:
+                await (await opened(path)).close()
+            except FileUnreadable as error:
+                refused.append(str(error))
+        async with opened(path) as node:
+            assert (await node.actor(), node.renewed) == (actor, None)
+            assert (await node["t"].get("k")).fields == {"n": 1}
+    assert len(refused) > 5
+    assert all("Input/output error" in message for message in refused)
+
+
+async def test_a_status_of_a_file_that_cannot_be_looked_up_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        with monkeypatch.context() as patch:
+            refusals = failing(patch, os, "stat", path, OSError(errno.EIO, "Input/output error"))
+            with pytest.raises(FileUnreadable, match="Input/output error"):
+                await node.status()
+            assert refusals
+        assert (await node.status()).records == 0

@@ -339,6 +339,16 @@ MILLENNIUM_MS = 10**13 * 3
             "events[0].action",
             "different hubs",
         ),
+        (
+            value(*[event("attack", at, attack="ordinary member", times=1, stranger="m") for at in range(2)]),
+            "events[1].args",
+            "under the name of one operation",
+        ),
+        (
+            value(event("attack", attack="ordinary member", times=2, stranger="m")),
+            "events[0].args",
+            "under the name of one operation",
+        ),
         (value(heal={"routes": [{"node": "edge-1", "peer": "hub"}]}), "heal.routes", "no path"),
         (
             value(event("clone"), heal={"routes": [{"node": n, "peer": "hub"} for n in ("edge-1", "edge-2")]}),
@@ -363,6 +373,10 @@ def test_what_nothing_survives_is_refused_with_the_reason(given: Any, path: str,
         value(event("pause", 1), event("crash", 2), event("restart", 3), event("pause", 4)),
         value(event("backup", 1), event("crash", 2), event("restore_backup", 3), event("crash", 4)),
         value(event("clone", 1), event("sync", 1) | {"node": "twin"}),
+        value(*[event("attack", n, attack="ordinary member", times=1, stranger="m", life=n) for n in (1, 2)]),
+        value(
+            *[event("attack", 1, attack=name, times=1, stranger="m") for name in ("broken cells", "ordinary member")]
+        ),
         value(event("crash", 1, down_ms=5), event("crash", 6) | {"node": "edge-2"}, faults_at_once_max=1),
         value(heal={"routes": [{"node": "edge-1", "peer": "hub"}, {"node": "edge-2", "peer": "hub"}]}),
     ],
