@@ -15,7 +15,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.clocks import Actor, VersionVector
 
 from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
@@ -26,6 +26,9 @@ from .stretches import stretch_at
 
 ROWS_AT_ONCE: Final = 64
 """Rows that are read before their size is known: at the largest, 32 MiB."""
+
+AT_REST_MAX: Final = 4
+"""Times the bytes of a batch that its records may have at rest, where their reader will have to write them."""
 
 PACKED_AT_ONCE: Final = 256
 """Rows that are packed at once: all rows of a batch at once are work for the garbage collector."""
@@ -95,8 +98,10 @@ def read_batch(
         head, feed = connection.execute("SELECT lsn, feed FROM node").fetchone()
         vector = vector_of(connection)
         cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
-        rows, more = _take(cursor, records_max, bytes_target)
-        end = rows[-1][_LSN] if more else head
+        actors, _ = _actors(connection)
+        sent = _Sent({number: held.seq(actor) for number, actor in actors.items()}, omit=omit)
+        last, more = _take(cursor, sent, records_max, bytes_target)
+        end = last if more else head
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
@@ -105,7 +110,7 @@ def read_batch(
             end_stretch=stretch_at(connection, end),
             drained=not more,
             vector=vector,
-            delta=_delta(connection, rows, held, omit=omit),
+            delta=_delta(connection, sent),
         )
     finally:
         connection.execute("COMMIT")
@@ -129,8 +134,9 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
     try:
         (feed,) = connection.execute("SELECT feed FROM node").fetchone()
         wanted = [*dict.fromkeys(places)][:BATCH_RECORDS_MAX]
-        rows = _within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET)
-        delta = _delta(connection, rows, EMPTY, omit=False)
+        sent = _Sent(dict.fromkeys(_actors(connection)[0], 0), omit=False)
+        sent.add(_within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET))
+        delta = _delta(connection, sent)
         vector = vector_of(connection)
         return FeedBatch(feed=FeedId(feed), start=ASIDE, end=ASIDE, drained=False, vector=vector, delta=delta)
     finally:
@@ -151,20 +157,22 @@ def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> 
     return int(count), int(size)
 
 
-def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[list[FeedRow], bool]:
-    """Whole transactions up to the limits, at least one; and whether more stand behind them."""
-    taken: list[FeedRow] = []
-    size = 0
+def _take(cursor: sqlite3.Cursor, sent: _Sent, records_max: int, bytes_target: int) -> tuple[int, bool]:
+    """Add whole transactions up to the limits, at least one; gives the last one, and whether more stand behind them."""
+    last = count = at_rest = 0
     for group, more in _groups(cursor):
-        size += _bytes(group)
-        if taken and (len(taken) + len(group) > records_max or size > bytes_target):
-            return taken, True
-        if len(group) > 1 and (len(group) > records_max or size > bytes_target):
+        size = _bytes(group)
+        at_rest += size
+        full = sent.size(size, bytes_target) > bytes_target or at_rest > AT_REST_MAX * bytes_target
+        if count and (count + len(group) > records_max or full):
+            return last, True
+        if len(group) > 1 and (len(group) > records_max or full):
             reached("feed: one transaction larger than a batch")
-        taken += group
-        if more and (len(taken) >= records_max or size >= bytes_target):
-            return taken, True  # before the next transaction is read, which may be as large
-    return taken, False
+        sent.add(group, size)
+        last, count = group[-1][_LSN], count + len(group)
+        if more and (count >= records_max or sent.size(0, bytes_target) >= bytes_target):
+            return last, True  # before the next transaction is read, which may be as large
+    return last, False
 
 
 def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
@@ -201,14 +209,11 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
         yield rest, False
 
 
-def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
-    actors, labels = _actors(connection)
-    has = {number: held.seq(actor) for number, actor in actors.items()}
-    sent = _Sent()
-    for first in range(0, len(rows), PACKED_AT_ONCE):
-        _pack(sent, rows[first : first + PACKED_AT_ONCE], has, omit=omit)
+def _delta(connection: sqlite3.Connection, sent: _Sent) -> Delta:
+    sent.pack()
     if not sent.rows:
         return Delta()
+    actors, labels = _actors(connection)
     _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
@@ -240,16 +245,42 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
 class _Sent:
     """What goes out.
 
+    Args:
+        has: Identity's number -> the last sequence number that the reader has taken in.
+        omit: Leave out values that the reader holds.
+
     Attributes:
         rows: Rows of the feed. Of those that several writes made, by their position:
         docs: Documents without what was left out; bodies: of the shapes of their cells.
         cohorts: Their stamps.
     """
 
+    has: Mapping[int, int]
+    omit: bool = field(kw_only=True)
     rows: list[FeedRow] = field(default_factory=list)
     docs: dict[int, str] = field(default_factory=dict)
     bodies: dict[int, bytes] = field(default_factory=dict)
     cohorts: list[Cohort] = field(default_factory=list)
+    _packed: int = 0
+    _waiting: list[FeedRow] = field(default_factory=list)
+    _waiting_size: int = 0
+
+    def add(self, rows: list[FeedRow], size: int = 0) -> None:
+        """Add rows of the feed, of so many bytes at rest."""
+        self._waiting += rows
+        self._waiting_size += size
+
+    def size(self, more: int, limit: int) -> int:
+        """Bytes that go out, with so many more: at most; exactly if that is above a limit."""
+        if self._waiting and self._packed + self._waiting_size + more >= limit:
+            self.pack()
+        return self._packed + self._waiting_size + more
+
+    def pack(self) -> None:
+        """Pack what was added."""
+        for first in range(0, len(self._waiting), PACKED_AT_ONCE):
+            self._pack(self._waiting[first : first + PACKED_AT_ONCE])
+        self._waiting, self._waiting_size = [], 0
 
     def actors(self) -> set[int]:
         """Numbers of the identities in stamps."""
@@ -263,31 +294,26 @@ class _Sent:
             cells.update(zip(cohort.ats, encode_columns(bodies, cohort.renamed(numbers).stamps), strict=True))
         return cells
 
-
-def _pack(sent: _Sent, rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> None:
-    """Add the rows of which the reader lacks an operation to what goes out.
-
-    Args:
-        sent: Where to.
-        rows: Rows of the feed.
-        has: Identity's number -> the last sequence number that the reader has taken in.
-        omit: Leave out values that the reader holds.
-    """
-    lacking: list[tuple[tuple[bool, ...], Cohort]] = []
-    for cohort in cohorts([(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None]):
-        parts = cohort.parts(zip(*covered(cohort.stamps, has), strict=True))
-        lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
-    news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
-    kept = [at for at, row in enumerate(rows) if row[_CELLS] is None or at in news]
-    places = {at: place for place, at in enumerate(kept, len(sent.rows))}
-    sent.rows += map(rows.__getitem__, kept)
-    for known, cohort in lacking:
-        ats = [*map(places.__getitem__, cohort.ats)]
-        left_out = known if omit else [False] * len(known)
-        docs, bodies = forward(cohort, [rows[at][_DOC] for at in cohort.ats], left_out)
-        sent.docs.update(zip(ats, docs, strict=True))
-        sent.bodies.update(zip(ats, bodies, strict=True))
-        sent.cohorts.append(cohort._replace(ats=ats))
+    def _pack(self, rows: list[FeedRow]) -> None:
+        """Pack the rows of which the reader lacks an operation."""
+        lacking: list[tuple[tuple[bool, ...], Cohort]] = []
+        for cohort in cohorts([(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None]):
+            parts = cohort.parts(zip(*covered(cohort.stamps, self.has), strict=True))
+            lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
+        news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
+        kept = [at for at, row in enumerate(rows) if row[_CELLS] is None or at in news]
+        places = {at: place for place, at in enumerate(kept, len(self.rows))}
+        whole = [rows[at] for at in kept]
+        self._packed += _bytes(whole)
+        self.rows += whole
+        for known, cohort in lacking:
+            ats = [*map(places.__getitem__, cohort.ats)]
+            whole_docs = [rows[at][_DOC] for at in cohort.ats]
+            docs, bodies = forward(cohort, whole_docs, known if self.omit else [False] * len(known))
+            self._packed -= sum(map(len, whole_docs)) - sum(map(len, docs))
+            self.docs.update(zip(ats, docs, strict=True))
+            self.bodies.update(zip(ats, bodies, strict=True))
+            self.cohorts.append(cohort._replace(ats=ats))
 
 
 def _is_held(known: Iterable[bool]) -> bool:
