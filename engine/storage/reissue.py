@@ -158,7 +158,11 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
 
 
 def _behind_all(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
-    """Stamps to be renamed that stand in fields, and behind no renamed one of the frontier."""
+    """Stamps to be renamed that stand in fields: of each identity the last, which has seen the others.
+
+    Unless it has seen a renamed one of the frontier, or is one: that is there already.
+    """
     last = {dot.actor: dot.seq for dot in sorted(record.existence) if dot in names}
     stamps = {stamp.dot: stamp for stamp in record.stamps() if stamp.dot in names}
-    return [stamp for dot, stamp in sorted(stamps.items()) if dot.seq > last.get(dot.actor, 0)]
+    newest = {dot.actor: stamp for dot, stamp in sorted(stamps.items())}
+    return [stamp for actor, stamp in sorted(newest.items()) if stamp.dot.seq > last.get(actor, 0)]

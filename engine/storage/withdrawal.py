@@ -34,7 +34,8 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     actor = tx.names.actor(old)
     claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
     row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
-    before = claimed if row is None else _up_to(VersionVector.decode(row[0]), actor, known)
+    # With nothing of its own to give up it claims what it claims; what was taken back before stays so.
+    before = _up_to(tx.others if row is None else VersionVector.decode(row[0]), actor, known)
     _store(tx, "vector", before)
     tx.store.take_others(before)
     if before != claimed:

@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 
-from holdfast.clocks import Actor
-from holdfast.engine.edits import Update
+from holdfast.clocks import Actor, Dot
+from holdfast.engine.edits import Put, Update
 from holdfast.engine.storage.birth import begin_incarnation
+from holdfast.engine.storage.journal import Journal
 from holdfast.engine.storage.reissue import reissue
+from holdfast.engine.storage.rows import Records
 
 from .side import Side, assert_equal, now, sync
 
@@ -114,6 +116,38 @@ def test_records_that_wait_for_a_session_go_on_waiting():
     sync(e, hub)
     assert e.whole
     assert e.vector.seq(hub.actor) == hub.vector.seq(hub.actor) == 1
+
+
+def test_of_several_new_names_behind_others_only_the_last_joins_the_frontier():
+    """It has seen the others: with them the frontier would name what is superseded."""
+    e, hub = pair()
+    e.update("k", more=2)
+    sync(e, hub)
+    hub.update("k", other=3)
+    sync(e, hub)
+    renew(e)
+    with e.store.transaction() as tx:
+        records = Records(tx, Journal(tx))
+        record = records.current(records.at("t", "k"))
+    assert len({stamp.dot for stamp in record.stamps()}) == 3
+    assert {*record.existence} == {Dot(hub.actor, 1), Dot(e.actor, 2)}
+    sync(e, hub)
+    sync(e, hub)
+    assert_equal(e, hub)
+
+
+def test_a_node_that_gives_up_nothing_more_claims_no_more():
+    """What the vector had claimed before names were given up comes back with a session, not with another identity."""
+    e, hub = pair()
+    hub.write("k", Put({"note": "2"}))
+    sync(e, hub)
+    for _ in range(2):
+        renew(e)
+        assert e.vector.seq(hub.actor) == 0
+        assert not e.whole
+    sync(e, hub)
+    assert e.whole
+    assert_equal(e, hub)
 
 
 def test_a_part_of_a_commit_that_fails_gives_up_nothing():

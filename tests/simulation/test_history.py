@@ -14,6 +14,7 @@ from holdfast import Take
 from holdfast.clocks import EMPTY, Actor, VersionVector
 from holdfast.engine.edits import Update
 from holdfast.engine.packing import unpack
+from holdfast.engine.replica import Replica
 from holdfast.engine.storage.write import Write, write_all
 from holdfast.engine.transaction import Committing
 from holdfast.errors import UsageError
@@ -335,6 +336,22 @@ async def test_a_file_that_is_put_back_is_who_it_was_then(fleet):
     assert sum(isinstance(event, Renewed) and event.node == "a" for event in fleet.history.events) == 2
     await fleet.ask(a)
     fleet.raise_violation()
+
+
+async def test_a_session_during_which_one_side_was_renewed_proves_nothing_of_vectors(fleet):
+    """What either had told the other of its vector may have gone back since."""
+    a, b = fleet.nodes
+    for node in (a, b):
+        await node.engine["tasks"].put("x", {"a": node.name})
+    for renewed in (a, b):
+        meeting = a.recorder.meets(b.recorder)
+        await Replica(renewed.engine).renew("a stranger's sign")
+        meeting.completed(a.wall.ms)
+        synced = fleet.history.events[-1]
+        assert isinstance(synced, Synced)
+        assert synced.nodes_had
+        assert synced.peers_had
+        assert (synced.nodes_vector, synced.peers_vector) == ({}, {})
 
 
 async def test_a_session_during_which_a_file_was_put_back_proves_nothing(fleet):
