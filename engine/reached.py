@@ -38,8 +38,8 @@ RARE_STATES: Final = frozenset(
 
 OUT_OF_REACH: Final = {
     "apply: one dot with two values": (
-        "two copies of a file write while each syncs with another hub; no plan may clone where there are two hubs, and"
-        " one hub tells copies apart by their tickets before it takes anything from the second"
+        "two copies of a file write while each syncs with another hub; no plan may clone, or put back a snapshot, where"
+        " there are two hubs, and one hub tells copies apart by their tickets before it takes anything from the second"
     ),
 }
 """States that no plan leads to, and why; each has a test of its own (tests/engine/test_join.py)."""

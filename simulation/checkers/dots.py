@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from holdfast.clocks import Dot
+from holdfast.clocks import Actor, Dot
 
 from ..observed.history import Renewed
-from ..observed.image import BIRTH, DECISION, EQUIVOCAL, Held, Name, Place
+from ..observed.image import BIRTH, DECISION, EQUIVOCAL, Held, Image, Name, Place
 from .view import Checker, NodeView, WorldView, changed, observed
 
 
@@ -22,6 +22,8 @@ class Dots(Checker):
 
     def __init__(self) -> None:
         self._events = 0
+        self._feeds: dict[str, Actor] = {}
+        self._ends: dict[str, Dot] = {}
 
     def step(self, world: WorldView, node: NodeView) -> None:
         """Nothing new reuses a dot, and what stands under a dot is what was written under it."""
@@ -37,9 +39,8 @@ class Dots(Checker):
                     f"the dot {operation.name} was given twice: {operation}; before it: {first}",
                     operations=[str(operation), str(first)],
                 )
-        last = Dot(seen.image.actor, seen.image.seq)
-        if seen.image.seq and not world.model.named(last):
-            raise self.fail(node, None, f"the last operation number is {last.seq}, under which nothing was written")
+        self._numbers(world, node)
+        self._feed(node, seen.image)
         for place in changed(world, node):
             self._strangers(world, node, place)
             held = seen.image.records[place]
@@ -58,6 +59,23 @@ class Dots(Checker):
                             f"after healing {name} stands here with clock {name.clock}, at {other} with {first.clock}"
                         )
                         raise self.fail(node, place, what, dots=[str(name), str(first)])
+
+    def _numbers(self, world: WorldView, node: NodeView) -> None:
+        """Since the last look every number was given to something."""
+        image = observed(world, node).image
+        before, self._ends[node.name] = self._ends.get(node.name), Dot(image.actor, image.seq)
+        first = before.seq + 1 if before is not None and before.actor == image.actor else image.seq
+        for seq in range(max(1, first), image.seq + 1):
+            if not world.model.named(Dot(image.actor, seq)):
+                last = "the last" if seq == image.seq else "an"
+                raise self.fail(node, None, f"{last} operation number is {seq}, under which nothing was written")
+
+    def _feed(self, node: NodeView, image: Image) -> None:
+        """A place in a feed names one state as a dot does: who goes on under another identity begins another feed."""
+        first = self._feeds.setdefault(image.feed, image.actor)
+        if image.feed and first != image.actor:
+            what = f"as {image.actor} it goes on in the feed {image.feed}, which {first} began"
+            raise self.fail(node, None, what, feed=image.feed, actors=[first, image.actor])
 
     def _renewals(self, world: WorldView) -> None:
         """Nobody takes itself for a copy without a reason; every identity stays in all vectors for ever."""

@@ -1,8 +1,9 @@
 """I7: a version vector claims what stands behind the records, no more and no less.
 
 More (an operation that neither stands here nor is superseded by what does) would be passed over by peers and lost;
-less would bring superseded values back. A record that came in a session that was not completed is claimed by its extra
-context; a completed session makes the vector take in the peer's.
+less would bring superseded values back, and what is sent without being claimed is a hole to whoever gets it. A record
+that came in a session that was not completed is claimed by its extra context; a completed session makes the vector
+take in the peer's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import ClassVar
 from holdfast.clocks import Actor
 
 from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed, vector_text
+
+_HOLES = "SELECT collection, key, reason FROM hole ORDER BY id"
 
 
 class Vectors(Checker):
@@ -28,6 +31,7 @@ class Vectors(Checker):
         self._too_much(world, node)
         self._too_little(world, node)
         self._sessions(world)
+        self._holes(world, node)
 
     def end(self, world: WorldView) -> None:
         """Every node; and no record claims more than its node."""
@@ -37,6 +41,13 @@ class Vectors(Checker):
                 if world.history.can_settle(observed(world, node).image.claimed(place)):
                     what = "it still waits for the end of a session, and all sessions have ended"
                     raise self.fail(node, place, what, **_evidence(observed(world, node).image.claimed(place), []))
+
+    def _holes(self, world: WorldView, node: NodeView) -> None:
+        """What an honest node sends, it claims; what it does not claim cannot be joined."""
+        holes = node.connection.execute(_HOLES).fetchall() if not world.history.doubtful else []
+        for collection, key, reason in holes:
+            what = f"it could not join what a peer sent, and no peer is a stranger or a copy: {reason}"
+            raise self.fail(node, (collection, key), what, reason=reason)
 
     def _too_much(self, world: WorldView, node: NodeView) -> None:
         seen, model = observed(world, node), world.model

@@ -169,6 +169,10 @@ class Disk:
             copy.close()
             source.close()
 
+    def snapshot(self, target: Path) -> None:
+        """What the snapshot of a whole machine has in a new folder: the file in use with its log, and the witness."""
+        copy_files(self.folder, target, CRASH_LEAVES)
+
     def copy_all(self, target: Path) -> None:
         """What `cp -r` makes of the folder of a node that is closed."""
         assert not self._connections, f"{self.name} is open: a copy of a file in use is no copy"

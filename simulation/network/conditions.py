@@ -28,6 +28,7 @@ class Quality:
         silent_per_mille: Of what breaks, the share that nobody is told of: both ends wait for their deadlines.
         duplicate_per_mille: Requests that are delivered once more at about the same time, their answer to nobody.
         replay_per_mille: Exchanges beside which an old request of the pair is delivered once more.
+        corrupt_per_mille: Exchanges in which one bit of what is sent in one direction arrives as the other.
         near_per_mille: Of connections over a blocked way, the share that something on this side (a proxy) accepts.
     """
 
@@ -38,6 +39,7 @@ class Quality:
     silent_per_mille: int = 300
     duplicate_per_mille: int = 0
     replay_per_mille: int = 0
+    corrupt_per_mille: int = 0
     near_per_mille: int = 300
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from holdfast.errors import Unreachable
 from holdfast.transport.links.link import Link
@@ -41,6 +41,10 @@ TOLD_OF_CUT_PER_MILLE = 300
 
 FORGOTTEN_PER_MILLE = 300
 """Connections over a way that was cut which do not go on when it is healed, and nobody is told."""
+
+
+CORRUPTED_PIECES: Final = (0, 63)
+"""Which piece of a stream is damaged, about a frame: so that the hello, batches and what follows them are all met."""
 
 
 class Scheduler(Timers, Protocol):
@@ -249,6 +253,7 @@ class Network:
         self._tally(caller, callee).exchanges += 1
         self._note(caller, callee, "exchange", "")
         self._draw_loss(connection, to)
+        self._draw_corruption(connection, to)
         self._repeats.draw(connection, to)
         self._answer(connection)
         return connection
@@ -304,6 +309,20 @@ class Network:
             connection.break_off(*told)
 
         stream.fuse = magnitude(self._clockwork.choices, label, quality.reset_after_bytes), blow
+
+    def _draw_corruption(self, connection: Connection, way: Way) -> None:
+        share, label = way.quality.corrupt_per_mille, way.label
+        if not share or not self._clockwork.happens(label, share):  # ways that change nothing draw nothing for it
+            return
+        stream = connection.up if self._clockwork.happens(label, 500) else connection.down
+        choices = self._clockwork.choices
+
+        def flipped(piece: bytes) -> bytes:
+            at, bit = choices.draw(label, len(piece)), choices.draw(label, 8)
+            self._count(connection, "corrupted", f"bit {bit} of byte {at} of {len(piece)} to {stream.reader.name}")
+            return piece[:at] + bytes((piece[at] ^ 1 << bit,)) + piece[at + 1 :]
+
+        stream.flip = magnitude(choices, label, CORRUPTED_PIECES), flipped
 
     def _lose(self, connection: Connection, name: str, cause: str, *, silent: bool) -> None:
         self._count(connection, cause, "silent" if silent else "")

@@ -135,6 +135,8 @@ class Stream:
         self.passed = 0
         self.silent = False
         self.fuse: tuple[int, Callable[[], None]] | None = None
+        self.flip: tuple[int, Callable[[bytes], bytes]] | None = None
+        self._taken = 0
         self.on_arrival: Callable[[bytes], None] | None = None
         self._clockwork = clockwork
         self._under_way: deque[tuple[float, bytes | Ending]] = deque()
@@ -251,6 +253,7 @@ class Stream:
             item = self._up_to_fuse(item)
             if not item:
                 return
+            item = self._flipped(item)
             self.passed += len(item)
             if self.on_arrival is not None:
                 self.on_arrival(item)
@@ -260,6 +263,13 @@ class Stream:
         elif not self.reader.gone:
             self._inbox.append(item)
             self.reader.wake()
+
+    def _flipped(self, piece: bytes) -> bytes:
+        """The piece as it arrives: damaged, if it is its turn."""
+        turn, self._taken = self._taken, self._taken + 1
+        if self.flip is None or turn != self.flip[0]:
+            return piece
+        return self.flip[1](piece)
 
     def _up_to_fuse(self, piece: bytes) -> bytes:
         if self.fuse is None or self.passed + len(piece) <= self.fuse[0]:

@@ -88,13 +88,15 @@ class Meeting:
         """The session was completed: each side that took part in a direction now has what the other had.
 
         Unless a file was put back meanwhile: whoever called learns of that in the next session. The vector of a node
-        that has begun a new identity meanwhile may have gone back; what it had taken in stands in its records.
+        that has begun a new identity meanwhile may have gone back, and so may what it has told the other of it; what it
+        had taken in stands in its records.
         """
         files = (self.node.node, self.peer.node)
         since = self.node.history.events[self.began :]
         if any(isinstance(event, RolledBack) and event.node in files for event in since):
             return
-        renewed = {event.node for event in since if isinstance(event, Renewed)}
+        renewed = any(isinstance(event, Renewed) and event.node in files for event in since)
+        nodes_vector, peers_vector = ({}, {}) if renewed else self.vectors
         self.node.history.events.append(
             Synced(
                 node=self.node.node,
@@ -103,8 +105,8 @@ class Meeting:
                 peers_actor=self.peers_actor,
                 nodes_had=self.had[0],
                 peers_had=self.had[1],
-                nodes_vector={} if self.node.node in renewed else self.vectors[0],
-                peers_vector={} if self.peer.node in renewed else self.vectors[1],
+                nodes_vector=nodes_vector,
+                peers_vector=peers_vector,
                 pulled=pulled,
                 pushed=pushed,
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from .actions import WRITING, Attack, ClockJump, ClockSkew, Clone, PowerCut, RestoreBackup
+from .actions import WRITING, Attack, Backup, ClockJump, ClockSkew, Clone, PowerCut, RestoreBackup
 from .arguments import mistake
 from .plan import WALL_START_MS, NodePlan, Plan, Route
 
@@ -25,6 +25,7 @@ def check_survivable(plan: Plan) -> None:
     _check_hub(plan)
     _check_disks(plan)
     _check_power(plan)
+    _check_snapshots(plan)
     _check_clones(plan)
     _check_strangers(plan)
     _check_clocks(plan)
@@ -82,6 +83,33 @@ def _check_power(plan: Plan) -> None:
                 f"events[{at}].action",
                 'Give the node "durability": "full", crash it instead, or leave "acknowledged" out of checkers.',
             )
+
+
+def _check_snapshots(plan: Plan) -> None:
+    actions = [event.action for event in plan.events]
+    whole = {action.backup for action in actions if isinstance(action, Backup) and action.whole}
+    returns = [
+        (at, event.node, event.action.backup)
+        for at, event in enumerate(plan.events)
+        if isinstance(event.action, RestoreBackup)
+    ]
+    snapshots = [at for at, _, backup in returns if backup in whole]
+    if not snapshots:
+        return
+    if len(plan.hubs) > 1:
+        raise mistake(
+            "a node that is put back with its witness is told so by its hub, and by two only when their data meet",
+            f"events[{snapshots[0]}].args.backup",
+            'Restore such a backup only where there is one hub, or take it without "whole".',
+        )
+    others = [at for at, node, _ in returns if node != returns[0][1]]
+    if others:
+        raise mistake(
+            "a node that is put back with its witness is told so by those who have met it since, and these forget it"
+            " when they are put back as well",
+            f"events[{others[0]}]",
+            'Restore one node only, or take all backups without "whole".',
+        )
 
 
 def _check_clones(plan: Plan) -> None:

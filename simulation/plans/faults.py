@@ -24,7 +24,7 @@ from .action import (
     PerMille,
     Way,
 )
-from .arguments import Integer, Maybe, Name, Node, Word
+from .arguments import Flag, Integer, Maybe, Name, Node, Word
 
 ATTACKS: Final = tuple(attack.name for attack in IN_WORLDS)
 """What an adversary does with the frames that it sends."""
@@ -71,9 +71,15 @@ class Restart(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup(Action):
-    """Copy the node's file, under a name that the plan uses once."""
+    """Copy the node's file, under a name that the plan uses once.
+
+    Attributes:
+        whole: With all that stands beside it, as the snapshot of a machine has it: nothing there tells later that the
+            file was put back.
+    """
 
     backup: Annotated[str, Name("backup")]
+    whole: Annotated[bool, Flag()] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +218,7 @@ class Quality(LinkAction):
         silent_per_mille: Of those, the ones that nobody is told of: both ends wait for their deadlines.
         duplicate_per_mille: Of requests, those that are delivered twice.
         replay_per_mille: Of exchanges, those beside which an old request is delivered once more.
+        corrupt_per_mille: Of exchanges, those in which one bit arrives as the other, as memory on the way does it.
     """
 
     group: Group
@@ -221,6 +228,7 @@ class Quality(LinkAction):
     loss_per_mille: PerMille = 0
     duplicate_per_mille: PerMille = 0
     replay_per_mille: PerMille = 0
+    corrupt_per_mille: PerMille = 0
     silent_per_mille: PerMille = 300
     bytes_per_s: Annotated[int, Integer(0, 10**12, "bytes/s; 0: no bound")] = 0
     reset_after_bytes_min: ByteCount = 0

@@ -53,6 +53,7 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     partitions: Partitions = "medium",
     keys: int = 6,
     faults: Collection[str] | None = None,
+    work: Collection[str] | None = None,
     schema: Declared | Sequence[Declared] | None = None,
     resolvers: Mapping[str, Resolver] | None = None,
     operations: int | None = None,
@@ -65,7 +66,8 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         hours: How long the chaos lasts, in virtual hours.
         partitions: How bad the network is.
         keys: How many keys each collection has; few, so that writes meet.
-        faults: Exactly these kinds (see `holdfast.simulation.swarm`); None: a random subset of what needs no extra.
+        faults: Exactly these kinds (see `holdfast.simulation.plans.swarm`); None: a random subset of most.
+        work: Exactly these kinds, and put and update; None: a random subset.
         schema: What the nodes declare; None: a schema with all built-in resolvers, or none.
         resolvers: The user's, by name, where `schema` is data and names them.
         operations: How many writes and reads; None: some for each node.
@@ -74,11 +76,12 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         InvalidPlan: An argument is out of range, or there is no such fault.
     """
     length_ms = _checked(seed, nodes, hours, partitions, keys, operations)
-    if isinstance(faults, str):
-        raise mistake("faults are a list of names, not one text", "faults", f"Pass {faults.split(',')!r}.")
+    for argument, names in (("faults", faults), ("work", work)):
+        if isinstance(names, str):
+            raise mistake(f"{argument}: a list of names, not one text", argument, f"Pass {names.split(',')!r}.")
     choices = SeededChoices(seed)
     dice = Dice(choices, "plan:fleet")
-    swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none")
+    swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none", work=work)
     fleet = _fleet(dice, nodes, swarm)
     hubs = tuple(node.name for node in fleet if node.role == "hub")
     edges = tuple(node.name for node in fleet if node.role == "edge")
@@ -117,13 +120,17 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
 
 
 def _mishaps(choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ...], swarm: Swarm) -> Mishaps:
-    kinds = tuple(kind for kind in swarm.faults if kind in NODE_FAULTS and (kind != "clone" or len(hubs) == 1))
+    kinds = [kind for kind in swarm.faults if kind in NODE_FAULTS]
+    if len(hubs) > 1:  # see the atlas, here and below
+        kinds = [kind for kind in kinds if kind not in ("clone", "snapshot")]
+    if "snapshot" in kinds:
+        kinds = [kind for kind in kinds if kind != "backup"]
     return Mishaps(
         dice=Dice(choices, "plan:mishaps"),
         returns=Dice(choices, "plan:returns"),
         hubs=hubs,
         edges=edges,
-        kinds=kinds,
+        kinds=tuple(kinds),
     )
 
 

@@ -70,6 +70,7 @@ class Mishaps:
     def fill(self, agenda: Agenda) -> tuple[tuple[int, str], ...]:
         """Plan the faults of every kind that is on; gives the clones that were made, with their times."""
         clones: list[tuple[int, str]] = []
+        victim = self.dice.pick(self.nodes[:-1]) if "snapshot" in self.kinds else ""
         for kind in self.kinds:
             for _ in range(self.dice.between(1, 2 + len(self.nodes) // 4)):
                 match kind:
@@ -77,6 +78,8 @@ class Mishaps:
                         self._all_at_once(agenda)
                     case "backup":
                         self._backup(agenda)
+                    case "snapshot":
+                        self._snapshot(agenda, victim)
                     case "clone" if len(clones) < CLONES_MAX:
                         clones.append(self._clone(agenda, len(clones) + 1))
                     case "clone":
@@ -165,6 +168,14 @@ class Mishaps:
         later_ms = self.dice.between(at_ms, agenda.length_ms)
         if node != self.nodes[-1] and self.dice.chance(700):
             agenda.disturb(later_ms, 0, [(node, RestoreBackup(backup=name))])
+
+    def _snapshot(self, agenda: Agenda, node: str) -> None:
+        """A machine is put back to a snapshot of itself, mostly soon; always the same one (see the atlas)."""
+        at_ms = self._moment(agenda)
+        name = f"{node}-{agenda.count}"
+        agenda.add(at_ms, node, Backup(backup=name, whole=True))
+        later_ms = at_ms + self.dice.span(500, agenda.length_ms)
+        agenda.disturb(later_ms, 0, [(node, RestoreBackup(backup=name))])
 
     def _clone(self, agenda: Agenda, number: int) -> tuple[int, str]:
         name, at_ms = f"copy-{number}", self._moment(agenda)

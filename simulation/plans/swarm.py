@@ -13,7 +13,18 @@ from typing import Final
 from .arguments import mistake
 from .dice import Dice
 
-NETWORK_FAULTS: Final = ("cut", "one_way", "flap", "isolate_hub", "loss", "replay", "slow_link", "breaks")
+NETWORK_FAULTS: Final = (
+    "cut",
+    "one_way",
+    "flap",
+    "isolate_hub",
+    "loss",
+    "replay",
+    "slow_link",
+    "breaks",
+    "midway",
+    "corruption",
+)
 NODE_FAULTS: Final = (
     "crash",
     "hub_restart",
@@ -29,12 +40,13 @@ NODE_FAULTS: Final = (
     "attack",
     "power_cut",
     "bad_start",
+    "snapshot",
 )
 FAULTS: Final = (*NETWORK_FAULTS, *NODE_FAULTS)
 """Every kind of fault that a generated plan can have."""
 
-ON_REQUEST: Final = frozenset({"power_cut"})
-"""Not drawn unless asked for: it needs the extra `power`."""
+ON_REQUEST: Final = frozenset({"power_cut", "midway", "corruption", "snapshot"})
+"""Not drawn unless asked for: power cuts need the extra `power`; the others came when what seeds draw was settled."""
 
 WORK: Final = (
     "put",
@@ -50,6 +62,7 @@ WORK: Final = (
     "check_export",
     "watch",
 )
+_NEVER_DRAWN: Final = ON_REQUEST - {"power_cut"}
 _DRAWN_LAST: Final = ("bad_start", "watch", "breaks")
 """What came later than the others: it does not shift what their seeds draw."""
 
@@ -70,26 +83,36 @@ class Swarm:
         return f"faults: {', '.join(self.faults) or 'none'}; work: {', '.join(self.work)}"
 
 
-def swarm_of(dice: Dice, faults: Collection[str] | None, *, network: bool) -> Swarm:
+def swarm_of(
+    dice: Dice, faults: Collection[str] | None, *, network: bool, work: Collection[str] | None = None
+) -> Swarm:
     """Draw what is on.
 
     Args:
         dice: Where from.
         faults: Exactly these; None: a random subset of all.
         network: Whether faults of the network are possible at all.
+        work: Exactly these kinds, besides those that are always there; None: a random subset of all.
 
     Raises:
-        InvalidPlan: There is no such fault.
+        InvalidPlan: There is no such fault, or no such kind of work.
     """
-    for name in sorted(faults or ()):
-        if name not in FAULTS:
-            raise mistake(f"there is no fault {name!r}", "faults", f"There are: {', '.join(FAULTS)}.")
+    _check_names("faults", faults, FAULTS)
+    _check_names("work", work, WORK)
     # All draws are made, whatever is asked for: what is on does not shift what else the seed draws.
-    drawn = set(dice.some([name for name in FAULTS if name not in _DRAWN_LAST])) - ON_REQUEST
+    drawn = set(dice.some([name for name in FAULTS if name not in _NEVER_DRAWN.union(_DRAWN_LAST)])) - ON_REQUEST
     share = dice.pick((300, 600, 900))
-    work = {*_ALWAYS, *dice.some([name for name in WORK if name not in _DRAWN_LAST], share)}
+    kinds = {*dice.some([name for name in WORK if name not in _DRAWN_LAST], share)}
     later = {*dice.some(_DRAWN_LAST, _LAST_PER_MILLE)}
-    drawn, work = drawn | later, work | later
+    drawn, kinds = drawn | later, kinds | later
     chosen = tuple(name for name in FAULTS if name in (drawn if faults is None else faults))
     possible = tuple(name for name in chosen if network or name not in NETWORK_FAULTS)
-    return Swarm(faults=possible, work=tuple(name for name in WORK if name in work))
+    doing = {*_ALWAYS, *(kinds if work is None else work)}
+    return Swarm(faults=possible, work=tuple(name for name in WORK if name in doing))
+
+
+def _check_names(argument: str, asked: Collection[str] | None, known: tuple[str, ...]) -> None:
+    for name in sorted(asked or ()):
+        if name not in known:
+            what = f"there is no {argument.removesuffix('s')} {name!r}"
+            raise mistake(what, argument, f"There are: {', '.join(known)}.")

@@ -91,6 +91,20 @@ class Weather:
             loss, most = self.dice.between(100, 600), self.dice.pick((500, 1_500, 5_000))
             length_ms = for_ms + self.dice.between(MINUTE_MS, 5 * MINUTE_MS)
             return Quality(group=group, peers=peers, loss_per_mille=loss, reset_after_bytes_max=most, for_ms=length_ms)
+        if kind == "midway":  # behind the hello: what came of a session stays, and the rest is missing
+            loss, least = self.dice.between(200, 700), self.dice.pick((250, 400, 600, 1_000))
+            length_ms = for_ms + self.dice.between(MINUTE_MS, 5 * MINUTE_MS)
+            return Quality(
+                group=group,
+                peers=peers,
+                loss_per_mille=loss,
+                reset_after_bytes_min=least,
+                reset_after_bytes_max=least * 3,
+                for_ms=length_ms,
+            )
+        if kind == "corruption":
+            share, length_ms = self.dice.between(10, 500), for_ms + self.dice.between(MINUTE_MS, 5 * MINUTE_MS)
+            return Quality(group=group, peers=peers, corrupt_per_mille=share, for_ms=length_ms)
         if kind == "replay":
             again, old = self.dice.between(0, 300), self.dice.between(1, 500)
             return Quality(group=group, peers=peers, duplicate_per_mille=again, replay_per_mille=old, for_ms=for_ms)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from holdfast.errors import StorageError, Violation
 
-from ..disk.images import CRASH_LEAVES, copy_files
+from ..disk.images import CRASH_LEAVES, WITNESS, copy_files
 from ..plans import actions as plan
 from .node import SimNode
 
@@ -46,7 +46,7 @@ class Fates:
                 self._power_cut(node)
                 self._back_later(node, action.down_ms)
             case plan.Backup():
-                self._backup(node, action.backup)
+                self._backup(node, action)
             case _:
                 assert_never(action)
 
@@ -120,14 +120,17 @@ class Fates:
         if unsafe:  # the witness may have gone with the writes: only a peer can tell
             self.world.history.copies.add(node.recorder.observed.image.actor)
 
-    def _backup(self, node: SimNode, name: str) -> None:
-        target = node.folder / f"{node.name}-backup-{name}"
+    def _backup(self, node: SimNode, action: plan.Backup) -> None:
+        target = node.folder / f"{node.name}-backup-{action.backup}"
         try:
-            node.disk.backup(target)
+            if action.whole:
+                node.disk.snapshot(target)
+            else:
+                node.disk.backup(target)
         except (StorageError, OSError):
             self.world.figures.skipped += 1
             return
-        node.backups[name] = target
+        node.backups[action.backup] = target
 
     def _is_anybody_copied(self) -> bool:
         """Whether two files live under one identity: a hub that forgets one of them is as another hub to the other.
@@ -146,6 +149,8 @@ class Fates:
         self._end(node, f"restored from the backup {name}")
         node.disk.restore(backup, node.next_folder())
         self._look(node, f"restored from the backup {name}")
+        if (backup / WITNESS).exists():  # which came back as well: only a peer can tell
+            self.world.history.copies.add(node.recorder.observed.image.actor)
         self.restart(node)
 
     def _clone(self, node: SimNode, name: str) -> None:

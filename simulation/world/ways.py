@@ -61,6 +61,7 @@ class Ways:
                 silent_per_mille=action.silent_per_mille,
                 duplicate_per_mille=action.duplicate_per_mille,
                 replay_per_mille=action.replay_per_mille,
+                corrupt_per_mille=action.corrupt_per_mille,
             )
 
     def _pairs(self, action: plan.Cut | plan.Heal | plan.Quality | plan.Flap) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from holdfast.engine.storage.write import write_all
 from holdfast.engine.transaction import Committing
 from holdfast.errors import Violation
 from holdfast.simulation.checkers import Limits, all_checkers
+from holdfast.simulation.checkers.dots import Dots
 from tests.engine.mutants import MUTANTS
 
 from . import fleet as fleets
@@ -21,6 +23,11 @@ from .pair import damage, first_word, healthy_pair
 SEEDS, GROUPS = 200, 20
 AT = "WHERE key = ? AND collection = (SELECT id FROM collection WHERE name = ?)"
 DOC = f"UPDATE record SET doc = ? {AT}"
+
+HOLE = (
+    "INSERT INTO hole (feed, collection, key, context, reason, since_ms)"
+    " SELECT feed, 'tasks', 'x', vector, 'not claimed', 0 FROM peer LIMIT 1"
+)
 
 DAMAGE = {
     "a record is gone": ("I1", "tasks/whole", f"DELETE FROM record {AT}", "whole", "tasks"),
@@ -44,6 +51,11 @@ DAMAGE = {
     "the sum of digests is stale": ("I4", "b", "UPDATE node SET digest = digest - 1"),
     "half a transaction": ("I6", "tasks/left", f"DELETE FROM record {AT}", "left", "tasks"),
     "an operation number was given to nothing": ("I2", "b", "UPDATE node SET seq = seq + 1"),
+    "a record that could not be joined": (
+        "I7",
+        "tasks/x",
+        HOLE,
+    ),
     "a vector that nothing refers to": (
         "I11",
         "b",
@@ -78,6 +90,35 @@ async def test_a_healthy_pair_breaks_nothing(tmp_path):
         assert [checker.name.split()[0] for checker in fleet.checkers] == [
             "I2", "I8", "I9", "I5", "I6", "I1", "I3", "I10", "I7", "I11", "I13", "I13", "I4"
         ]  # fmt: skip
+
+
+async def test_every_number_is_given_to_an_operation_also_those_before_the_last(tmp_path):
+    async with healthy_pair(tmp_path) as fleet:
+        b = fleet.nodes[1]
+        first_looks(fleet)
+        connection = sqlite3.connect(b.path, isolation_level=None)
+        connection.execute("UPDATE node SET seq = seq + 1")
+        connection.close()
+        await b.engine["tasks"].put("behind a gap", {"a": 1})
+        with pytest.raises(Violation, match="an operation number is"):
+            fleet.raise_violation()
+
+
+async def test_another_identity_begins_another_feed(tmp_path):
+    async with healthy_pair(tmp_path) as fleet:
+        b, stranger = fleet.nodes[1], Actor("7" * 32)
+        first_looks(fleet)
+        fleet.history.doubtful = True  # it may have had a reason to begin another life
+        b.recorder.observed.image.actor, b.recorder.observed.image.seq = stranger, 0
+        with pytest.raises(Violation, match="it goes on in the feed") as caught:
+            Dots.step(next(each for each in fleet.checkers if isinstance(each, Dots)), fleet, b)
+    assert caught.value.evidence["actors"][1] == stranger
+
+
+def first_looks(fleet) -> None:
+    for node in fleet.nodes:
+        for checker in fleet.checkers:
+            checker.step(fleet, node)
 
 
 async def test_a_value_that_was_superseded_here_may_not_come_back(tmp_path):

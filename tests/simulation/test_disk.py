@@ -338,6 +338,24 @@ def test_a_backup_of_a_file_in_use_is_a_consistent_copy_that_begins_anew(disk, r
     virtually(main())
 
 
+def test_a_snapshot_of_a_file_in_use_comes_back_with_its_witness_and_nothing_there_tells(disk, ram):
+    async def main():
+        async with booted(disk) as node:
+            await node["t"].put("old", {})
+            disk.snapshot(ram / "snapshot")
+            await node["t"].put("new", {})
+            actor = await node.actor()
+        assert "node.db-witness" in files(ram / "snapshot")
+        disk.restore(ram / "snapshot", ram / "a1")
+        async with booted(disk, 1) as node:
+            assert await keys(node) == ["old"]
+            assert node.renewed is None
+            assert await node.actor() == actor
+            assert (await node.verify()).problems == ()
+
+    virtually(main())
+
+
 def test_a_copied_folder_opens_as_if_it_were_the_one(disk, ram):
     async def main():
         node = await booted(disk)

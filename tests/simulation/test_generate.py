@@ -29,6 +29,7 @@ from holdfast.simulation.plans.actions import (
     LinkAction,
     PowerCut,
     Put,
+    Quality,
     ReadErrors,
     RestoreBackup,
     Transact,
@@ -201,7 +202,7 @@ def test_hubs_restart_and_all_nodes_crash_at_once():
 
 
 def test_any_event_can_be_left_out_but_a_backup_or_clone_that_others_need():
-    plan = plan_of(3, nodes=4, faults=FAULTS)
+    plan = plan_of(3, nodes=4, faults=[fault for fault in FAULTS if fault != "snapshot"])
     left_out = 0
     for at, event in enumerate(plan.events):
         if not isinstance(event.action, Backup | Clone):
@@ -218,8 +219,44 @@ def test_one_disk_stays_whole():
         assert restored < {node.name for node in plan.nodes}
 
 
-def test_power_is_cut_only_on_request():
-    assert not any(isinstance(event.action, PowerCut) for seed in SEEDS for event in plan_of(seed).events)
+def test_of_machines_that_are_put_back_whole_a_plan_has_one_and_no_other_restores():
+    returns = 0
+    for seed in SEEDS:
+        plan = plan_of(seed, faults=["snapshot", "backup"], nodes=2 + seed % 4)
+        restored = [event.node for event in plan.events if isinstance(event.action, RestoreBackup)]
+        whole = {event.action.whole for event in plan.events if isinstance(event.action, Backup)}
+        assert whole == {len(plan.hubs) == 1}
+        if whole == {True}:
+            assert len({*restored}) <= 1
+            returns += len(restored)
+    assert returns > len(SEEDS)
+
+
+def test_what_is_drawn_on_request_only_is_in_no_other_plan():
+    for seed in SEEDS:
+        for event in plan_of(seed).events:
+            assert not isinstance(event.action, PowerCut)
+            assert not (isinstance(event.action, Backup) and event.action.whole)
+            assert not (isinstance(event.action, Quality) and event.action.corrupt_per_mille)
+            assert not (isinstance(event.action, Quality) and event.action.reset_after_bytes_min)
+
+
+@pytest.mark.parametrize(
+    ("fault", "member"), [("corruption", "corrupt_per_mille"), ("midway", "reset_after_bytes_min")]
+)
+def test_a_fault_of_links_that_is_asked_for_is_in_its_plans(fault: str, member: str):
+    for seed in SEEDS[:10]:
+        actions = [event.action for event in plan_of(seed, faults=[fault]).events]
+        drawn = [getattr(action, member) for action in actions if isinstance(action, Quality)]
+        assert drawn
+        assert all(drawn)
+
+
+def test_work_is_what_was_asked_for():
+    for seed in SEEDS[:10]:
+        plan = plan_of(seed, work=["decide"], faults=())
+        assert noted(plan)[1] == {"put", "update", "decide"}
+        assert kinds(plan) - {"sync", "sync_every"} <= {"put", "update", "decide"}
 
 
 class Longest(LastWriterWins):
@@ -252,6 +289,9 @@ def test_a_schema_of_the_user_is_what_nodes_declare_and_write():
         {"keys": 0},
         {"partitions": "some"},
         {"faults": ["crush"]},
+        {"faults": "crash,cut"},
+        {"work": ["walk"]},
+        {"work": "put"},
     ],
 )
 def test_an_argument_out_of_range_is_refused_by_its_name(arguments: dict[str, Any]):

@@ -369,6 +369,22 @@ async def test_a_file_that_is_put_back_is_who_it_was_then(fleet):
     fleet.raise_violation()
 
 
+async def test_a_session_during_which_one_side_was_renewed_proves_nothing_of_vectors(fleet):
+    """What either had told the other of its vector may have gone back since."""
+    a, b = fleet.nodes
+    for node in (a, b):
+        await node.engine["tasks"].put("x", {"a": node.name})
+    for renewed in (a, b):
+        meeting = a.recorder.meets(b.recorder)
+        await Replica(renewed.engine).renew("a stranger's sign")
+        meeting.completed(a.wall.ms)
+        synced = fleet.history.events[-1]
+        assert isinstance(synced, Synced)
+        assert synced.nodes_had
+        assert synced.peers_had
+        assert (synced.nodes_vector, synced.peers_vector) == ({}, {})
+
+
 async def test_a_session_during_which_a_file_was_put_back_proves_nothing(fleet):
     a, b = fleet.nodes
     a.backup = fleet.folder / "backup"

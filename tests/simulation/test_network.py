@@ -234,6 +234,34 @@ def test_a_lost_connection_breaks_at_any_byte_and_both_sides_have_a_prefix(tmp_p
     run(tmp_path, test, seed)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_corrupted_exchange_has_one_bit_that_arrives_as_the_other(tmp_path, seed):
+    request, heard = bytes(range(200)), []
+
+    async def said_back(body, _):
+        whole = await collected(body)
+        heard.append(whole)
+        yield whole
+
+    async def test(lab):
+        lab.network.register("hub", said_back)
+        lab.network.quality("a", "hub", corrupt_per_mille=1_000)
+        flipped = []
+        for _ in range(30):
+            answer = await collected(lab.network.link("a", "hub").exchange(chunks(request)))
+            assert len(answer) == len(heard[-1]) == len(request)
+            ways = _bits(heard[-1]) ^ _bits(request), _bits(answer) ^ _bits(heard[-1])
+            flipped.append(tuple(way.bit_count() for way in ways))
+        assert {*flipped} <= {(1, 0), (0, 1), (0, 0)}  # (0, 0): its turn would have come behind the end
+        assert lab.traffic("a", "hub").cuts["corrupted"] == sum(map(sum, flipped)) > 0
+
+    run(tmp_path, test, seed)
+
+
+def _bits(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
 def test_a_responder_learns_of_a_caller_that_left_or_waits_for_its_own_deadline(tmp_path):
     ends = []
 

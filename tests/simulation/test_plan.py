@@ -349,6 +349,25 @@ MILLENNIUM_MS = 10**13 * 3
             "events[0].args",
             "under the name of one operation",
         ),
+        (
+            value(
+                event("backup", 1, backup="it", whole=True),
+                event("restore_backup", 2, backup="it"),
+                nodes=[HUB, {"name": "hub-2", "role": "hub"}, {"name": "edge-1"}],
+            ),
+            "events[1].args.backup",
+            "told so by its hub",
+        ),
+        (
+            value(
+                event("backup", 1, backup="whole", whole=True),
+                event("backup", 1, backup="plain") | {"node": "hub"},
+                event("restore_backup", 2, backup="whole"),
+                event("restore_backup", 3, backup="plain") | {"node": "hub"},
+            ),
+            "events[3]",
+            "put back as well",
+        ),
         (value(heal={"routes": [{"node": "edge-1", "peer": "hub"}]}), "heal.routes", "no path"),
         (
             value(event("clone"), heal={"routes": [{"node": n, "peer": "hub"} for n in ("edge-1", "edge-2")]}),
@@ -372,6 +391,10 @@ def test_what_nothing_survives_is_refused_with_the_reason(given: Any, path: str,
         value(event("crash", 1, down_ms=5), event("crash", 6, down_ms=5), event("restart", 10)),
         value(event("pause", 1), event("crash", 2), event("restart", 3), event("pause", 4)),
         value(event("backup", 1), event("crash", 2), event("restore_backup", 3), event("crash", 4)),
+        value(
+            *(event("backup", at, backup=f"{at}", whole=at > 1) for at in (1, 2, 3)),
+            *(event("restore_backup", 3 + at, backup=f"{at}") for at in (1, 2, 3)),
+        ),
         value(event("clone", 1), event("sync", 1) | {"node": "twin"}),
         value(*[event("attack", n, attack="ordinary member", times=1, stranger="m", life=n) for n in (1, 2)]),
         value(

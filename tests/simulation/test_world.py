@@ -8,7 +8,7 @@ from holdfast.simulation.checkers import all_checkers
 from holdfast.simulation.checkers.dots import Dots
 from holdfast.simulation.kernel.choices import SeededChoices
 from holdfast.simulation.observed.history import RolledBack
-from holdfast.simulation.plans.actions import Attack, Put, ReadErrors, SlowDisk, Transact, Watch
+from holdfast.simulation.plans.actions import Attack, Backup, Put, Quality, ReadErrors, SlowDisk, Transact, Watch
 from holdfast.simulation.plans.builder import PlanBuilder
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.plans.plan import CHECKERS
@@ -51,6 +51,34 @@ def test_a_device_that_is_off_can_be_copied(tmp_path):
     assert outcome.fault is None
     assert [*world.by_name] == ["hub", "a", "b"]
     assert outcome.figures.records == 2
+
+
+def test_a_machine_that_is_put_back_to_a_snapshot_is_told_so_by_its_hub(tmp_path):
+    """Its file and its witness know nothing; what it had synced comes back, and what it then writes is kept."""
+    builder = PlanBuilder(hours=0.1, seed=1).hub("hub").edge("a").sync_every("a", "hub", seconds=10)
+    builder.at(seconds=15).do("a", Backup(backup="snapshot", whole=True))
+    builder.at(seconds=20).put("a", "things", "x", {"n": 1}).at(seconds=60).restore("a", "snapshot")
+    plan = builder.at(seconds=62).put("a", "things", "y", {"n": 2}).build()
+    world, outcome = lived(plan, tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 2
+    assert outcome.reached["identity: a peer's sign shows a copy"]
+    assert not outcome.reached["identity: a new incarnation at opening"]
+    assert world.history.copies
+
+
+def test_frames_that_are_damaged_on_their_way_are_refused_and_sent_again(tmp_path):
+    builder = PlanBuilder(hours=0.2, seed=3).hub("hub").edge("a").edge("b")
+    builder.do(None, Quality(group=("hub",), corrupt_per_mille=500))
+    for node in "ab":
+        builder.sync_every(node, "hub", seconds=10)
+    for number in range(20):
+        builder.at(seconds=5 + 20 * number).put("ab"[number % 2], "things", f"k{number % 7}", {"n": number})
+    world, outcome = lived(builder.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 7
+    assert sum(traffic.cuts["corrupted"] for traffic in world.network.traffic.values()) > 10
+    assert outcome.figures.syncs["malformed-frame"]
 
 
 def test_strangers_attack_and_honest_nodes_keep_every_promise(tmp_path):

@@ -105,7 +105,7 @@ def _(patch: Patch) -> None:
     patch.setattr(node, "open_store", hasty)
 
 
-@mutant("a job that fails undoes nothing of its part", "B4; B6", "disk")
+@mutant("a job that fails undoes nothing of its part", "B4; B6", "queues")
 def _(patch: Patch) -> None:
     patch.setattr(Tx, "part", lambda self: nullcontext())
 

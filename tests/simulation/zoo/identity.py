@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.engine import join, opening, replica
+from holdfast.engine import opening, replica
 from holdfast.engine.storage import apply, birth, reissue
 from holdfast.engine.storage.arrival import Arrival
 from holdfast.engine.witness import SideFile
@@ -55,11 +55,6 @@ def _(patch: Patch) -> None:
     patch.setattr(replica.Replica, "share", share)
 
 
-@mutant("of two values under one dot each side keeps its own", "Join; B2; B43", "copies")
-def _(patch: Patch) -> None:
-    patch.setattr(join, "equivocal", lambda ours, theirs: ours)
-
-
 @mutant("a copy that was found keeps the names of its operations", "Identity; B2", "clones")
 def _(patch: Patch) -> None:
     patch.setattr(replica, "reissue", lambda tx, old, known, stored: 0)
@@ -81,7 +76,7 @@ def _(patch: Patch) -> None:
     patch.setattr(reissue, "withdraw", lambda tx, old, known: None)
 
 
-@mutant("a hub that was put back is believed", "Identity; B1", "backups")
+@mutant("a hub that was put back is believed", "Identity; B1", "resets")
 def _(patch: Patch) -> None:
     patch.setattr(answering, "forgotten", lambda said, vector, facts: None)
     patch.setattr(session, "regressed", lambda known, said, vector: False)
@@ -106,7 +101,7 @@ def _(patch: Patch) -> None:
         patch.setattr(module, "begin_incarnation", lambda tx, label: tx.actor)
 
 
-@mutant("a batch that was read for another identity is applied", "Identity", "backups")
+@mutant("a batch that was read for another identity is applied", "Identity", "resets")
 def _(patch: Patch) -> None:
     original = answering.Responder._batch
 

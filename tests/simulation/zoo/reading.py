@@ -162,7 +162,7 @@ def _status(patch: Patch, **wrong) -> None:
     patch.setattr(statuses, "_status", lambda connection, path: replace(original(connection, path), **wrong))
 
 
-@mutant("status says that no session was cut", "Status; B25", "mesh")
+@mutant("status says that no session was cut", "Status; B25", "trickle")
 def _(patch: Patch) -> None:
     _status(patch, whole=True, blockers=())
 

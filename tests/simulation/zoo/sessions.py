@@ -126,7 +126,7 @@ def _(patch: Patch) -> None:
     patch.setattr(feed, "_delta", rounded)
 
 
-@mutant("the checksum of a frame is not compared", "B33; B38", "attacks")
+@mutant("the checksum of a frame is not compared", "B33; B38", "bits")
 def _(patch: Patch) -> None:
     original = frame._checksum
     header = frame.decode_header
@@ -151,7 +151,7 @@ class _Any(int):
         return False
 
 
-@mutant("every request gets a new ticket, also one that comes again", "Sessions; B20", "network")
+@mutant("every request gets a new ticket, also one that comes again", "Sessions; B20", "echoes")
 def _(patch: Patch) -> None:
     async def issue(self, actor, shown):
         def give(tx):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tests.sources import ROOT
 
-from .worlds import WORLDS
+from .worlds import WORLDS, World
 
 PAGE: Final = ROOT / "docs" / "reference" / "mutants.md"
 _HEAD: Final = "| Mutant | Rule or class of bugs | World | Invariant |\n|---|---|---|---|\n"
@@ -28,9 +28,20 @@ WORLD_ROWS: Final = re.compile(r"^\| `[a-z]+` \|.+\|$", re.MULTILINE)
 def world_rows() -> list[str]:
     """As the document must have them."""
     return [
-        f"| `{name}` | {each.nodes} | {each.minutes} | {each.operations} | {each.keys} | {', '.join(each.faults)} |"
+        f"| `{name}` | {each.nodes} | {each.minutes} | {each.operations} | {each.keys} | {', '.join(each.faults)}"
+        f" | {_besides(each)} |"
         for name, each in WORLDS.items()
     ]
+
+
+def _besides(world: World) -> str:
+    said = [
+        f"partitions {world.partitions}" if world.partitions != "medium" else "",
+        f"work: {', '.join(world.work)}" if world.work is not None else "",
+        f"batches of {world.batch_bytes} bytes" if world.batch_bytes else "",
+        world.note,
+    ]
+    return "; ".join(filter(None, said))
 
 
 class Row(NamedTuple):

@@ -16,6 +16,7 @@ from holdfast.errors import ProgramFault, Violation
 from holdfast.resolvers import Conflict, Resolution, Take
 from holdfast.simulation.kernel.choices import SeededChoices
 from holdfast.simulation.kernel.trace import Trace
+from holdfast.simulation.plans.actions import AnyAction, Attack, Quality
 from holdfast.simulation.plans.generate import plan_of
 from holdfast.simulation.plans.plan import Healing, Plan
 from holdfast.simulation.runs.lived import live
@@ -36,11 +37,17 @@ class World:
 
     Attributes:
         faults: Which kinds there are.
-        nodes, minutes, operations, keys, partitions: As `plan_of` takes them.
+        nodes, minutes, operations, keys, partitions, work: As `plan_of` takes them.
+        batch_bytes: At which batches are closed; 0: what the generator draws.
+        alter: What is done to each action that was drawn, and `note` says it; None: nothing.
         schemas: What the nodes declare, by a function that makes them; None: what the generator draws.
     """
 
     faults: tuple[str, ...]
+    work: tuple[str, ...] | None = None
+    batch_bytes: int = 0
+    alter: Callable[[AnyAction], AnyAction] | None = None
+    note: str = ""
     nodes: int = 3
     minutes: int = 5
     operations: int = 24
@@ -58,8 +65,13 @@ class World:
             keys=self.keys,
             partitions=self.partitions,
             faults=self.faults,
+            work=self.work,
             schema=self.schemas() or None,
         )
+        if self.batch_bytes:
+            plan = replace(plan, nodes=tuple(replace(node, batch_bytes=self.batch_bytes) for node in plan.nodes))
+        if self.alter is not None:
+            plan = replace(plan, events=tuple(replace(each, action=self.alter(each.action)) for each in plan.events))
         return replace(plan, heal=Healing(deadline_minutes=20, every_ms=20_000))
 
     def outcome(self, seed: int) -> Outcome:
@@ -87,18 +99,43 @@ def _with(resolver: object) -> Callable[[], tuple[Schema, ...]]:
     return lambda: (Schema(name="tasks", fields={"title": resolver, "note": resolver}, default=resolver),)
 
 
+def _overtaken(action: AnyAction) -> AnyAction:
+    """Strangers who make a node rename its operations, while an answer that knows the old names is under way."""
+    if isinstance(action, Attack):
+        return replace(action, attack="holds what was never written")
+    if isinstance(action, Quality):
+        return replace(action, latency_ms_min=1_000, latency_ms_max=5_000, bytes_per_s=100, for_ms=None)
+    return action
+
+
 WORLDS: Mapping[str, World] = {
     "network": World(faults=("cut", "loss", "one_way", "flap", "replay")),
     "busy": World(faults=("loss",), minutes=3, operations=60, keys=1),
-    "mesh": World(faults=("breaks", "cut"), partitions="heavy", operations=40),
+    "trickle": World(faults=("midway", "cut"), partitions="heavy", batch_bytes=1, operations=60, keys=4),
     "crashes": World(faults=("crash", "hub_restart", "all_at_once", "pause", "loss")),
     "power": World(faults=("power_cut",), operations=16, nodes=2),
     "disk": World(faults=("disk_full", "disk_errors", "bad_start", "slow_disk", "lock", "loss"), operations=40),
     "clocks": World(faults=("clock", "loss", "crash")),
     "ticks": World(faults=("clock",), minutes=2, operations=60, keys=1),
     "backups": World(faults=("backup", "crash", "loss"), operations=30),
+    "resets": World(faults=("snapshot",), operations=30, nodes=2),
+    "returns": World(faults=("backup", "midway"), partitions="heavy", operations=30),
     "clones": World(faults=("clone", "loss", "cut")),
     "copies": World(faults=("clone", "backup", "loss", "crash"), minutes=4, operations=30),
+    "bits": World(faults=("corruption",), partitions="heavy", operations=40),
+    "echoes": World(faults=("replay",), partitions="heavy", operations=60),
+    "decisions": World(faults=("loss",), minutes=3, operations=80, keys=1, work=("decide",)),
+    "queues": World(faults=("pause", "slow_disk"), minutes=1, operations=120, keys=40, nodes=2, work=("transact",)),
+    "overtaken": World(
+        faults=("slow_link", "attack"),
+        alter=_overtaken,
+        note="links stay slow, and strangers hold what was never written",
+        batch_bytes=1,
+        partitions="heavy",
+        nodes=2,
+        operations=60,
+        keys=4,
+    ),
     "attacks": World(faults=("attack", "loss")),
     "crooked": World(faults=("cut",), schemas=_with(Crooked()), operations=30),
 }
