@@ -38,14 +38,12 @@ class Testimony:
         actor: The identity that wrote.
         seq: The highest sequence number that a commit gave.
         place: Host and file as far as the witness can tell; "" if it cannot.
-        stored: Up to which lsn some peer has stored the feed of this identity; None if the witness does not tell.
         left: Identities of which this file has given up names, and the highest number of each that it kept.
     """
 
     actor: Actor
     seq: int
     place: str = ""
-    stored: int | None = None
     left: Mapping[Actor, int] = field(default_factory=dict)
 
 
@@ -78,15 +76,6 @@ class Remembers(Protocol):
         ...
 
 
-@runtime_checkable
-class Measures(Protocol):
-    """A witness that also knows how far peers have the feed: an old state of the file brings back what nobody has."""
-
-    def store(self, actor: Actor, stored: int) -> None:
-        """A peer has stored this identity's feed up to this lsn, at least; the next note keeps that."""
-        ...
-
-
 class SideFile:
     """A witness in a file beside the database.
 
@@ -102,7 +91,6 @@ class SideFile:
         self._descriptor: int | None = None
         self._place = ""
         self._left: dict[Actor, int] = {}
-        self._stored: dict[Actor, int] = {}
 
     def recall(self) -> Testimony | None:
         """What was noted last; None if the side file is missing or unreadable, which counts as a copy."""
@@ -114,18 +102,10 @@ class SideFile:
             note = json.loads(body)
             self._left = {Actor(actor): int(known) for actor, known in note.get("left", {}).items()}
             return Testimony(
-                actor=Actor(note["actor"]),
-                seq=int(note["seq"]),
-                place=str(note["place"]),
-                stored=int(note["stored"]) if "stored" in note else None,
-                left=dict(self._left),
+                actor=Actor(note["actor"]), seq=int(note["seq"]), place=str(note["place"]), left=dict(self._left)
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-
-    def store(self, actor: Actor, stored: int) -> None:
-        """A peer has stored this identity's feed up to this lsn, at least; the next note keeps that."""
-        self._stored = {actor: max(stored, self._stored.get(actor, 0))}
 
     def leave(self, actor: Actor, known: int) -> None:
         """The names of this identity above `known` are no longer the file's; the next note keeps that."""
@@ -142,9 +122,8 @@ class SideFile:
             if self._descriptor is None:
                 self._place = json.dumps(self.place())  # first: if it fails, the next note begins anew
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            more = f',"stored":{self._stored[actor]}' if actor in self._stored else ""
-            more += f',"left":{json.dumps(self._left)}' if self._left else ""
-            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{more}}}'
+            left = f',"left":{json.dumps(self._left)}' if self._left else ""
+            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{left}}}'
             os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
         except OSError as error:
             _log.warning("the witness %s was not noted: %s", self.path, error)
@@ -163,10 +142,8 @@ class SideFile:
             self._descriptor = None
 
 
-def testify(witness: Witness, actor: Actor, seq: int, stored: int, given_up: Mapping[Actor, int]) -> None:
-    """Note what a commit has made true, how far peers have stored the feed, and which names were given up."""
-    if isinstance(witness, Measures):
-        witness.store(actor, stored)
+def testify(witness: Witness, actor: Actor, seq: int, given_up: Mapping[Actor, int]) -> None:
+    """Note what a commit has made true, and which names it gave up."""
     if isinstance(witness, Remembers):
         for left, known in given_up.items():
             witness.leave(left, known)
