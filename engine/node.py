@@ -12,21 +12,22 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
 from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
 
-from .arguments import check_callable, check_count, check_path, check_place, check_port, check_remarks
+from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
 from .documents import shown
+from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .readers import Readers
 from .schema import Schema, check_schemas
 from .seams import Seams
-from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
+from .status import Status, read_status
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
@@ -38,10 +39,6 @@ from .transaction import Transaction
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
-
-if TYPE_CHECKING:
-    from .history import UndoReport
-    from .snapshots import Snapshots
 
 T = TypeVar("T")
 N = TypeVar("N", bound="Node")
@@ -167,19 +164,6 @@ class Node:
         """Whether the node can only read."""
         return self._writer is None
 
-    @property
-    def snapshots(self) -> Snapshots:
-        """What the file held at some moments, to look at and to go back to."""
-        from .snapshots import Snapshots  # most processes never need it
-
-        return Snapshots(self)
-
-    async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
-        """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
-        from .backups import back_up  # as above
-
-        await back_up(self, target, on_progress)
-
     def __getitem__(self, collection: str) -> Collection:
         """The collection of this name; it exists when it has records."""
         return Collection(self, collection)
@@ -250,22 +234,6 @@ class Node:
         """Put a conflict that was settled or decided back into the inbox of this node; raises NoSuchConflict."""
         return await reopen_conflict(self, conflict_id)
 
-    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
-        """Take back what one transaction changed here, its own or one that came, by ordinary operations.
-
-        What was changed since stays, and is reported.
-
-        Args:
-            lsn: The transaction, as receipts, the log and the history name it.
-            author: Who undoes, for the log.
-            note: Why, for the log.
-        """
-        from .history import undo  # most processes never need it
-
-        check_count(lsn, "lsn", least=1)
-        check_remarks(author, note, "undo")
-        return await undo(self, lsn, author, note)
-
     async def ledger(
         self, *, collection: str | None = None, key: str | None = None, limit: int = 100
     ) -> list[LedgerEntry]:
@@ -279,6 +247,17 @@ class Node:
         check_place(collection, key)
         check_count(limit, "limit")
         return await self.readers.run(read_log, collection, key, limit)
+
+    async def audit(self, *, collection: str | None = None) -> AsyncIterator[LogEntry]:
+        """The whole operation log, oldest first, read page by page."""
+        check_place(collection, None)
+        position = 0
+        while True:
+            found, position = await self.readers.run(read_audit, collection, position)
+            for entry in found:
+                yield entry
+            if not found:
+                return
 
     async def status(self) -> Status:
         """What this node holds, whom it met, and what blocks it."""

@@ -99,7 +99,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     path = str(opening.path)
     format_of(connection, path)
     # Only now: a file of another program, or of a newer format, must stay as it is.
-    connection.execute("PRAGMA journal_mode = WAL")
+    _begin_log(connection, path)
     _make_certain(connection)
     if 0 < format_of(connection, path) < FORMAT:
         keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
@@ -154,6 +154,20 @@ def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | Non
     """
     known = None if testimony is None else testimony.left.get(tx.actor)
     return None if known is None or tx.seq <= known else (tx.own, known, stored_elsewhere(tx))
+
+
+def _begin_log(connection: sqlite3.Connection, path: str) -> None:
+    """Have the file keep a write-ahead log: without one, readers and the writer would lock each other out.
+
+    The statement commits only when it is stepped to its end, and an error of that is lost if nobody does.
+    """
+    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    if mode != "wal":
+        raise FileUnreadable(
+            f"the file cannot have a write-ahead log here: its journal stays {mode!r}",
+            subject=path,
+            remedy="Put it on a file system with locks and shared memory: a local disk.",
+        )
 
 
 def _make_certain(connection: sqlite3.Connection) -> None:

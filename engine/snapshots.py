@@ -142,9 +142,15 @@ class Snapshots:
             report = await go_back(self._node, past, chosen, RestoreReport(snapshot=name), write=False)
             if preview or not report.written + report.deleted:
                 return report
-            kept = await self._take(None, f"before going back to {name}", automatic=True)
-            await self._retire()
+            kept = await self.keep_before(f"before going back to {name}")
             return await go_back(self._node, past, chosen, RestoreReport(snapshot=name, before=kept.name), write=True)
+
+    async def keep_before(self, note: str) -> Snapshot:
+        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
+        kept = await self._take(None, note, automatic=True)
+        for old in [snapshot for snapshot in await self.list() if snapshot.automatic][:-AUTOMATIC_KEPT]:
+            old.path.unlink(missing_ok=True)
+        return kept
 
     async def _take(
         self, name: str | None, note: str, *, automatic: bool, on_progress: Callable[[float], None] | None = None
@@ -160,11 +166,6 @@ class Snapshots:
         await self._node.readers.run(copy_database, path, origin, on_progress)
         path.chmod(READ_ONLY)
         return await self._look(path)
-
-    async def _retire(self) -> None:
-        automatic = [snapshot for snapshot in await self.list() if snapshot.automatic]
-        for snapshot in automatic[:-AUTOMATIC_KEPT]:
-            snapshot.path.unlink(missing_ok=True)
 
     async def _look(self, path: Path) -> Snapshot:
         async with reading(self._node, path) as connection:

@@ -15,10 +15,10 @@ import holdfast
 from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
-from .history import history, revert, undo
+from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import ledger, log, status, verify
+from .inspection import audit, ledger, log, status, verify
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
@@ -56,8 +56,8 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo,
-    log, ledger, status, verify,
+    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
+    log, audit, ledger, status, verify,
     snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""The commands about what was: history, revert, undo.
+"""The commands about what was: history, revert, undo, disown.
 
 Invariant: the ways back are ordinary writes, so they reach every node and can be taken back themselves.
 """
@@ -17,7 +17,7 @@ from .program import Command, wants_json
 from .records import collection_argument
 
 if TYPE_CHECKING:
-    from holdfast import Revision, UndoReport
+    from holdfast import DisownReport, Revision, UndoReport
 
 _AUTHOR = click.option("--author", default="", metavar="TEXT", help="Who writes, for the log.")
 _NOTE = click.option("--note", "why", default="", metavar="TEXT", help="Why, for the log.")
@@ -134,3 +134,37 @@ def undo(*, file: Path, lsn: int, author: str, why: str) -> None:
 async def _undo(file: Path, lsn: int, author: str, why: str) -> UndoReport:
     async with writing(Target(file)) as engine:
         return await engine.undo(lsn, author=author, note=why)
+
+
+@click.command(cls=Command)
+@file_argument
+@click.argument("node")
+@click.option("--since", type=Moment(), required=True, metavar="MOMENT", help="An lsn, or a time with its zone.")
+@click.option("--preview", is_flag=True, help="Only say what would be done.")
+@_AUTHOR
+@_NOTE
+def disown(*, file: Path, node: str, since: int | datetime, preview: bool, author: str, why: str) -> None:
+    """Take back what a misbehaving node has changed since a moment, where it still shows.
+
+    NODE is its label, or the beginning of its identity (8 characters or more). What others wrote stays. A snapshot of
+    what stands now is taken first. Revoke the node's token before.
+
+    \b
+    Example:
+      holdfast disown edge.db pump-7 --since 2026-11-21T08:00:00Z --preview
+    """
+    report = run(_disown(file, node, since, author, why, preview=preview))
+    if wants_json():
+        print_json(report.as_json())
+        return
+    verb = "would be" if preview else "were"
+    say(f"{report.written:,} records {verb} written, {report.deleted:,} deleted")
+    if report.before:
+        note(printable(f"What stood here until now is kept as snapshot {report.before}."))
+
+
+async def _disown(
+    file: Path, node: str, since: int | datetime, author: str, why: str, *, preview: bool
+) -> DisownReport:
+    async with reading(file) if preview else writing(Target(file)) as engine:
+        return await engine.disown(node, since, preview=preview, author=author, note=why)

@@ -72,12 +72,14 @@ if TYPE_CHECKING:
     from holdfast.engine.backups import restore_backup
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.disowning import DisownReport
+    from holdfast.engine.entries import LedgerEntry, LogEntry
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
-    from holdfast.engine.status import LedgerEntry, LogEntry, PeerStatus, Status
+    from holdfast.engine.status import PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
@@ -125,6 +127,7 @@ __all__ = [
     "Delete",
     "DeleteWins",
     "DiskFull",
+    "DisownReport",
     "Document",
     "Dot",
     "Engine",
@@ -232,6 +235,7 @@ _LAZY: dict[str, str] = {
     "Defer": "holdfast.resolvers",
     "Delete": "holdfast.resolvers",
     "DeleteWins": "holdfast.resolvers",
+    "DisownReport": "holdfast.engine.disowning",
     "Document": "holdfast.engine.storage.reading",
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
@@ -239,8 +243,8 @@ _LAZY: dict[str, str] = {
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",
-    "LedgerEntry": "holdfast.engine.status",
-    "LogEntry": "holdfast.engine.status",
+    "LedgerEntry": "holdfast.engine.entries",
+    "LogEntry": "holdfast.engine.entries",
     "Manual": "holdfast.resolvers",
     "MultiValue": "holdfast.resolvers",
     "NO_RECORD": "holdfast.engine.versions",

@@ -1,7 +1,7 @@
 """The public engine: the local node, and the links to other nodes.
 
-Imports the network parts on first use, so that a node that only works locally never pays for them. Invariant: nothing
-here is logic; it joins `engine` and `transport`.
+Imports what most processes never use, and the network parts, on first use. Invariant: nothing here is logic; it joins
+`engine` and `transport`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.engine.arguments import check_callable, check_path
+from holdfast.engine.arguments import check_callable, check_count, check_path, check_remarks
 from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
 from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, Unreachable, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from holdfast.engine.disowning import DisownReport
+    from holdfast.engine.history import UndoReport
+    from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
@@ -62,6 +67,52 @@ class Engine(Node):
             ) from error
         finally:
             await link.close()
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What the file held at some moments, to look at and to go back to."""
+        from holdfast.engine.snapshots import Snapshots
+
+        return Snapshots(self)
+
+    async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
+        """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
+        from holdfast.engine.backups import back_up
+
+        await back_up(self, target, on_progress)
+
+    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
+        """Take back what one transaction changed here, its own or one that came, by ordinary operations.
+
+        What was changed since stays, and is reported.
+
+        Args:
+            lsn: The transaction, as receipts, the log and the history name it.
+            author: Who undoes, for the log.
+            note: Why, for the log.
+        """
+        from holdfast.engine.history import undo
+
+        check_count(lsn, "lsn", least=1)
+        check_remarks(author, note, "undo")
+        return await undo(self, lsn, author, note)
+
+    async def disown(
+        self, node: str, since: int | datetime, *, preview: bool = False, author: str = "", note: str = ""
+    ) -> DisownReport:
+        """Take back what a misbehaving node has changed since a moment, where it still shows: see `DisownReport`.
+
+        Args:
+            node: Its label, or at least 8 characters of the beginning of its identity.
+            since: An lsn of this node, or a time with its zone; its changes then read as they read at that moment.
+            preview: Only say what would be done.
+            author: Who does, for the log.
+            note: Why, for the log.
+        """
+        from holdfast.engine.disowning import disown
+
+        check_remarks(author, note, "disown")
+        return await disown(self, node, since, preview=preview, author=author, note=note)
 
     async def export_want(self, target: str | Path) -> None:
         """Write what this node holds to a file that is not there yet: another node makes a bundle by it.

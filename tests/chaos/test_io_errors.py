@@ -37,6 +37,12 @@ async def test_an_error_of_the_disk_in_a_write(tmp_path, recorder):
     assert found.acknowledged
 
 
+async def test_a_file_whose_log_cannot_be_begun_is_refused_and_has_one_later(tmp_path, recorder):
+    """SQLite says that it is in WAL mode before it commits that; the error came and nobody stepped to it."""
+    found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[3])
+    assert (found.points, found.refused) == (1, 1)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("deed", [deed for deed in DEEDS if deed != "both ways"])
 @pytest.mark.parametrize("point", POINTS)

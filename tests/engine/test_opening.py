@@ -14,8 +14,10 @@ from itertools import count
 
 import pytest
 
+from holdfast import Engine, Seams
 from holdfast.engine.readers import READERS_MAX
 from holdfast.engine.storage import migrations
+from holdfast.engine.storage.connection import Threads
 from holdfast.errors import (
     DamagedFile,
     EngineClosed,
@@ -330,3 +332,37 @@ async def test_a_status_of_a_file_that_cannot_be_looked_up_is_refused(tmp_path, 
                 await node.status()
             assert refusals
         assert (await node.status()).records == 0
+
+
+class WithoutLog(Threads):
+    """Storage on a file system where SQLite has no shared memory, and keeps the journal that it had."""
+
+    async def open_writer(self, path, durability="full"):
+        thread = await super().open_writer(path, durability)
+        run = thread.run
+
+        async def without_log(function, *args):
+            return await run(lambda connection: function(Refusing(connection), *args))
+
+        thread.run = without_log
+        return thread
+
+
+class Refusing:
+    """A connection that keeps its journal."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, sql, *args):
+        return self.connection.execute("SELECT 'delete'" if "journal_mode" in sql else sql, *args)
+
+
+async def test_a_file_that_cannot_have_a_write_ahead_log_is_refused(tmp_path):
+    with pytest.raises(FileUnreadable, match="'delete'"):
+        await Engine.open(tmp_path / "n.db", seams=Seams(storage=WithoutLog()))
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})

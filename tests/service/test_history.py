@@ -43,3 +43,14 @@ def test_what_is_no_moment_is_refused(file: Path):
         assert holdfast("revert", file, "tasks", "t1", "--to", wrong).code == 2
     assert holdfast("history", file, "taks", "t1", "--json").error["code"] == "no-such-collection"
     assert holdfast("revert", file, "taks", "t1", "--to", "0", "--json").error["code"] == "no-such-collection"
+
+
+def test_what_a_node_has_changed_is_taken_back(file: Path):
+    since = ok("history", file, "tasks", "t1", "--json").value[0]["lsn"]
+    told = ok("disown", file, "pump-7", "--since", since, "--preview")
+    assert told.out == "0 records would be written, 1 deleted\n"
+    done = ok("disown", file, "pump-7", "--since", since)
+    assert done.out == "0 records were written, 1 deleted\n"
+    assert "is kept as snapshot" in done.err
+    assert ok("disown", file, "pump-7", "--since", "2030-01-01T00:00:00Z", "--json").value["before"] is None
+    assert holdfast("disown", file, "nobody", "--since", "0").code == 2
