@@ -32,7 +32,7 @@ async def sweep(tmp_path, recorder, deed, point, failure, **numbers):
 
 
 async def test_an_error_of_the_disk_in_a_write(tmp_path, recorder):
-    found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[15])
+    found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[17])
     assert (found.points, found.refused) == (1, 1)
     assert found.acknowledged
 
