@@ -157,7 +157,8 @@ def row_fault(row: object, number: int, collection: str) -> UsageError:
 def check_keys(keys: object, collection: str) -> list[str]:
     """The keys as a list, each checked; raises InvalidKey, UsageError."""
     if not isinstance(keys, Iterable) or isinstance(keys, str | bytes):
-        raise UsageError(f"keys are {kind(keys)}", subject=collection, remedy="Pass a list of keys.")
+        what = f"keys are of type {type(keys).__name__}"
+        raise UsageError(what, subject=collection, remedy="Pass a list of keys.")
     return [check_key(key, collection) for key in keys]
 
 

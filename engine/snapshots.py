@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.errors import InvalidName, NoSuchSnapshot, StorageError, UsageError
+from holdfast.errors import FileUnreadable, InvalidName, NoSuchSnapshot, StorageError, UsageError
 
 from .arguments import check_callable, check_remarks
 from .documents import shown
@@ -99,21 +100,16 @@ class Snapshots:
         Raises:
             StorageError: One of the files in the folder cannot be read.
         """
-        paths = sorted(self.folder.glob(f"*{SUFFIX}"))
-        found = [await self._look(path) for path in paths]
+        found = [await self._look(path) for path in self._paths()]
         return sorted(found, key=lambda snapshot: (snapshot.made_ms, snapshot.name))
 
     async def find(self, name: str) -> Snapshot:
         """One snapshot; raises NoSuchSnapshot."""
-        path = self._path(name)
-        if not path.is_file():
-            have = ", ".join(sorted(path.stem for path in self.folder.glob(f"*{SUFFIX}"))) or "none yet"
-            raise NoSuchSnapshot("there is no snapshot of this name", subject=name, remedy=f"There are: {have}.")
-        return await self._look(path)
+        return await self._look(self._existing(name))
 
     async def drop(self, name: str) -> None:
-        """Delete a snapshot; raises NoSuchSnapshot."""
-        (await self.find(name)).path.unlink()
+        """Delete a snapshot, also one that cannot be read; raises NoSuchSnapshot, FileUnreadable."""
+        _delete(self._existing(name))
 
     async def restore(
         self, name: str, *, collection: str | None = None, keys: Iterable[str] | None = None, preview: bool = False
@@ -148,8 +144,14 @@ class Snapshots:
     async def keep_before(self, note: str) -> Snapshot:
         """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
         kept = await self._take(None, note, automatic=True)
-        for old in [snapshot for snapshot in await self.list() if snapshot.automatic][:-AUTOMATIC_KEPT]:
-            old.path.unlink(missing_ok=True)
+        automatic = []
+        for path in self._paths():
+            with suppress(StorageError):  # what cannot be read is in nobody's way: `list` names it
+                snapshot = await self._look(path)
+                automatic += [snapshot] if snapshot.automatic else []
+        automatic.sort(key=lambda snapshot: (snapshot.made_ms, snapshot.name))
+        for old in automatic[:-AUTOMATIC_KEPT]:
+            _delete(old.path)
         return kept
 
     async def _take(
@@ -181,6 +183,16 @@ class Snapshots:
             bytes=size,
         )
 
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(sorted(path for path in self.folder.glob(f"*{SUFFIX}") if path.is_file()))
+
+    def _existing(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.is_file():
+            have = ", ".join(path.stem for path in self._paths()) or "none yet"
+            raise NoSuchSnapshot("there is no snapshot of this name", subject=name, remedy=f"There are: {have}.")
+        return path
+
     def _path(self, name: object) -> Path:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidName(
@@ -197,13 +209,23 @@ class Snapshots:
         return next(name for name in names if name not in taken)
 
 
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"the snapshot cannot be deleted: {error.strerror}"
+        raise FileUnreadable(what, subject=str(path), remedy="Check folder and rights.") from error
+
+
 def _look(connection: sqlite3.Connection, path: str) -> tuple[Origin, int, int, int]:
     origin = origin_of(connection)
-    if origin is None and format_of(connection, path) < MARKED_SINCE:
+    if origin is None and 0 < format_of(connection, path) < MARKED_SINCE:
         origin = Origin(name="", note="of an older format", made_ms=0, automatic=True)
     if origin is None:
         raise StorageError(
-            "this is no snapshot: it was written to", subject=path, remedy="Move it out of the folder of snapshots."
+            "this is no snapshot: it is empty, or was written to",
+            subject=path,
+            remedy="Move it out of the folder of snapshots.",
         )
     (records,) = connection.execute("SELECT count(*) FROM record WHERE live = 1").fetchone()
     (lsn,) = connection.execute("SELECT lsn FROM node").fetchone()

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from holdfast.errors import DiskFull, FileUnreadable, HoldfastError, UsageError
+from holdfast.engine.storage.drafts import begin
+from holdfast.errors import DiskFull, FileUnreadable, HoldfastError
 
 
 @asynccontextmanager
@@ -22,19 +23,17 @@ async def written(target: Path) -> AsyncIterator[BinaryIO]:
 
     Raises:
         UsageError: The target is there already.
+        FileLocked: Somebody else is writing it.
         DiskFull, FileUnreadable: It cannot be written.
     """
-    draft = target.with_name(f"{target.name}.part")
     try:
-        if await asyncio.to_thread(target.exists):
-            raise UsageError("there is a file already", subject=str(target), remedy="Name another, or remove it.")
-        file = await asyncio.to_thread(draft.open, "wb")
+        draft = await asyncio.to_thread(begin, target)
         try:
-            yield file
-            await asyncio.to_thread(_finish, file, target)
+            with await asyncio.to_thread(draft.path.open, "wb") as file:
+                yield file
+                await asyncio.to_thread(_finish, file, target)
         finally:
-            await asyncio.to_thread(file.close)
-            await asyncio.to_thread(draft.unlink, missing_ok=True)
+            await asyncio.to_thread(draft.end)
     except OSError as error:
         raise _fault(error, target) from error
 

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from typing import Final
 from holdfast.errors import DamagedFile, DiskFull, FileUnreadable
 
 from ..digest import DIGEST_MASK
+from .drafts import begin, sweep
 from .faults import REMEDY_DAMAGED, translated
 from .migrations import FORMAT, format_of
 
@@ -82,26 +83,26 @@ def copy_database(
 
     Raises:
         DiskFull, FileUnreadable: The copy could not be written; nothing is left of it.
+        UsageError, FileLocked: The target is there, or somebody else is writing it.
         DamagedFile: What was read is damaged; nothing is left of the copy.
     """
-    draft = target.with_name(f"{target.name}.part")
     try:
-        with translated(str(target)):
-            _draw(connection, draft, origin, on_progress)
-        _sync(draft)
-        draft.rename(target)
-        _sync(target.parent)
-    except BaseException as error:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        if isinstance(error, OSError):
-            raise FileUnreadable(
-                f"the copy cannot be written: {error.strerror}", subject=str(target), remedy="Check folder and rights."
-            ) from error
-        if isinstance(error, DiskFull):
-            what, remedy = "no space left for the copy", "Free space, or name another place; nothing of it is left."
-            raise DiskFull(what, subject=str(target), remedy=remedy) from error
-        raise
+        draft = begin(target)
+        try:
+            with translated(str(target)):
+                _draw(connection, draft.path, origin, on_progress)
+            _sync(draft.path)
+            draft.path.rename(target)
+            _sync(target.parent)
+        finally:
+            draft.end()
+    except OSError as error:
+        raise FileUnreadable(
+            f"the copy cannot be written: {error.strerror}", subject=str(target), remedy="Check folder and rights."
+        ) from error
+    except DiskFull as error:
+        what, remedy = "no space left for the copy", "Free space, or name another place; nothing of it is left."
+        raise DiskFull(what, subject=str(target), remedy=remedy) from error
 
 
 def origin_of(connection: sqlite3.Connection) -> Origin | None:
@@ -118,9 +119,10 @@ def snapshots_of(path: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a file's snapshots, if it is not there; raises FileUnreadable."""
+    """Make the folder of a file's snapshots, or clear it of drafts that were given up; raises FileUnreadable."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        sweep(folder, SUFFIX)
     except OSError as error:
         what = f"the folder of snapshots cannot be made: {error.strerror}"
         raise FileUnreadable(what, subject=str(folder), remedy="Check folder and rights.") from error
@@ -147,8 +149,8 @@ def _draw(connection: sqlite3.Connection, draft: Path, origin: Origin, on_progre
         if on_progress is not None and total:
             on_progress(1 - remaining / total)
 
-    draft.unlink(missing_ok=True)
     with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+        copy.execute("PRAGMA locking_mode = EXCLUSIVE")  # else leaving WAL makes a file of shared memory first
         copy.execute("PRAGMA synchronous = OFF")  # it is synced as a whole, before it has its name
         connection.execute("BEGIN")  # one state, however long it takes
         try:

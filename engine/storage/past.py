@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from holdfast.clocks import Actor, Dot
+from holdfast.errors import UsageError
 
 from ..documents import split
 from ..edits import Delete, Edit, Put, Update
@@ -45,6 +46,9 @@ _LATER: Final = (
     "SELECT min(lsn) FROM (SELECT min(lsn) lsn FROM log WHERE kind < ?1 AND clock >= ?2 << 16"
     " UNION ALL SELECT min(lsn) FROM arrival WHERE ms >= ?2)"
 )
+
+_MS_END: Final = 2**47 - 1
+"""The last millisecond that a stamp can name: a later moment, shifted, would be beyond SQLite's integers."""
 
 State = tuple[bool, Texts]
 """Whether a record lives, and its fields."""
@@ -94,7 +98,7 @@ def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) 
 
 def lsn_before(connection: sqlite3.Connection, ms: int) -> int:
     """The last lsn of before a moment, by this node's clock."""
-    (later,) = connection.execute(_LATER, (int(Kind.MERGE), ms)).fetchone()
+    (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END))).fetchone()
     if later is not None:
         return int(later) - 1
     (head,) = connection.execute("SELECT lsn FROM node").fetchone()
@@ -128,7 +132,10 @@ class Undoing:
     note: str
 
     def __call__(self, tx: Tx) -> tuple[int, list[tuple[str, str]]]:
-        """Write what still reads as the transaction left it as it did before."""
+        """Write what still reads as the transaction left it as it did before; raises UsageError."""
+        if self.lsn > tx.lsn:
+            what, remedy = f"there is no such transaction yet: the last is {tx.lsn}", "Look it up in history or log."
+            raise UsageError(what, subject=f"lsn {self.lsn}", remedy=remedy)
         writes: list[Write] = []
         left: list[tuple[str, str]] = []
         for collection, keys in _grouped(tx.connection.execute(_AT, (self.lsn,)).fetchall()).items():

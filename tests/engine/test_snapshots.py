@@ -253,3 +253,23 @@ async def test_a_snapshot_that_was_written_to_is_none(tmp_path: Path):
             assert "it is a copy" in other.renewed
         with pytest.raises(StorageError, match="written to"):
             await engine.snapshots.find("mine")
+
+
+async def test_a_file_among_the_snapshots_that_cannot_be_read_is_in_nobodys_way(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["t"].put("k", {"n": 1})
+        kept = await engine.snapshots.take("good")
+        junk, empty = (kept.path.with_name(name) for name in ("junk.db", "empty.db"))
+        junk.write_bytes(b"no database" * 1000)
+        kept.path.with_name("folder.db").mkdir()
+        await engine["t"].put("k", {"n": 2})
+        done = await engine.snapshots.restore("good")
+        assert (done.written, (await engine["t"].get("k")).fields) == (1, {"n": 1})
+        with pytest.raises(StorageError, match=r"junk\.db"):
+            await engine.snapshots.list()
+        await engine.snapshots.drop("junk")
+        empty.touch()
+        with pytest.raises(StorageError, match="no snapshot: it is empty"):
+            await engine.snapshots.list()
+        await engine.snapshots.drop("empty")
+        assert [snapshot.name for snapshot in await engine.snapshots.list()] == ["good", done.before]
