@@ -151,7 +151,9 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, opt
     assert (found.code, found.error["code"]) == (3, "file-unreadable")
 
 
-@pytest.mark.parametrize("words", [("--nodes", 3), ("--seed", 1), ("--results", "r.jsonl"), ("--seconds", 9), ("--out", "x")])
+@pytest.mark.parametrize(
+    "words", [("--nodes", 3), ("--seed", 1), ("--results", "r.jsonl"), ("--seconds", 9), ("--out", "x")]
+)
 def test_the_file_of_a_failure_says_everything_itself(words):
     found = holdfast("simulate", "--replay", __file__, *words)
     assert found.code == 2
