@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
 from holdfast.engine.guard import Guard
+from holdfast.clocks import Dot
 from holdfast.engine.readers import Readers
 from holdfast.engine.schema import Schema
+from holdfast.engine.storage.bulk import BulkPut
 from holdfast.engine.storage.connection import Storage
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
@@ -103,13 +105,14 @@ class SimEngine(Mortal, Engine):
     async def _write(self, job: Callable[[Tx], T]) -> T:
         recorder, intents = self._around.recorder, intents_of(job)
         recorder.submitted(intents)
+        named: list[Dot] = []
         try:
-            result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
+            result: T = await (super().write(_watched(job, recorder, named)) if merges(job) else super().write(job))
         except UsageError:
             recorder.refused(intents)
             raise
         receipts = result if isinstance(result, list) else [result]
-        recorder.acknowledged([receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
+        recorder.acknowledged(named or [receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
         return result
 
     async def sync(
@@ -158,11 +161,17 @@ class CountedReaders(Readers):
         return await self._answers.counted("read", super().run(function, *args, **kwargs))
 
 
-def _watched(job: Callable[[Tx], T], recorder: Recorder) -> Callable[[Tx], T]:
+def _watched(job: Callable[[Tx], T], recorder: Recorder, named: list[Dot]) -> Callable[[Tx], T]:
+    """The job, looked at before and behind it; `named` gets the writes of a bulk put, which gives no receipts."""
+
     def watched(tx: Tx) -> T:
         recorder.observe_between(tx.connection)
+        seq = tx.seq
         result = job(tx)
         recorder.observe_between(tx.connection)
+        if isinstance(job, BulkPut):  # of a key that is put twice, the later one stands for both
+            last = {key: Dot(tx.actor, seq + at) for at, key in enumerate(job.keys, 1)}
+            named[:] = last.values()
         return result
 
     return watched
