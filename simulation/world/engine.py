@@ -15,8 +15,8 @@ from typing import Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
-from holdfast.engine.guard import Guard
 from holdfast.clocks import Dot
+from holdfast.engine.guard import Guard
 from holdfast.engine.readers import Readers
 from holdfast.engine.schema import Schema
 from holdfast.engine.storage.bulk import BulkPut
