@@ -117,6 +117,7 @@ class Forge:
         choices: Decide what is arbitrary.
         heard: What the adversary knows.
         actor, feed: The identity under which it goes; no feed: that identity's own.
+        wrote_ms: When it wrote its one operation; 0: now, by the clock of whom it overheard.
         vector: What its hello claims to have taken in.
     """
 
@@ -124,10 +125,12 @@ class Forge:
     heard: Overheard
     actor: Actor = MALLORY
     feed: FeedId = FeedId("")
+    wrote_ms: int = 0
     vector: VersionVector = field(init=False)
 
     def __post_init__(self) -> None:
         self.feed = self.feed or feed_of(self.actor)
+        self.wrote_ms = self.wrote_ms or self.heard.hello.clock_ms
         self.vector = VersionVector({self.actor: 1})
 
     def hello(self, **changes: Any) -> Hello:  # noqa: ANN401 - fields of Hello
@@ -160,7 +163,7 @@ class Forge:
         return _assuming_nothing(replace(self.heard.hello, **changes), changes)
 
     def record(self, **changes: Any) -> Delta:  # noqa: ANN401 - fields of Delta
-        """One plain record, `t/forged`, that the adversary's own identity wrote now."""
+        """One plain record, `t/forged`, that the adversary's own identity wrote."""
         plain = Delta(
             actors=(self.actor,),
             labels=("mallory",),
@@ -201,8 +204,8 @@ class Forge:
         return replace(plain, **changes)
 
     def clock(self, ahead_ms: int = 0) -> Timestamp:
-        """A stamp of about now, or later."""
-        return Timestamp(self.heard.hello.clock_ms + ahead_ms << 16)
+        """The stamp of its operation, or a later one."""
+        return Timestamp(self.wrote_ms + ahead_ms << 16)
 
     def as_bystander(self) -> Forge:
         """The same adversary under the name of an honest node."""
