@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import UsageError
 
@@ -18,6 +18,10 @@ from .host import Host
 from .snapshots import Snapshots
 from .storage import reading
 from .storage.disown import Case, Disowning, identities, page
+
+_SHORT: Final = 12
+_NAMED: Final = 8
+"""How many identities of one name an error names, and by how many characters each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,13 @@ async def disown(
             "no node of this name has written here",
             subject=node,
             remedy="Pass its label, or the beginning of its identity, as status and log show them.",
+        )
+    if len(actors) > 1:
+        named = ", ".join(sorted(actor[:_SHORT] for actor in actors)[:_NAMED])
+        raise UsageError(
+            f"{len(actors)} identities go by this name, of different nodes or of one that was restored: {named}",
+            subject=node,
+            remedy="Pass the beginning of the one that you mean; of several, disown one after the other.",
         )
     if not preview and host.read_only:
         await host.write(lambda _: None)  # which says so

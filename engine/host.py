@@ -6,6 +6,7 @@ durable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -27,6 +28,7 @@ class Host(Protocol):
     schemas: dict[str, Schema]
     seams: Seams
     handshakes: int
+    snapshotting: asyncio.Lock
 
     @property
     def read_only(self) -> bool:

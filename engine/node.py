@@ -88,6 +88,7 @@ class Node:
         self.space = ""
         self.renewed: str | None = None
         self.handshakes = 0
+        self.snapshotting = asyncio.Lock()
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None

@@ -157,16 +157,17 @@ class Snapshots:
     async def _take(
         self, name: str | None, note: str, *, automatic: bool, on_progress: Callable[[float], None] | None = None
     ) -> Snapshot:
-        now_ms = self._node.seams.time.now_ms()
-        path = self._path(name if name is not None else self._free_name(now_ms))
-        if path.exists():
-            raise UsageError(
-                "there is a snapshot of this name", subject=path.stem, remedy="Choose another, or drop it."
-            )
-        make_folder(self.folder)
-        origin = Origin(name=path.stem, note=note, made_ms=now_ms, automatic=automatic)
-        await self._node.readers.run(copy_database, path, origin, on_progress)
-        path.chmod(READ_ONLY)
+        async with self._node.snapshotting:  # one after the other, else two of one second would get one name
+            now_ms = self._node.seams.time.now_ms()
+            path = self._path(name if name is not None else self._free_name(now_ms))
+            if path.exists():
+                raise UsageError(
+                    "there is a snapshot of this name", subject=path.stem, remedy="Choose another, or drop it."
+                )
+            make_folder(self.folder)
+            origin = Origin(name=path.stem, note=note, made_ms=now_ms, automatic=automatic)
+            await self._node.readers.run(copy_database, path, origin, on_progress)
+            path.chmod(READ_ONLY)
         return await self._look(path)
 
     async def _look(self, path: Path) -> Snapshot:

@@ -123,6 +123,21 @@ async def test_what_others_wrote_at_the_same_time_stays(tmp_path: Path):
         assert (again.written, again.deleted) == (0, 0)
 
 
+async def test_a_name_that_several_go_by_is_refused(tmp_path: Path):
+    async with (
+        opened(tmp_path / "a.db", space="plant", name="node") as here,
+        opened(tmp_path / "b.db", space="plant", name="node") as there,
+    ):
+        await here["t"].put("mine", {})
+        await there["t"].put("theirs", {})
+        await meet(here, there)
+        actor = await there.actor()
+        with pytest.raises(UsageError, match=f"2 identities go by this name.*{actor[:12]}"):
+            await here.disown("node", 0)
+        assert (await here.disown(actor[:12], 0)).deleted == 1
+        assert await _all(here) == {"mine": {}}
+
+
 async def test_whom_nobody_knows_is_refused(tmp_path: Path):
     async with opened(tmp_path / "a.db", space="plant", name="a") as node:
         await node["t"].put("k", {})

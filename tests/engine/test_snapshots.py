@@ -273,3 +273,13 @@ async def test_a_file_among_the_snapshots_that_cannot_be_read_is_in_nobodys_way(
             await engine.snapshots.list()
         await engine.snapshots.drop("empty")
         assert [snapshot.name for snapshot in await engine.snapshots.list()] == ["good", done.before]
+
+
+async def test_several_taken_at_once_all_stand(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["t"].put("k", {"n": 1})
+        taken = await asyncio.gather(*(engine.snapshots.take() for _ in range(4)))
+        assert len({snapshot.name for snapshot in taken}) == 4
+        done = await asyncio.gather(*(engine.snapshots.take("mine") for _ in range(2)), return_exceptions=True)
+        assert [type(error) for error in done if isinstance(error, Exception)] == [UsageError]
+        assert len(await engine.snapshots.list()) == 5
