@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId, StretchId
+from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
 from .reached import reached
@@ -97,8 +98,9 @@ class Shared:
 class Replica:
     """What sessions do with a node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
+        self._watch = None if guard is None else Watch(guard)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -140,10 +142,15 @@ class Replica:
         return batch
 
     async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
-        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`."""
+        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.
+
+        Raises:
+            SyncHeld: The guard of this replica holds it; nothing of it was stored.
+        """
 
         def apply(tx: Tx) -> Applied:
-            return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+            with nullcontext() if self._watch is None else self._watch.over(tx):
+                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
 
         return await self._node.write(apply)
 

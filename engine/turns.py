@@ -50,6 +50,25 @@ def turn(before: tuple[bool, Texts], after: tuple[bool, Texts]) -> Turn:
     return Turn(replaced(old, new), names(name for name in new if name not in old))
 
 
+def turn_of_fields(before: Record, after: Record, fields: Iterable[str]) -> Turn | None:
+    """The turn of a change to these fields only; None where one of them, or existence, was or is in dispute."""
+    if not before.alive or disputed(before.existence) or disputed(after.existence):
+        return None
+    old: dict[str, str] = {}
+    added: list[str] = []
+    for name in fields:
+        was, now = before.cells.get(name), after.cells.get(name)
+        text = agreed(was) if was is not None else None
+        new = agreed(now) if now is not None else None
+        if (was is not None and text is None) or (now is not None and new is None):
+            return None
+        if text is None:
+            added += [name] if new is not None else []
+        elif text != new:
+            old[name] = text
+    return Turn(compose(old) if old else None, names(added))
+
+
 def names(fields: Iterable[str]) -> str | None:
     """Names as a JSON list; None for none."""
     found = sorted(fields)

@@ -14,9 +14,10 @@ from .files import Target, file_argument, run, writes_file, writing
 from .output import note, print_json, printable, say
 from .program import Family, found_problem, wants_json
 from .progress import counter
+from .syncing import guard_of, hold_option
 
 if TYPE_CHECKING:
-    from holdfast import BundleReport
+    from holdfast import BundleReport, Guard
 
 _BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -80,9 +81,10 @@ async def _export(file: Path, bundle: Path, wanted: Path | None) -> BundleReport
 @bundle.command(name="import")
 @writes_file
 @_BUNDLE
-def import_(*, target: Target, bundle: Path) -> None:
+@hold_option
+def import_(*, target: Target, bundle: Path, hold_above: float | None) -> None:
     """Take the records of BUNDLE into FILE. Exit code 1 means that not all of it could be taken in."""
-    report = run(_import(target, bundle))
+    report = run(_import(target, bundle, guard_of(hold_above)))
     if wants_json():
         print_json(report.as_json())
     else:
@@ -93,7 +95,9 @@ def import_(*, target: Target, bundle: Path) -> None:
         found_problem()
 
 
-async def _import(target: Target, bundle: Path) -> BundleReport:
+async def _import(target: Target, bundle: Path, guard: Guard | None) -> BundleReport:
     async with writing(target) as engine:
         with counter() as show:
-            return await engine.import_bundle(bundle, on_records=lambda count: show(f"{count:,} records taken in"))
+            return await engine.import_bundle(
+                bundle, guard=guard, on_records=lambda count: show(f"{count:,} records taken in")
+            )

@@ -14,6 +14,7 @@ import pytest_asyncio
 import holdfast
 from holdfast import (
     Engine,
+    Guard,
     HoldfastError,
     Hub,
     InvalidQuery,
@@ -218,6 +219,10 @@ CALLS = {
     ),
     "import_bundle": lambda e, c, d, x: e.import_bundle(x),
     "sync": lambda e, c, d, x: e.sync(x),
+    "sync guard": lambda e, c, d, x: e.sync(HUB, guard=x),
+    "import_bundle guard": lambda e, c, d, x: e.import_bundle(d / "none", guard=x),
+    "Guard share": lambda e, c, d, x: Guard(share=x),
+    "Guard least": lambda e, c, d, x: Guard(least=x),
     "sync on_progress": lambda e, c, d, x: e.sync(HUB, on_progress=x),
     "reached receipt": lambda e, c, d, x: e.reached(x, HUB),
     "reached hub": lambda e, c, d, x: e.reached(None, x),
@@ -259,7 +264,7 @@ CALLS = {
 
 WALKED = {
     *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
-    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup"),
+    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "Guard"),
 }
 GIVEN = {
     # What Holdfast hands out, and values that are looked at where they are used.

@@ -15,6 +15,7 @@ from typing import Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
+from holdfast.engine.guard import Guard
 from holdfast.engine.readers import Readers
 from holdfast.engine.schema import Schema
 from holdfast.engine.storage.connection import Storage
@@ -111,7 +112,9 @@ class SimEngine(Mortal, Engine):
         recorder.acknowledged([receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
         return result
 
-    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+    async def sync(
+        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+    ) -> SyncReport:
         """As the engine's, with the node of the world that the address names: ``http://hub``."""
         around, began = self._around, asyncio.get_running_loop().time()
         peer = _peer(Hub(hub) if isinstance(hub, str) else hub)
@@ -120,7 +123,7 @@ class SimEngine(Mortal, Engine):
         meeting = around.meets(peer)
         work = current_work.set("")
         try:
-            report = await super().sync(hub, on_progress=on_progress)
+            report = await super().sync(hub, guard=guard, on_progress=on_progress)
         except HoldfastError as error:
             around.chronicle(peer, began, error)
             raise

@@ -57,6 +57,7 @@ from holdfast.errors import (
     SimulationFault,
     SpaceMismatch,
     StorageError,
+    SyncHeld,
     TapeMismatch,
     TransactionConflict,
     TransactionTooLarge,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.entries import LedgerEntry, LogEntry
     from holdfast.engine.going_back import RestoreReport
+    from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
@@ -137,6 +139,7 @@ __all__ = [
     "FirstWriterWins",
     "ForkedEngine",
     "FrameTooLarge",
+    "Guard",
     "HoldfastError",
     "Hub",
     "HubError",
@@ -197,6 +200,7 @@ __all__ = [
     "SpaceMismatch",
     "Status",
     "StorageError",
+    "SyncHeld",
     "SyncProgress",
     "SyncReport",
     "Take",
@@ -240,6 +244,7 @@ _LAZY: dict[str, str] = {
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
     "FirstWriterWins": "holdfast.resolvers",
+    "Guard": "holdfast.engine.guard",
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",

@@ -12,7 +12,7 @@ the command line and the REST interface print it, and it does not change when a 
     │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
     ├── ProtocolError     The two nodes do not speak of the same thing.
     │   └── MalformedFrame, FrameTooLarge, MalformedVector, MalformedMessage, IncompatibleProtocol, SpaceMismatch,
-    │       NoSuchSpace, SessionRefused, IncompatibleBundle
+    │       NoSuchSpace, SessionRefused, SyncHeld, IncompatibleBundle
     ├── LinkError         The way between the nodes is at fault.
     │   └── Unreachable, LinkCut, Unauthorized, ReadOnlyToken, NotReached, HubError
     └── SimulationFault   A simulation found what it looks for, or could not go on.
@@ -293,6 +293,12 @@ class SessionRefused(ProtocolError):
     """Raised when the peer ends the session and names a reason."""
 
     code = "session-refused"
+
+
+class SyncHeld(ProtocolError):
+    """Raised when a sync would delete or rewrite more of a collection than its guard lets through."""
+
+    code = "sync-held"
 
 
 class IncompatibleBundle(ProtocolError):

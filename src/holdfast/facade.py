@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from holdfast.engine.disowning import DisownReport
+    from holdfast.engine.guard import Guard
     from holdfast.engine.history import UndoReport
     from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
@@ -35,18 +36,23 @@ class Engine(Node):
     ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
     """
 
-    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+    async def sync(
+        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+    ) -> SyncReport:
         """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
 
         Args:
             hub: Where, and with which token; a bare URL means no token.
+            guard: How much may be deleted or rewritten here; None for anything.
             on_progress: Called with what has been sent and received so far.
 
         Raises:
             LinkError: The hub was not reached, or let nobody in; what was exchanged stays, the next sync goes on.
             ProtocolError: The hub refused the session.
+            SyncHeld: The guard holds what the hub sent; what came before, below that share, stays.
             StorageError: The file failed.
         """
+        _check_guard(guard)
         with _loading():
             from holdfast.engine.replica import Replica
             from holdfast.transport.sync import sync
@@ -55,7 +61,7 @@ class Engine(Node):
         check_callable(on_progress, "on_progress")
         link = self._link(address)
         try:
-            return await sync(Replica(self), link, on_progress)
+            return await sync(Replica(self, guard), link, on_progress)
         except Unauthorized as error:
             if address.token:
                 raise
@@ -150,21 +156,28 @@ class Engine(Node):
         return await export_bundle(Replica(self), check_path(target, "target"), asked, on_records)
 
     async def import_bundle(
-        self, source: str | Path, *, on_records: Callable[[int], None] | None = None
+        self, source: str | Path, *, guard: Guard | None = None, on_records: Callable[[int], None] | None = None
     ) -> BundleReport:
         """Take in a bundle: as a sync in one direction. One that was ended early is run again and goes on.
+
+        Args:
+            source: The bundle.
+            guard: How much may be deleted or rewritten here; None for anything.
+            on_records: Called with the number of records taken in so far.
 
         Raises:
             IncompatibleBundle: It leaves out what this node does not hold, or this node made it; nothing was taken in.
             SpaceMismatch, MalformedFrame, IncompatibleProtocol: It is of another space, is none, or is damaged.
+            SyncHeld: The guard holds it; what came before, below that share, stays.
             FileUnreadable, StorageError: A file failed.
         """
+        _check_guard(guard)
         with _loading():
             from holdfast.engine.replica import Replica
             from holdfast.transport.bundle import import_bundle
 
         check_callable(on_records, "on_records")
-        return await import_bundle(Replica(self), check_path(source, "source"), on_records)
+        return await import_bundle(Replica(self, guard), check_path(source, "source"), on_records)
 
     def _link(self, hub: Hub) -> Link:
         """The way to a hub."""
@@ -204,6 +217,13 @@ class Engine(Node):
         raise NotReached(
             "the hub has not stored the write", subject=subject, remedy="; ".join(report.blockers) or "Sync again."
         )
+
+
+def _check_guard(guard: object) -> None:
+    from holdfast.engine.guard import Guard
+
+    if guard is not None and not isinstance(guard, Guard):
+        raise UsageError(f"guard is {shown(guard)}", subject="guard", remedy="Pass Guard(share=...), or leave it out.")
 
 
 @contextmanager

@@ -88,6 +88,41 @@ async def test_where_only_one_node_wrote_everything_goes_back(tmp_path: Path, se
         assert (await good.verify()).ok
 
 
+async def test_what_others_wrote_at_the_same_time_stays(tmp_path: Path):
+    async with (
+        opened(tmp_path / "a.db", space="plant", name="good") as good,
+        opened(tmp_path / "b.db", space="plant", name="bad") as bad,
+    ):
+        await good["t"].put_many((key, {"n": 0, "m": 0}) for key in ("won", "lost", "dead", "other"))
+        await meet(bad, good)
+        since = (await good.status()).lsn
+        await bad["t"].update("won", {"n": -1})
+        await good["t"].update("won", {"n": 1})
+        await good["t"].update("lost", {"n": 1})
+        await bad["t"].update("lost", {"n": -1})
+        await good["t"].delete("dead")
+        await bad["t"].update("dead", {"n": -1})
+        await good["t"].put("other", {"n": 1})
+        await good["t"].put("fresh", {"n": 1, "m": 1})
+        await good["t"].put("fresh too", {"n": 1})
+        await meet(bad, good)
+        await bad["t"].update("fresh", {"n": -1})
+        await bad["t"].delete("fresh too")
+        await meet(bad, good)
+        assert (await _all(good))["lost"] == {"n": -1, "m": 0}
+        done = await good.disown("bad", since)
+        assert (done.written, done.deleted) == (3, 1)
+        assert await _all(good) == {
+            "won": {"n": 1, "m": 0},
+            "lost": {"n": 1, "m": 0},
+            "other": {"n": 1},
+            "fresh": {"m": 1},
+            "fresh too": {"n": 1},
+        }
+        again = await good.disown("bad", since)
+        assert (again.written, again.deleted) == (0, 0)
+
+
 async def test_whom_nobody_knows_is_refused(tmp_path: Path):
     async with opened(tmp_path / "a.db", space="plant", name="a") as node:
         await node["t"].put("k", {})

@@ -33,3 +33,19 @@ def test_what_cannot_be_taken_in_is_a_problem(file: Path, tmp_path: Path):
     )
     assert holdfast("bundle", "import", file, path, "--json").error["code"] == "incompatible-bundle"
     assert holdfast("bundle", "export", file, path).code == 2
+
+
+def test_too_much_is_held(tmp_path: Path):
+    a, b, lines = tmp_path / "a.db", tmp_path / "b.db", tmp_path / "rows.jsonl"
+    lines.write_text("".join(f'{{"key": "k{n}", "n": {n}}}\n' for n in range(300)))
+    ok("import", a, "rows", lines, "--space", "plant")
+    ok("bundle", "export", a, tmp_path / "one.bundle")
+    ok("bundle", "import", b, tmp_path / "one.bundle", "--space", "plant")
+    lines.write_text("".join(f'{{"key": "k{n}", "n": -1}}\n' for n in range(200)))
+    ok("import", a, "rows", lines)
+    ok("bundle", "export", a, tmp_path / "two.bundle")
+    held = holdfast("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0.5", "--json")
+    assert (held.code, held.error["code"], held.error["subject"]) == (5, "sync-held", "rows")
+    assert "--hold-above" in held.error["remedy"]
+    assert holdfast("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0").code == 2
+    ok("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0.9")
