@@ -19,8 +19,8 @@ from .host import Host
 from .lock import WriterLock
 from .seams import SystemClock
 from .storage.connection import connect_reader
-from .storage.copying import Origin, copy_database, origin_of, utc
-from .storage.faults import translated
+from .storage.copying import Origin, copy_database, origin_of, sync, utc
+from .storage.faults import reachable, translated
 from .storage.migrations import format_of
 from .storage.peers import count_as_shared
 from .tickets import MARK_BYTES
@@ -94,8 +94,13 @@ def _restore(source: Path, path: Path, on_progress: Callable[[float], None] | No
         if format_of(connection, str(source)) == 0:
             raise NotADatabase("the file is empty", subject=str(source), remedy="Name a backup or a snapshot.")
         copy_database(connection, draft, _origin(connection, source), on_progress)
-    aside = _set_aside(path)
-    draft.rename(path)
+    with reachable(str(path)):
+        try:
+            aside = _set_aside(path)
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync(path.parent)
     return aside
 
 

@@ -91,9 +91,9 @@ def copy_database(
         try:
             with translated(str(target)):
                 _draw(connection, draft.path, origin, on_progress)
-            _sync(draft.path)
+            sync(draft.path)
             draft.path.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             draft.end()
     except OSError as error:
@@ -175,7 +175,8 @@ def _check(copy: sqlite3.Connection, path: str) -> None:
         raise DamagedFile(f"the file to copy is damaged: {'; '.join(found)}", subject=path, remedy=REMEDY_DAMAGED)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

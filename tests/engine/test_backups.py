@@ -175,3 +175,17 @@ async def test_what_is_no_backup_replaces_nothing(tmp_path: Path, spoil, error: 
     assert not _drafts(tmp_path)
     async with opened(tmp_path / "a.db") as node:
         assert node.renewed is None
+
+
+async def test_where_nothing_can_be_set_aside_all_stays_as_it_was(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as node:
+        await node["t"].put("k", {"n": 1})
+        await node.backup(tmp_path / "copy.db")
+        await node["t"].put("k", {"n": 2})
+    (tmp_path / "a.db-aside").write_text("a file where the folder should be")
+    with pytest.raises(FileUnreadable, match=r"a\.db"):
+        restore_backup(tmp_path / "copy.db", tmp_path / "a.db", replace=True)
+    assert not _drafts(tmp_path)
+    async with opened(tmp_path / "a.db") as node:
+        assert node.renewed is None
+        assert (await node["t"].get("k")).fields == {"n": 2}
