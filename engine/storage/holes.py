@@ -62,11 +62,13 @@ def close_holes(tx: Tx, actor: Actor) -> None:
         moved_on = owner is not None and owner != actor and node_of(owner) == node_of(actor)
         if not moved_on and not tx.vector.dominates(tx.names.vector_at(context)):
             continue
-        reached("holes: void since their node has moved on" if moved_on else "holes: filled from elsewhere")
         tx.connection.execute("DELETE FROM hole WHERE id = ?", (number,))
         tx.names.free([context])
         if moved_on:
+            reached("holes: void since their node has moved on")
             read_anew(tx, owner)
+        else:
+            reached("holes: filled from elsewhere")
 
 
 def _context(tx: Tx, feed: FeedId, place: tuple[str, str]) -> int | None:
