@@ -76,9 +76,6 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         InvalidPlan: An argument is out of range, or there is no such fault.
     """
     length_ms = _checked(seed, nodes, hours, partitions, keys, operations)
-    for argument, names in (("faults", faults), ("work", work)):
-        if isinstance(names, str):
-            raise mistake(f"{argument}: a list of names, not one text", argument, f"Pass {names.split(',')!r}.")
     choices = SeededChoices(seed)
     dice = Dice(choices, "plan:fleet")
     swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none", work=work)
@@ -90,12 +87,8 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
-    mishaps = [kind for kind in swarm.faults if kind in NODE_FAULTS]
-    if len(hubs) > 1:  # see the atlas, here and below
-        mishaps = [kind for kind in mishaps if kind not in ("clone", "snapshot")]
-    if "snapshot" in mishaps:
-        mishaps = [kind for kind in mishaps if kind != "backup"]
-    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=tuple(mishaps)).fill(agenda)
+    mishaps = _mishaps(swarm, hubs)
+    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=mishaps).fill(agenda)
     Weather(
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
@@ -122,6 +115,12 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     )
     check(plan, resolvers={**_resolvers(schema), **(resolvers or {})})
     return plan
+
+
+def _mishaps(swarm: Swarm, hubs: tuple[str, ...]) -> tuple[str, ...]:
+    """The faults of nodes that are on, but for what the atlas refuses together."""
+    refused = {"clone", "snapshot"} if len(hubs) > 1 else {"backup"} if "snapshot" in swarm.faults else set()
+    return tuple(kind for kind in swarm.faults if kind in NODE_FAULTS and kind not in refused)
 
 
 def _work_of_clones(dice: Dice, agenda: Agenda, clones: Sequence[tuple[int, str]], worker: Worker) -> None:
