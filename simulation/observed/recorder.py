@@ -243,6 +243,7 @@ class Recorder:
         """What was looked at is committed: enter it; tells whether anything changed."""
         observed, history = self.observed, self.history
         observed.wrote, observed.came, observed.discarded = [], [], []
+        before = history.actors.get(self.node)
         changed: set[Place] = set()
         for seen in self._looks:
             changed |= seen.after.changed
@@ -264,7 +265,8 @@ class Recorder:
             self._take_stock(place)
         if image.feed:
             history.actors[self.node] = image.actor
-        return bool(changed) or observed.clock_before != observed.clock
+        renewed = history.actors.get(self.node) != before
+        return bool(changed) or renewed or observed.clock_before != observed.clock
 
     def _renew(self, seen: _Look) -> None:
         """The node goes on under a new identity, and may have given operations new names."""

@@ -76,9 +76,6 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
         InvalidPlan: An argument is out of range, or there is no such fault.
     """
     length_ms = _checked(seed, nodes, hours, partitions, keys, operations)
-    for argument, names in (("faults", faults), ("work", work)):
-        if isinstance(names, str):
-            raise mistake(f"{argument}: a list of names, not one text", argument, f"Pass {names.split(',')!r}.")
     choices = SeededChoices(seed)
     dice = Dice(choices, "plan:fleet")
     swarm = swarm_of(Dice(choices, "plan:swarm"), faults, network=partitions != "none", work=work)
@@ -120,11 +117,9 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
 
 
 def _mishaps(choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ...], swarm: Swarm) -> Mishaps:
-    kinds = [kind for kind in swarm.faults if kind in NODE_FAULTS]
-    if len(hubs) > 1:  # see the atlas, here and below
-        kinds = [kind for kind in kinds if kind not in ("clone", "snapshot")]
-    if "snapshot" in kinds:
-        kinds = [kind for kind in kinds if kind != "backup"]
+    """What happens to nodes: the faults that are on, but for what the atlas refuses together."""
+    refused = {"clone", "snapshot"} if len(hubs) > 1 else {"backup"} if "snapshot" in swarm.faults else set()
+    kinds = [kind for kind in swarm.faults if kind in NODE_FAULTS and kind not in refused]
     return Mishaps(
         dice=Dice(choices, "plan:mishaps"),
         returns=Dice(choices, "plan:returns"),

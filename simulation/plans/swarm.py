@@ -112,6 +112,8 @@ def swarm_of(
 
 
 def _check_names(argument: str, asked: Collection[str] | None, known: tuple[str, ...]) -> None:
+    if isinstance(asked, str):
+        raise mistake(f"{argument}: a list of names, not one text", argument, f"Pass {asked.split(',')!r}.")
     for name in sorted(asked or ()):
         if name not in known:
             what = f"there is no {argument.removesuffix('s')} {name!r}"

@@ -29,7 +29,7 @@ def _(patch: Patch) -> None:
     patch.setattr(SideFile, "note", note)
 
 
-@mutant("a peer that holds more of this identity is no sign", "Identity; B1", "copies")
+@mutant("a peer that holds more of this identity is no sign", "Identity; B1", "clones")
 def _(patch: Patch) -> None:
     for side in (session, answering):
         patch.setattr(side, "used_twice", lambda said, facts, *, gave: None)

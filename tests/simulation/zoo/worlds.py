@@ -72,7 +72,7 @@ class World:
             plan = replace(plan, nodes=tuple(replace(node, batch_bytes=self.batch_bytes) for node in plan.nodes))
         if self.alter is not None:
             plan = replace(plan, events=tuple(replace(each, action=self.alter(each.action)) for each in plan.events))
-        return replace(plan, heal=Healing(deadline_minutes=20, every_ms=20_000))
+        return replace(plan, heal=Healing(deadline_minutes=10, every_ms=20_000))
 
     def outcome(self, seed: int) -> Outcome:
         """Live through the world of a seed."""
