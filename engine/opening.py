@@ -26,7 +26,7 @@ from .storage.copying import keep_before_migration, origin_of
 from .storage.declare import declare, keep_declared
 from .storage.faults import reachable
 from .storage.migrations import FORMAT, format_of, migrate
-from .storage.peers import last_own, stored_elsewhere, stored_up_to
+from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
 from .storage.store import Store, Tx
 from .witness import Testimony, Witness, doubt, lost, testify
@@ -133,8 +133,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             declare(tx, opening.schemas)
         if reason and returned is not None:  # by the rules that are in force now
             reissue(tx, *returned)
-        actor, seq, stored, given_up = tx.actor, tx.seq, stored_up_to(tx), tx.given_up
-    testify(witness, actor, seq, stored, given_up)
+        actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
+    testify(witness, actor, seq, shared, given_up)
     return store, reason
 
 
@@ -150,15 +150,14 @@ def _copied(tx: Tx) -> str | None:
 def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:
     """What `reissue` is to be told of an old state of the file whose names are not sure; None if they are.
 
-    Names that were given up since, and those of operations that no peer had stored when the state that followed was
-    lost: whoever shares the identity may have used them, and what the file claims is not what they have written.
+    Names that were given up since, and those of operations that had never left the file when the state that followed
+    was lost: whoever shares the identity may have used them, and what the file claims is not what they have written.
     """
     if testimony is None:
         return None
     known = testimony.left.get(tx.actor)
     is_old = testimony.actor == tx.actor and (testimony.seq > tx.seq or origin_of(tx.connection) is not None)
-    if known is None and is_old and testimony.stored is not None:
-        known = last_own(tx, testimony.stored)
+    known = testimony.shared if known is None and is_old else known
     return None if known is None or tx.seq <= known else (tx.own, known, stored_elsewhere(tx))
 
 

@@ -145,7 +145,6 @@ def save_peer(tx: Tx, peer: Peer) -> None:
     )
     if before is not None:
         tx.names.free({*before} - {vector, told})
-    tx.stored = max(tx.stored, peer.acked_in(tx.feed))
 
 
 def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
@@ -183,20 +182,6 @@ def unmark_tickets(tx: Tx, mark: bytes) -> None:
     rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()
     marked_last = [(ticket[: -len(mark)], actor) for actor, ticket in rows if ticket.endswith(mark)]
     tx.connection.executemany("UPDATE peer SET ticket = ? WHERE actor = ?", marked_last)
-
-
-def stored_up_to(tx: Tx) -> int:
-    """Up to which lsn some peer has acknowledged this feed."""
-    query = "SELECT coalesce(max(acked), 0) FROM peer WHERE acked_feed = ?"
-    (lsn,) = tx.connection.execute(query, (tx.feed,)).fetchone()
-    return int(lsn)
-
-
-def last_own(tx: Tx, lsn: int) -> int:
-    """The highest own operation up to an lsn."""
-    query = "SELECT coalesce(max(seq), 0) FROM log WHERE node = ? AND lsn <= ?"
-    (seq,) = tx.connection.execute(query, (tx.own, lsn)).fetchone()
-    return int(seq)
 
 
 def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:

@@ -92,7 +92,6 @@ class Tx:
         seq, shared, lsn, digest: As the file will hold them; feed: id of the feed.
         clock: The hybrid clock, saved with the transaction.
         given_up: Identities of which this transaction gives up names, and the highest number of each that it keeps.
-        stored: Up to which lsn peers have stored this feed, as far as this transaction has learned; 0 for nothing.
     """
 
     def __init__(self, store: Store) -> None:
@@ -107,7 +106,6 @@ class Tx:
         self._loaded = row
         self._next_record: int | None = None
         self.given_up: dict[Actor, int] = {}
-        self.stored = 0
 
     @property
     def now_ms(self) -> int:
@@ -175,7 +173,7 @@ class Tx:
     def restart(self, number: int, actor: Actor, feed: FeedId) -> None:
         """Go on under a new identity that the caller has stored."""
         self.store.forget()
-        self.own, self.actor, self.feed, self.seq, self.shared, self.stored = number, actor, feed, 0, 0, 0
+        self.own, self.actor, self.feed, self.seq, self.shared = number, actor, feed, 0, 0
         self._loaded = (number, 0, 0, *self._loaded[3:6], feed)
 
     def policy(self, collection: str) -> Policy:
@@ -193,7 +191,7 @@ class Tx:
     def part(self) -> Iterator[None]:
         """A savepoint: an exception inside undoes only this part, and passes on."""
         identity = (self.own, self.actor, self.feed, self._loaded)
-        counters = (self.seq, self.shared, self.lsn, self.digest, self._next_record, self.stored)
+        counters = (self.seq, self.shared, self.lsn, self.digest, self._next_record)
         given_up = dict(self.given_up)
         self.connection.execute("SAVEPOINT part")
         try:
@@ -205,7 +203,7 @@ class Tx:
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
             self.own, self.actor, self.feed, self._loaded = identity
-            self.seq, self.shared, self.lsn, self.digest, self._next_record, self.stored = counters
+            self.seq, self.shared, self.lsn, self.digest, self._next_record = counters
             self.given_up = given_up
             raise
 

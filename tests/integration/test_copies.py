@@ -151,8 +151,8 @@ async def test_a_backup_of_before_names_were_given_up_claims_none_of_them(tmp_pa
             assert (await hub["t"].get("shared")).fields["note"] == "b"
 
 
-@pytest.mark.parametrize("stored", [False, True])
-async def test_what_no_peer_had_stored_of_a_file_that_is_put_back_has_new_names(tmp_path, stored):
+@pytest.mark.parametrize("sent", [False, True])
+async def test_what_had_never_left_a_file_that_is_put_back_has_new_names(tmp_path, sent):
     """The clone has used those names: the old file once claimed its writes, and its own were nobody's."""
     path, other, backup = tmp_path / "a.db", tmp_path / "b.db", tmp_path / "backup"
     async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
@@ -162,7 +162,7 @@ async def test_what_no_peer_had_stored_of_a_file_that_is_put_back_has_new_names(
         clone(path, other)
         async with unbound(path, seed="a2") as a:
             await a["t"].put("a0", {"by": "a"})
-            if stored:
+            if sent:
                 await heal(hub, a)
         shutil.copy(path, backup)
         async with unbound(path, seed="a3") as a:
@@ -182,7 +182,7 @@ async def test_what_no_peer_had_stored_of_a_file_that_is_put_back_has_new_names(
             assert await a.actor() == identity
         with raw(path) as connection:
             (renamed,) = connection.execute("SELECT count(*) FROM log WHERE kind = ?", (int(Kind.REISSUE),)).fetchone()
-        assert renamed == (0 if stored else 1)
+        assert renamed == (0 if sent else 1)
 
 
 async def test_an_ordinary_node_is_never_asked_to_renew(tmp_path):
