@@ -133,8 +133,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             declare(tx, opening.schemas)
         if reason and returned is not None:  # by the rules that are in force now
             reissue(tx, *returned)
-        actor, seq, given_up = tx.actor, tx.seq, tx.given_up
-    testify(witness, actor, seq, given_up)
+        actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
+    testify(witness, actor, seq, shared, given_up)
     return store, reason
 
 
@@ -150,9 +150,14 @@ def _copied(tx: Tx) -> str | None:
 def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:
     """What `reissue` is to be told if the file is of before its names were given up; None if it is not.
 
-    Whoever shared its identity may have used those names since: what the file claims is not what they have written.
+    Names that were given up since, and those of operations that had never left the file when the state that followed
+    was lost: whoever shares the identity may have used them, and what the file claims is not what they have written.
     """
-    known = None if testimony is None else testimony.left.get(tx.actor)
+    if testimony is None:
+        return None
+    known = testimony.left.get(tx.actor)
+    is_old = testimony.actor == tx.actor and (testimony.seq > tx.seq or origin_of(tx.connection) is not None)
+    known = testimony.shared if known is None and is_old else known
     return None if known is None or tx.seq <= known else (tx.own, known, stored_elsewhere(tx))
 
 

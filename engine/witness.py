@@ -38,12 +38,14 @@ class Testimony:
         actor: The identity that wrote.
         seq: The highest sequence number that a commit gave.
         place: Host and file as far as the witness can tell; "" if it cannot.
+        shared: The highest number that may have left the file; None if the witness does not tell.
         left: Identities of which this file has given up names, and the highest number of each that it kept.
     """
 
     actor: Actor
     seq: int
     place: str = ""
+    shared: int | None = None
     left: Mapping[Actor, int] = field(default_factory=dict)
 
 
@@ -76,6 +78,15 @@ class Remembers(Protocol):
         ...
 
 
+@runtime_checkable
+class Measures(Protocol):
+    """A witness that also knows what has left the file: an old state of it brings back what nobody else can have."""
+
+    def share(self, actor: Actor, shared: int) -> None:
+        """Operations of this identity above the number have never left the file; the next note keeps that."""
+        ...
+
+
 class SideFile:
     """A witness in a file beside the database.
 
@@ -91,6 +102,7 @@ class SideFile:
         self._descriptor: int | None = None
         self._place = ""
         self._left: dict[Actor, int] = {}
+        self._shared: dict[Actor, int] = {}
 
     def recall(self) -> Testimony | None:
         """What was noted last; None if the side file is missing or unreadable, which counts as a copy."""
@@ -102,10 +114,18 @@ class SideFile:
             note = json.loads(body)
             self._left = {Actor(actor): int(known) for actor, known in note.get("left", {}).items()}
             return Testimony(
-                actor=Actor(note["actor"]), seq=int(note["seq"]), place=str(note["place"]), left=dict(self._left)
+                actor=Actor(note["actor"]),
+                seq=int(note["seq"]),
+                place=str(note["place"]),
+                shared=int(note["shared"]) if "shared" in note else None,
+                left=dict(self._left),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def share(self, actor: Actor, shared: int) -> None:
+        """Operations of this identity above the number have never left the file; the next note keeps that."""
+        self._shared = {actor: shared}
 
     def leave(self, actor: Actor, known: int) -> None:
         """The names of this identity above `known` are no longer the file's; the next note keeps that."""
@@ -122,8 +142,9 @@ class SideFile:
             if self._descriptor is None:
                 self._place = json.dumps(self.place())  # first: if it fails, the next note begins anew
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            left = f',"left":{json.dumps(self._left)}' if self._left else ""
-            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{left}}}'
+            more = f',"shared":{self._shared[actor]}' if actor in self._shared else ""
+            more += f',"left":{json.dumps(self._left)}' if self._left else ""
+            body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{more}}}'
             os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)
         except OSError as error:
             _log.warning("the witness %s was not noted: %s", self.path, error)
@@ -142,8 +163,10 @@ class SideFile:
             self._descriptor = None
 
 
-def testify(witness: Witness, actor: Actor, seq: int, given_up: Mapping[Actor, int]) -> None:
-    """Note what a commit has made true, and which names it gave up."""
+def testify(witness: Witness, actor: Actor, seq: int, shared: int, given_up: Mapping[Actor, int]) -> None:
+    """Note what a commit has made true, what may have left the file, and which names were given up."""
+    if isinstance(witness, Measures):
+        witness.share(actor, shared)
     if isinstance(witness, Remembers):
         for left, known in given_up.items():
             witness.leave(left, known)

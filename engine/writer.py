@@ -101,8 +101,8 @@ class Writer:
         """On the storage thread: one transaction for all jobs."""
         with self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
-            actor, seq, given_up = tx.actor, tx.seq, tx.given_up
-        testify(self._witness, actor, seq, given_up)
+            actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
+        testify(self._witness, actor, seq, shared, given_up)
         return outcomes, tx.lsn
 
     def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:

@@ -253,6 +253,7 @@ def test_a_side_file_keeps_the_last_identities_of_which_names_were_given_up(tmp_
         witness = SideFile(path)
         witness.recall()
         witness.leave(actor, known)
+        witness.share("f" * 32, 2**62)
         witness.note("f" * 32, 2**62)
         witness.close()
     assert SideFile(path).recall().left == dict(left[1:])
@@ -261,6 +262,19 @@ def test_a_side_file_keeps_the_last_identities_of_which_names_were_given_up(tmp_
     witness.note("f" * 32, 2**62)
     witness.close()
     assert SideFile(path).recall().left == {**dict(left[2:]), left[1][0]: 2**62}
+
+
+def test_a_side_file_keeps_what_may_have_left_the_file(tmp_path):
+    path = tmp_path / "a.db"
+    path.touch()
+    witness = SideFile(path)
+    for actor, told in (("a" * 32, 5), ("a" * 32, 3), ("b" * 32, 0)):  # less: the peer was not reached after all
+        witness.share(actor, told)
+        witness.note(actor, 9)
+        assert SideFile(path).recall().shared == told
+    witness.note("c" * 32, 9)  # of which nothing is known
+    assert SideFile(path).recall().shared is None
+    witness.close()
 
 
 async def test_a_refused_file_gets_no_witness(tmp_path):
@@ -288,7 +302,7 @@ def test_every_sign_of_a_copy_has_its_own_words():
 async def test_the_note_is_plain_json_with_a_checksum(tmp_path):
     await life(tmp_path / "a.db", "x")
     body, _, check = side(tmp_path / "a.db").read_text().strip().rpartition("|")
-    assert set(json.loads(body)) == {"actor", "seq", "place"}
+    assert set(json.loads(body)) == {"actor", "seq", "place", "shared"}
     assert len(check) == 8
 
 

@@ -150,6 +150,40 @@ async def test_a_backup_of_before_names_were_given_up_claims_none_of_them(tmp_pa
             assert (await hub["t"].get("shared")).fields["note"] == "b"
 
 
+@pytest.mark.parametrize("sent", [False, True])
+async def test_what_had_never_left_a_file_that_is_put_back_has_new_names(tmp_path, sent):
+    """The clone has used those names: the old file once claimed its writes, and its own were nobody's."""
+    path, other, backup = tmp_path / "a.db", tmp_path / "b.db", tmp_path / "backup"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(path, space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            await heal(hub, a)
+        clone(path, other)
+        async with unbound(path, seed="a2") as a:
+            await a["t"].put("a0", {"by": "a"})
+            if sent:
+                await heal(hub, a)
+        shutil.copy(path, backup)
+        async with unbound(path, seed="a3") as a:
+            await a["t"].put("gone", {"by": "a"})
+        async with unbound(other, seed="b2") as b:
+            await b["t"].put("b0", {"by": "b"})
+            await b["t"].update("shared", {"note": "b"})
+            await heal(hub, b)
+        shutil.copy(backup, path)
+        async with unbound(path, seed="restored") as a, unbound(other) as b:
+            assert "rolled back" in a.renewed
+            identity = await a.actor()
+            await heal(hub, a, b)
+            await assert_equal(a, b, hub)
+            assert {document.key for document in await a["t"].query()} == {"shared", "b0", "a0"}
+            assert (await hub["t"].get("shared")).fields["note"] == "b"
+            assert await a.actor() == identity
+        with raw(path) as connection:
+            (renamed,) = connection.execute("SELECT count(*) FROM log WHERE kind = ?", (int(Kind.REISSUE),)).fetchone()
+        assert renamed == (0 if sent else 1)
+
+
 async def test_an_ordinary_node_is_never_asked_to_renew(tmp_path):
     """Cuts, restarts, writes in the middle and two hubs by turns."""
     path = tmp_path / "a.db"
