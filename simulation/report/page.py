@@ -230,11 +230,13 @@ def _told(shown: Outcome, rows: Sequence[Row]) -> str:
     down = sum(row.what == "down" and row.detail != CLOSED for row in rows)
     figures = shown.figures
     agreed = (
-        f"; the nodes agreed {lasted(figures.converged_ms)} after healing" if figures.converged_ms is not None else ""
+        f", {figures.conflicts:,} conflicts in the end; the nodes agreed {lasted(figures.converged_ms)} after healing"
+        if figures.converged_ms is not None
+        else ""
     )
     return (
         f"{counts['wrote'] + counts['decided']:,} operations, {counts['synced']:,} syncs and {counts['sync failed']:,} "
-        f"that were cut off, {down:,} times a node went down, {figures.conflicts:,} conflicts in the end{agreed}."
+        f"that were cut off, {down:,} times a node went down{agreed}."
     )
 
 

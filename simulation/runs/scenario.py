@@ -21,7 +21,7 @@ from ..plans.actions import RunProgram
 from ..plans.arguments import mistake
 from ..plans.generate import plan_of
 from ..plans.parse import check, parse_plan
-from ..plans.plan import Event, Plan
+from ..plans.plan import PLAN_BYTES_MAX, Event, Plan
 from ..plans.schemas import BUILT_IN, collection_of
 from ..plans.weather import Partitions
 from ..world.after import Check
@@ -164,13 +164,14 @@ def _plan(plan: Plan | str | Path, resolvers: Mapping[str, Resolver], programs: 
         raise mistake(what, "plan", "Pass one of them, or None to draw plans from seeds.")
     if isinstance(plan, str) and plan.lstrip().startswith("{"):
         return parse_plan(plan, resolvers=resolvers, programs=programs)
-    return parse_plan(read_bytes(plan), resolvers=resolvers, programs=programs)
+    return parse_plan(read_bytes(plan, PLAN_BYTES_MAX + 1), resolvers=resolvers, programs=programs)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """A whole file."""
+def read_bytes(path: str | Path, most: int = -1) -> bytes:
+    """A whole file, or its first bytes: a device may have no end."""
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            return file.read(most)
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         raise FileUnreadable(what, subject=str(path), remedy="Check the path and its permissions.") from error

@@ -116,16 +116,16 @@ def _is_behind(node: SimNode) -> bool:
 
 
 async def _judge(world: World) -> None:
+    first = world.nodes[0]
+    assert first.engine is not None, "all are up"
+    conflicts = await first.engine.conflicts(None)  # counted of worlds that fail as well
+    world.figures.conflicts = len(conflicts)
+    world.figures.conflicts_settled = sum(conflict.state != "open" for conflict in conflicts)
     for node in world.nodes:
         assert node.engine is not None, "all are up"
         await _ask(node, node.engine)
-    world.judge()
-    first = world.nodes[0]
-    assert first.engine is not None, "all are up"
-    conflicts = await first.engine.conflicts(None)
-    world.figures.conflicts = len(conflicts)
-    world.figures.conflicts_settled = sum(conflict.state != "open" for conflict in conflicts)
     world.figures.records = len(first.exported or {})
+    world.judge()
 
 
 async def _ask(node: SimNode, engine: SimEngine) -> None:

@@ -61,6 +61,12 @@ def test_a_plan_is_run_and_a_bad_one_is_refused(tmp_path):
     assert (refused.code, refused.error["code"]) == (2, "invalid-plan")
 
 
+def test_a_plan_without_an_end_is_refused():
+    refused = holdfast("simulate", "--plan", "/dev/zero", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "invalid-plan")
+    assert "bytes" in refused.error["message"]
+
+
 @pytest.mark.parametrize(
     "words", [("--seed", 1, "--seeds", 2), ("--replay", __file__, "--shrink", __file__), ("--seeds", "5-2")]
 )

@@ -122,6 +122,8 @@ def test_a_check_that_fails_is_a_broken_rule_and_one_that_raises_is_to_be_mended
     assert isinstance(broken, Violation)
     assert broken.invariant == "your check titles_are_short"
     assert "k0 at hub" in broken.what
+    totals = simulate(plan, resolvers=resolvers, checks=users.titles_are_short).totals
+    assert (totals.conflicts, totals.resolved) == (1, 1.0)
     assert isinstance(fault_of(plan=plan, resolvers=resolvers, checks=users.broken_check), ProgramFault)
     late = fault_of(plan=plan, resolvers=resolvers, checks=users.late_check)
     assert "is asynchronous" in late.what
