@@ -10,6 +10,7 @@ import pytest
 from holdfast import SideFile, Take
 from holdfast.clocks import Actor, Dot
 from holdfast.engine.replica import Replica
+from holdfast.engine.storage.journal import Kind
 from holdfast.errors import LinkCut, SessionRefused
 
 from ..nodes import assert_equal, heal, link_to, meet, opened, raw
