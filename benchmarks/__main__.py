@@ -26,6 +26,7 @@ SCENARIOS = {
     "W5": "noop",
     "W7": "cold_open",
     "DISK": "disk",
+    "COPIES": "copies",
     "IDLE": "idle",
     "GROWTH": "growth",
 }

@@ -6,12 +6,13 @@ refused with a UsageError that names it and what to pass instead, and nothing ha
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from holdfast.errors import InvalidValue, UsageError
+from holdfast.errors import FileUnreadable, InvalidValue, UsageError
 from holdfast.resolvers.canonical import INTEGER_MAX
 
 from .documents import check_key, check_name, kind, shown
@@ -19,17 +20,32 @@ from .documents import check_key, check_name, kind, shown
 AUTHOR_BYTES_MAX: Final = 512
 NOTE_BYTES_MAX: Final = 16 * 1024
 
+IMPOSSIBLE: Final = {errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+"""What the system says of a path that no file can have."""
+
 
 def check_path(path: object, what: str = "path") -> Path:
-    """The path as an absolute one; raises UsageError if no file can have it."""
+    """The path as an absolute one; raises UsageError if no file can have it, FileUnreadable if that cannot be told."""
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"{what} is {shown(path)}", subject=what, remedy="Pass text, or a path object.")
     try:
         found = Path(path).resolve()
         found.exists()
-    except (OSError, RuntimeError, TypeError, ValueError) as error:  # a link to itself, too long, NUL, bytes
-        raise UsageError(f"no file can have this {what}: {error}", subject=shown(path), remedy="Check it.") from error
+    except OSError as error:
+        if error.errno in IMPOSSIBLE:
+            raise _impossible(path, what, error) from error
+        raise FileUnreadable(
+            f"the {what} cannot be looked up: {error.strerror}",
+            subject=str(path),
+            remedy="Check folder, rights and device.",
+        ) from error
+    except (RuntimeError, TypeError, ValueError) as error:  # a link to itself, NUL, bytes
+        raise _impossible(path, what, error) from error
     return found
+
+
+def _impossible(path: object, what: str, error: Exception) -> UsageError:
+    return UsageError(f"no file can have this {what}: {error}", subject=shown(path), remedy="Check it.")
 
 
 def check_remarks(author: object, note: object, subject: str) -> None:
@@ -141,7 +157,8 @@ def row_fault(row: object, number: int, collection: str) -> UsageError:
 def check_keys(keys: object, collection: str) -> list[str]:
     """The keys as a list, each checked; raises InvalidKey, UsageError."""
     if not isinstance(keys, Iterable) or isinstance(keys, str | bytes):
-        raise UsageError(f"keys are {kind(keys)}", subject=collection, remedy="Pass a list of keys.")
+        what = f"keys are of type {type(keys).__name__}"
+        raise UsageError(what, subject=collection, remedy="Pass a list of keys.")
     return [check_key(key, collection) for key in keys]
 
 

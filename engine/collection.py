@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from holdfast.resolvers import JSON
@@ -25,9 +26,11 @@ from .arguments import (
 from .delta import BATCH_RECORDS_MAX
 from .documents import check_key, check_name, encode_document, encode_value, split
 from .edits import Delete, Put, Update
+from .history import Past, Revision, check_moment, read_life
 from .host import Host
 from .storage import reading
 from .storage.bulk import BulkPut
+from .storage.past import Reverting
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
 from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SinglePut, SingleWrite, Write
@@ -166,6 +169,34 @@ class Collection:
         """The records that exist among these keys."""
         checked = check_keys(keys, self.name)
         return await self._node.readers.run(reading.documents, self.name, checked)
+
+    async def history(self, key: str, *, limit: int = 100) -> list[Revision]:
+        """How a record has read at this node, newest first: one revision for each change."""
+        check_key(key, self.name)
+        check_count(limit, "limit")
+        return await read_life(self._node, self.name, key, limit)
+
+    def as_of(self, moment: int | datetime) -> Past:
+        """The collection as readers of this node saw it at an earlier moment.
+
+        Args:
+            moment: An lsn (what stood when that was the last one), or a time with its zone, by this node's clock.
+        """
+        return Past(self._node, self.name, check_moment(moment))
+
+    async def revert(self, keys: Iterable[str], moment: int | datetime, *, author: str = "", note: str = "") -> int:
+        """Let records read as they did at an earlier moment, by ordinary operations in one transaction.
+
+        Returns:
+            How many were written: those that read otherwise now.
+
+        Raises:
+            TransactionTooLarge: More records than one transaction holds; nothing was written.
+            InvalidKey, UsageError, ReadOnlyEngine, StorageError: Nothing was written.
+        """
+        check_remarks(author, note, self.name)
+        checked, lsn = check_keys(keys, self.name), await self.as_of(moment).lsn()
+        return await self._node.write(Reverting(self.name, checked, lsn, author, note or f"as at {lsn}"))
 
     async def count(self) -> int:
         """How many records exist."""

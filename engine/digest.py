@@ -49,13 +49,16 @@ def cells_digest(collection: str, key: str, record: Record) -> int:
 
 def packed_digest(collection: str, key: str, packed: Packed, singles: str) -> int:
     """The digest of packed cells whose actors are names, with the document of their single registers."""
-    return encoded_digest(collection, key, packed.encoded(), singles)
+    return encoded_digests([(collection, key, packed.encoded(), singles)])[0]
 
 
-def encoded_digest(collection: str, key: str, encoded: bytes, singles: str) -> int:
-    """As `packed_digest`, of cells that were encoded."""
-    body = f"{collection}\0{key}\0{singles}\0".encode() + encoded
-    return int.from_bytes(blake2b(body, digest_size=8).digest(), "big") & DIGEST_MASK
+def encoded_digests(rows: Iterable[tuple[str, str, bytes, str]]) -> list[int]:
+    """As `packed_digest`, from rows of (collection, key, encoded cells, document)."""
+    hashed, number, mask = blake2b, int.from_bytes, DIGEST_MASK
+    return [
+        number(hashed(f"{collection}\0{key}\0{singles}\0".encode() + encoded, digest_size=8).digest(), "big") & mask
+        for collection, key, encoded, singles in rows
+    ]
 
 
 def added(total: int, change: int) -> int:

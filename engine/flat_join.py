@@ -1,22 +1,26 @@
 """The join of two flat states of one record (`Packed.is_flat`), without building records: nearly every merge is one.
 
-Pure; knows no table. How records of two shapes join is worked out once and kept; a record only says which of its
-stamps have superseded which. Invariant: what is settled here is what `join` would give; where that is not sure (one
-dot with two stamps, a value that was left out) nothing is.
+Pure; knows no table. Works on columns of records that have the same two shapes: how these join is worked out once and
+kept; a record only says which of its stamps have superseded which. Invariant: what is settled here is what `join`
+would give; where that is not sure (one dot with two stamps, a value that was left out) nothing is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
+from operator import eq
 from typing import Any, Final, NamedTuple, TypeVar
 
 from holdfast.clocks import Actor
 
 from .cells import REGISTER
+from .cohorts import Columns, covered, stamp_column
 from .documents import compose, split
 from .outline import FIELDS_MAX, Outline, outline
 from .packing import PackedStamp, Shape, shape_body
+from .turns import names
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -37,18 +41,8 @@ _KEPT: Final = 512
 """Pairs of shapes of few fields, and ways in which records of two shapes join, that are remembered at once."""
 
 Texts = Sequence[str]
-
-
-class Flat(NamedTuple):
-    """The cells of a flat state.
-
-    Attributes:
-        stamps: Its stamps, with numbers of actors.
-        shape: Its shape.
-    """
-
-    stamps: Sequence[PackedStamp]
-    shape: Shape
+Verdicts = tuple[int, ...]
+"""One for each pair of stamps that two shapes let meet; first that on the frontiers."""
 
 
 class Siblings(NamedTuple):
@@ -57,7 +51,7 @@ class Siblings(NamedTuple):
     Attributes:
         name: The field.
         stamps: Numbers of their stamps in the result.
-        texts: Places of their texts.
+        texts: Columns of their texts.
     """
 
     name: str
@@ -70,7 +64,7 @@ class Replaced(NamedTuple):
 
     Attributes:
         name: The field.
-        before, after: Places of its texts; `after` is -1 if the field is gone or has siblings.
+        before, after: Columns of its texts; `after` is -1 if the field is gone.
     """
 
     name: str
@@ -78,9 +72,9 @@ class Replaced(NamedTuple):
     after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FlatJoin:
-    """How two states of one record join. Shared between records. Places of texts: ours first, then those taken.
+    """How two states of one record join. Shared between records. Columns of texts: ours first, then those taken.
 
     Attributes:
         changed: Whether the result is another state than ours; if not, the rest says nothing.
@@ -88,9 +82,10 @@ class FlatJoin:
         same: Fields that both hold under one stamp, and the places of ours.
         order: The stamps of the result: numbers of ours, and behind them theirs.
         frontier: How many of the first ones are the frontier: 1 or 2.
-        singles: The fields of the result that are one register; values: the places of their texts.
+        singles: The fields of the result that are one register; values: the columns of their texts.
         siblings: The other fields.
         replaces: Fields of ours that may show another value; lost: their outline.
+        added: JSON list of the fields that ours does not have; None for none.
         existence, entries: The result's shape, but for its siblings.
         body: The bytes of its shape, if it has no siblings.
     """
@@ -105,6 +100,7 @@ class FlatJoin:
     siblings: tuple[Siblings, ...]
     replaces: tuple[Replaced, ...]
     lost: Outline
+    added: str | None
     existence: tuple[int, ...]
     entries: dict[str, Any]
     body: bytes
@@ -119,30 +115,40 @@ class FlatJoin:
             return None
         return [sent[name] for name in self.needs.names] if sent.keys() >= {*self.needs.names} else None
 
-    def stamps(self, ours: Flat, theirs: Flat) -> list[PackedStamp] | None:
-        """The stamps of the result; None if the canonical order of this record is not that of others like it."""
-        both = [*ours.stamps, *theirs.stamps]
-        stamps = [both[at] for at in self.order]
-        return stamps if len({*stamps}) == len(stamps) else None
+    def stamps(self, ours: Columns, theirs: Columns) -> Columns:
+        """The stamps of the result. One record's are in the canonical order only if they differ (`are_distinct`)."""
+        both = (*ours, *theirs)
+        return [*chain.from_iterable([both[4 * at : 4 * at + 4] for at in self.order])]
 
-    def shape_body(self, texts: Texts) -> bytes:
-        """The bytes of the result's shape."""
-        if not self.siblings:
-            return self.body
+    def bodies(self, texts: Columns, count: int) -> Iterable[bytes]:
+        """The bytes of each result's shape."""
+        return map(self._body, zip(*texts, strict=True)) if self.siblings else repeat(self.body, count)
+
+    def _body(self, texts: Texts) -> bytes:
         cells = self.entries.copy()
         for name, stamps, places in self.siblings:
             pairs = zip(stamps, places, strict=True)
             cells[name] = [[stamp, REGISTER, texts[place], None] for stamp, place in pairs]
         return shape_body(self.existence, cells)
 
-    def replaced(self, texts: Texts, shown: Mapping[str, str]) -> str | None:
-        """JSON of our values that the result does not show, if any; `shown`: what it shows of fields with siblings."""
-        kept = [
-            (texts[after] if after >= 0 else shown.get(name)) == texts[before] for name, before, after in self.replaces
-        ]
-        if True not in kept:
-            return self.lost.compose([texts[before] for _, before, _ in self.replaces]) if kept else None
-        old = {name: texts[before] for (name, before, _), same in zip(self.replaces, kept, strict=True) if not same}
+    def replaced(self, texts: Columns, count: int) -> list[str | None]:
+        """JSON of each record's values that the result does not show, if any.
+
+        Args:
+            texts: Behind the taken ones what the results show of each field with siblings; None if it is not shown.
+            count: How many records these are.
+        """
+        if not self.replaces:
+            return [None] * count
+        before = [texts[at] for _, at, _ in self.replaces]
+        pairs = [(texts[at], texts[after]) for _, at, after in self.replaces if after >= 0]
+        if not any(True in map(eq, *pair) for pair in pairs):
+            return [*self.lost.composed(before, count)]
+        after = [texts[at] if at >= 0 else [None] * count for _, _, at in self.replaces]
+        return [*map(self._gone, zip(*before, strict=True), zip(*after, strict=True))]
+
+    def _gone(self, before: Texts, after: Sequence[str | None]) -> str | None:
+        old = {name: text for name, text, now in zip(self.lost.names, before, after, strict=True) if text != now}
         return compose(old) if old else None
 
 
@@ -180,20 +186,45 @@ class Encounter:
     def __init__(self, held: Mapping[Any, int], context: Mapping[Any, int], actors: Mapping[Any, Actor]) -> None:
         self.held, self.context, self.actors = held, context, actors
         self._relations: dict[tuple[bytes, bytes], _Relation] = {}
-        self._joins: dict[tuple[_Relation, tuple[int, ...]], FlatJoin | None] = {}
+        self._joins: dict[tuple[_Relation, Verdicts], FlatJoin | None] = {}
 
-    def join(self, ours: Flat, theirs: Flat) -> FlatJoin | None:
-        """How two states join; None where it is not sure."""
-        shapes = (ours.shape.body, theirs.shape.body)
+    def joins(self, ours: Shape, theirs: Shape, here: Columns, there: Columns) -> list[FlatJoin | None]:
+        """How the states of each record join, of these shapes and stamps; None where it is not sure."""
+        shapes = (ours.body, theirs.body)
         met = self._relations.get(shapes)
         if met is None:
-            met = _Relation(ours.shape, theirs.shape)
+            met = _Relation(ours, theirs)
             if len(met.fields) <= FIELDS_MAX:
                 _remember(self._relations, shapes, met)
-        here, there = ours.stamps, theirs.stamps
-        verdicts = tuple(
-            [SAME if o >= 0 <= t and here[o] == there[t] else self._verdict(ours, o, theirs, t) for o, t in met.pairs]
-        )
+        known_there = covered(here, self.context)
+        known_here = covered(there, self.held)
+        columns = []
+        for o, t in met.pairs:
+            if o < 0:
+                columns.append([OURS if known else THEIRS for known in known_here[t]])
+            elif t < 0:
+                columns.append([THEIRS if known else OURS for known in known_there[o]])
+            else:
+                stamps = stamp_column(here, o), stamp_column(there, t)
+                columns.append(self._verdicts(*stamps, known_there[o], known_here[t]))
+        verdicts = [*zip(*columns, strict=True)]
+        joins = {each: self._join(met, each) for each in {*verdicts}}
+        return [*map(joins.__getitem__, verdicts)]
+
+    def _verdicts(
+        self, ours: list[PackedStamp], theirs: list[PackedStamp], known_there: list[bool], known_here: list[bool]
+    ) -> list[int]:
+        """Which of two stamps stand, record by record."""
+        found = [*map(_VERDICT.__getitem__, zip(map(eq, ours, theirs), known_there, known_here, strict=True))]
+        if BOTH in found:
+            for at, verdict in enumerate(found):
+                if verdict == BOTH:
+                    (mine, seq, *_), (other, other_seq, *_) = ours[at], theirs[at]
+                    if (self.actors[other], other_seq) < (self.actors[mine], seq):
+                        found[at] = BOTH_TURNED
+        return found
+
+    def _join(self, met: _Relation, verdicts: Verdicts) -> FlatJoin | None:
         if (met, verdicts) in self._joins:
             return self._joins[met, verdicts]
         allowed = _ALLOWED.get(verdicts[0])
@@ -203,18 +234,11 @@ class Encounter:
             _remember(self._joins, (met, verdicts), joined)
         return joined
 
-    def _verdict(self, ours: Flat, o: int, theirs: Flat, t: int) -> int:
-        """Which of two stamps stand that are not the same."""
-        known_there = o < 0 or self.context[ours.stamps[o][0]] >= ours.stamps[o][1]
-        known_here = t < 0 or self.held[theirs.stamps[t][0]] >= theirs.stamps[t][1]
-        if known_there and known_here and o >= 0 <= t:
-            return UNSURE  # both were superseded, or one dot has two stamps
-        if known_there:
-            return OURS if o < 0 and known_here else THEIRS
-        if known_here:
-            return OURS
-        (mine, seq, *_), (other, other_seq, *_) = ours.stamps[o], theirs.stamps[t]
-        return BOTH_TURNED if (self.actors[other], other_seq) < (self.actors[mine], seq) else BOTH
+
+def are_distinct(stamps: Columns) -> list[bool]:
+    """Of each record, whether no stamp stands there twice."""
+    each = [stamp_column(stamps, number) for number in range(len(stamps) >> 2)]
+    return [len({*record}) == len(record) for record in zip(*each, strict=True)]
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> None:
@@ -222,6 +246,15 @@ def _remember(memory: dict[K, V], key: K, value: V) -> None:
         memory.clear()
     memory[key] = value
 
+
+_VERDICT: Final = {
+    **{(True, known_there, known_here): SAME for known_there in (False, True) for known_here in (False, True)},
+    (False, True, True): UNSURE,  # both were superseded, or one dot has two stamps
+    (False, True, False): THEIRS,
+    (False, False, True): OURS,
+    (False, False, False): BOTH,
+}
+"""By whether two stamps are one, and whether the peer has taken in ours, and we theirs."""
 
 _ALLOWED: Final = {
     SAME: frozenset({SAME}),
@@ -236,7 +269,7 @@ _ALLOWED: Final = {
 class _Drawing:
     """Works out one `FlatJoin`."""
 
-    def __init__(self, met: _Relation, verdicts: tuple[int, ...]) -> None:
+    def __init__(self, met: _Relation, verdicts: Verdicts) -> None:
         self.met, self.verdicts = met, verdicts
         self.places = {name: at for at, name in enumerate(met.ours.outline.names)}
         self.shift = met.ours.stamps
@@ -256,8 +289,10 @@ class _Drawing:
         needs = [name for name, verdict in verdicts.items() if verdict >= THEIRS and name in sent]
         lost = [name for name in self.places if verdicts[name] >= THEIRS]
         singles = [name for name, entry in entries.items() if type(entry) is int]
-        texts = self.places | {name: len(self.places) + at for at, name in enumerate(needs)}
+        texts = self.places | {name: at for at, name in enumerate(needs, len(self.places))}
         places = {name: texts[name] for name in singles}
+        disputed = [name for name in entries if name not in places]
+        shown = places | {name: at for at, name in enumerate(disputed, len(self.places) + len(needs))}
         return FlatJoin(
             changed=self.verdicts[0] >= THEIRS,
             needs=outline(tuple(needs)),
@@ -266,12 +301,13 @@ class _Drawing:
             frontier=len(existence),
             singles=outline(tuple(singles)),
             values=(*places.values(),),
-            siblings=tuple(self.siblings(name, entries[name], texts[name]) for name in entries if name not in places),
-            replaces=tuple(Replaced(name, self.places[name], places.get(name, -1)) for name in lost),
+            siblings=tuple(self.siblings(name, entries[name], texts[name]) for name in disputed),
+            replaces=tuple(Replaced(name, self.places[name], shown.get(name, -1)) for name in lost),
             lost=outline(tuple(lost)),
+            added=names(name for name in entries if name not in self.places),
             existence=existence,
             entries=entries,
-            body=shape_body(existence, entries) if len(places) == len(entries) else b"",
+            body=b"" if disputed else shape_body(existence, entries),
         )
 
     def siblings(self, name: str, stamps: tuple[int, int], theirs: int) -> Siblings:

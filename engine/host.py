@@ -6,11 +6,14 @@ durable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from .readers import Readers
 from .schema import Schema
+from .seams import Seams
 from .storage.reading import Change
 from .storage.store import Tx
 
@@ -20,8 +23,17 @@ T = TypeVar("T")
 class Host(Protocol):
     """An open node."""
 
+    path: Path
     readers: Readers
     schemas: dict[str, Schema]
+    seams: Seams
+    handshakes: int
+    snapshotting: asyncio.Lock
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the node can only read."""
+        ...
 
     async def write(self, job: Callable[[Tx], T]) -> T:
         """Run a job in a write transaction; its result after the commit."""

@@ -30,7 +30,7 @@ class WriterLock:
 
         Raises:
             FileLocked: Another process, or another engine of this one, holds it.
-            FileUnreadable: The lock file cannot be made.
+            FileUnreadable: The lock file cannot be made or locked.
         """
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -41,13 +41,20 @@ class WriterLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            held_by = os.read(descriptor, HOLDER_BYTES_MAX).decode("utf-8", "replace").strip("\0\n ") or "someone"
+            held_by = _noted(descriptor)
             os.close(descriptor)
             raise FileLocked(
                 f"the file is open for writing in {_described(held_by)}",
                 subject=str(self._database),
                 remedy="Close it there, or open it here with read_only=True.",
                 typed="End that process first; what only reads (get, list, query, export, status) works beside it.",
+            ) from error
+        except OSError as error:  # a failing device, a file system without locks
+            os.close(descriptor)
+            raise FileUnreadable(
+                f"the lock file cannot be locked: {error.strerror}",
+                subject=str(self.path),
+                remedy="Check the device; use a file system with locks.",
             ) from error
         self._descriptor = descriptor
         with suppress(OSError):  # a full disk: the lock holds without the text, which only informs
@@ -61,6 +68,13 @@ class WriterLock:
                 os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _noted(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, HOLDER_BYTES_MAX).decode("utf-8", "replace").strip("\0\n ")
+    except OSError:
+        return ""  # that it is held is certain; by whom only informs
 
 
 def _described(holder: str) -> str:

@@ -21,15 +21,17 @@ from .arguments import check_callable, check_count, check_path, check_place, che
 from .collection import Collection
 from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_conflict
 from .documents import shown
+from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .readers import Readers
 from .schema import Schema, check_schemas
 from .seams import Seams
-from .status import LedgerEntry, LogEntry, Status, read_ledger, read_log, read_status
+from .status import Status, read_status
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
+from .storage.faults import reachable
 from .storage.migrations import format_of
 from .storage.reading import Change
 from .storage.store import Tx
@@ -86,6 +88,7 @@ class Node:
         self.space = ""
         self.renewed: str | None = None
         self.handshakes = 0
+        self.snapshotting = asyncio.Lock()
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
@@ -143,9 +146,8 @@ class Node:
     async def start(self, opening: Opening | None, witness: Witness) -> None:
         """Open the connections (what `open` awaits); without `opening` for reading only."""
         try:
-            if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
-                what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
-                raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+            with reachable(str(self.path)):
+                self._check_kind()
             if opening is None:
                 await self._open_readers()
             else:
@@ -247,6 +249,17 @@ class Node:
         check_count(limit, "limit")
         return await self.readers.run(read_log, collection, key, limit)
 
+    async def audit(self, *, collection: str | None = None) -> AsyncIterator[LogEntry]:
+        """The whole operation log, oldest first, read page by page."""
+        check_place(collection, None)
+        position = 0
+        while True:
+            found, position = await self.readers.run(read_audit, collection, position)
+            for entry in found:
+                yield entry
+            if not found:
+                return
+
     async def status(self) -> Status:
         """What this node holds, whom it met, and what blocks it."""
         return await self.readers.run(read_status, self.path)
@@ -301,6 +314,11 @@ class Node:
         """Close."""
         await self.close()
 
+    def _check_kind(self) -> None:
+        if self.path.exists() and not self.path.is_file():  # SQLite would wait for a pipe for ever
+            what = f"this is a {'directory' if self.path.is_dir() else 'device or pipe'}, not a file"
+            raise FileUnreadable(what, subject=str(self.path), remedy="Name a file.")
+
     async def _open_writer(self, opening: Opening, witness: Witness) -> None:
         lock = WriterLock(self.path)
         lock.acquire(opening.label or self.path.name)
@@ -309,7 +327,9 @@ class Node:
         self._writer = Writer(self._thread, store, witness, self._committed)
 
     async def _open_readers(self) -> None:
-        if not self.path.exists():
+        with reachable(str(self.path)):
+            there = self.path.exists()
+        if not there:
             raise FileUnreadable(
                 "there is no such file",
                 subject=str(self.path),

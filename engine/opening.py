@@ -22,8 +22,10 @@ from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
+from .storage.copying import keep_before_migration, origin_of
 from .storage.declare import declare, keep_declared
-from .storage.migrations import format_of, migrate
+from .storage.faults import reachable
+from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
 from .storage.store import Store, Tx
@@ -66,17 +68,8 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
         NotADatabase, NewerFormat, DamagedFile, FileUnreadable: The file was refused and left as it is.
         SpaceMismatch: It holds another space.
     """
-    folder = opening.path.parent
-    if not folder.is_dir():
-        raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
-    if opening.path.is_file() and 0 < opening.path.stat().st_size < DATABASE_BYTES_MIN:
-        raise NotADatabase("the file is too short to be one", subject=str(opening.path), remedy="Check the path.")
-    if opening.path.exists() and opening.path.stat().st_nlink > 1:
-        raise FileUnreadable(
-            "the file has several names (hard links): SQLite would keep a log beside each and lose writes",
-            subject=str(opening.path),
-            remedy="Remove the other names, or copy the file.",
-        )
+    with reachable(str(opening.path)):
+        _check_file(opening.path)
     thread = await opening.seams.storage.open_writer(opening.path, opening.durability)
     try:
         store, reason = await thread.run(_prepare, opening, witness)
@@ -88,12 +81,28 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
     return thread, store, reason
 
 
+def _check_file(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
+    if path.is_file() and 0 < path.stat().st_size < DATABASE_BYTES_MIN:
+        raise NotADatabase("the file is too short to be one", subject=str(path), remedy="Check the path.")
+    if path.exists() and path.stat().st_nlink > 1:
+        raise FileUnreadable(
+            "the file has several names (hard links): SQLite would keep a log beside each and lose writes",
+            subject=str(path),
+            remedy="Remove the other names, or copy the file.",
+        )
+
+
 def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness) -> tuple[Store, str | None]:
     path = str(opening.path)
     format_of(connection, path)
     # Only now: a file of another program, or of a newer format, must stay as it is.
-    connection.execute("PRAGMA journal_mode = WAL")
+    _begin_log(connection, path)
     _make_certain(connection)
+    if 0 < format_of(connection, path) < FORMAT:
+        keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
     testimony = witness.recall()  # before a fresh file gives its witness another one
@@ -110,7 +119,9 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
         returned = _returned(tx, testimony)
-        reason = lost(testimony) if fresh else doubt(testimony, tx.actor, tx.seq, witness.place())
+        with reachable(path):
+            place = witness.place()
+        reason = lost(testimony) if fresh else _copied(tx) or doubt(testimony, tx.actor, tx.seq, place)
         if reason and not fresh:
             reached("identity: a new incarnation at opening")
             begin_incarnation(tx, _label(tx, opening))
@@ -127,6 +138,15 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     return store, reason
 
 
+def _copied(tx: Tx) -> str | None:
+    """Why the file is not the one it was made of, if Holdfast made it as a copy; from now on it stands for itself."""
+    origin = origin_of(tx.connection)
+    if origin is None:
+        return None
+    tx.connection.execute("UPDATE node SET copied = NULL")
+    return f"it is a copy: {origin}"
+
+
 def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | None:
     """What `reissue` is to be told if the file is of before its names were given up; None if it is not.
 
@@ -134,6 +154,20 @@ def _returned(tx: Tx, testimony: Testimony | None) -> tuple[int, int, int] | Non
     """
     known = None if testimony is None else testimony.left.get(tx.actor)
     return None if known is None or tx.seq <= known else (tx.own, known, stored_elsewhere(tx))
+
+
+def _begin_log(connection: sqlite3.Connection, path: str) -> None:
+    """Have the file keep a write-ahead log: without one, readers and the writer would lock each other out.
+
+    The statement commits only when it is stepped to its end, and an error of that is lost if nobody does.
+    """
+    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    if mode != "wal":
+        raise FileUnreadable(
+            f"the file cannot have a write-ahead log here: its journal stays {mode!r}",
+            subject=path,
+            remedy="Put it on a file system with locks and shared memory: a local disk.",
+        )
 
 
 def _make_certain(connection: sqlite3.Connection) -> None:

@@ -64,6 +64,10 @@ class Outline:
         """The document of these values, in the order of the names."""
         return self._form % (*texts,)
 
+    def composed(self, columns: Sequence[Sequence[str]], count: int) -> list[str]:
+        """The documents of `count` records, from a column for each name."""
+        return [*map(self._form.__mod__, zip(*columns, strict=True))] if self.names else ["{}"] * count
+
     def forget(self) -> None:
         """Drop the pattern; it is made again once so many documents have been met again."""
         self._match, self._met = None, 0

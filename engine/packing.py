@@ -11,11 +11,10 @@ left out. Records that were written alike have equal shapes, so a shape is looke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from operator import ge
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -25,7 +24,7 @@ from holdfast.resolvers.canonical import decode as decode_json
 from holdfast.resolvers.canonical import encode as encode_json
 
 from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling, Stamp
-from .documents import canonical_text, compose, split
+from .documents import canonical_text
 from .outline import FIELDS_MAX, Outline, outline
 
 CELLS_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -95,26 +94,18 @@ class Packed(NamedTuple):
         stamps[::4] = map(name, stamps[::4])
         return Packed(stamps, self.shape)
 
-    def each(self) -> list[PackedStamp]:
-        """The stamps one by one."""
-        flat = self.stamps
-        return [*zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)]
-
     def is_flat(self) -> bool:
         """Whether it is alive by one operation, every field is one register, and the order is canonical."""
         return self.shape.flat and len(self.stamps) == 4 * self.shape.stamps
 
 
-def encode_cells(body: bytes, stamps: Iterable[PackedStamp]) -> bytes:
-    """The bytes of cells, from those of their shape and stamps one by one."""
-    return to_msgpack([body, *chain.from_iterable(stamps)])
-
-
-def are_sound(stamps: list[Any], actors: int) -> bool:
-    """Whether all of these stamps are in range and their actors of so many."""
-    if not {*map(type, stamps)} <= _INTEGERS or not stamps or min(stamps) < 0 or max(stamps) >= 1 << 63:
+def are_sound(stamps: Sequence[Sequence[Any]], actors: int) -> bool:
+    """Whether all of these stamps, as columns, are in range and their actors of so many."""
+    if not stamps or not {*map(type, chain.from_iterable(stamps))} <= _INTEGERS:
         return False
-    return bool(max(stamps[::4]) < actors and min(stamps[1::4]) > 0 and max(stamps[3::4]) <= FLAGS_MAX)
+    if min(map(min, stamps)) < 0 or max(map(max, stamps)) >= 1 << 63 or min(map(min, stamps[1::4])) < 1:
+        return False
+    return bool(max(map(max, stamps[::4])) < actors and max(map(max, stamps[3::4])) <= FLAGS_MAX)
 
 
 _INTEGERS: Final = frozenset({int})
@@ -223,62 +214,8 @@ def pack(
     return doc, packed.renamed(number).encoded()
 
 
-class Forwarding:
-    """Stored cells as they go to one peer: without the values that it holds. Remembers what it left out of which shape.
-
-    Args:
-        has: What the peer has taken in, by the stored numbers of actors.
-    """
-
-    def __init__(self, has: Mapping[int, int]) -> None:
-        self._has = has
-        self._wanted: dict[tuple[bytes, tuple[bool, ...]], tuple[list[int], Outline]] = {}
-
-    def covered(self, stamps: list[Any]) -> list[bool]:
-        """Of each of these stamps, whether the peer has taken it in."""
-        return [*map(ge, map(self._has.__getitem__, stamps[::4]), stamps[1::4])]
-
-    def forward(self, doc: str, packed: Packed, covered: list[bool]) -> tuple[str, Shape]:
-        """The document and the shape to send.
-
-        Args:
-            doc: The stored document.
-            packed: The stored cells.
-            covered: Of each stamp, whether values under it are left out.
-        """
-        shape = packed.shape
-        if not packed.is_flat():
-            return _forward(doc, shape, covered)
-        wanted, names = self._wanted_of(shape, covered)
-        if not wanted:
-            return names.compose(()), shape
-        texts = shape.outline.cut(doc)
-        assert texts is not None, "a stored document has the fields of its cells"
-        return names.compose([texts[at] for at in wanted]), shape
-
-    def _wanted_of(self, shape: Shape, covered: list[bool]) -> tuple[list[int], Outline]:
-        key = (shape.body, (*covered,))
-        found = self._wanted.get(key)
-        if found is None:
-            wanted = [at for at, entry in enumerate(shape.entries) if not covered[entry]]
-            found = self._wanted[key] = wanted, outline(tuple(shape.outline.names[at] for at in wanted))
-        return found
-
-
-def _forward(doc: str, shape: Shape, covered: list[bool]) -> tuple[str, Shape]:
-    singles = [name for name, entry in shape.cells.items() if type(entry) is int and not covered[entry]]
-    texts = split(doc) if singles else {}
-    cells = {
-        name: entry
-        if type(entry) is int
-        else [[at, tag, None if covered[at] else value, base] for at, tag, value, base in entry]
-        for name, entry in shape.cells.items()
-    }
-    return compose({name: texts[name] for name in singles}), shape_of(shape.existence, cells)
-
-
-def decode(packed: bytes) -> Packed:
-    """The stamps and the shape of packed cells, not checked beyond their types.
+def read_cells(packed: bytes) -> tuple[Any, ...]:
+    """The bytes of the shape of packed cells, and the items of their stamps, not checked beyond their types.
 
     Raises:
         UnreadableCellsError: The bytes are no cells.
@@ -286,12 +223,27 @@ def decode(packed: bytes) -> Packed:
     if len(packed) > CELLS_BYTES_MAX:
         raise UnreadableCellsError(f"{len(packed)} bytes of cells, at most {CELLS_BYTES_MAX}")
     try:
-        body, *stamps = msgpack.unpackb(packed, max_array_len=SIBLINGS_MAX * 4 + 1)
+        items = msgpack.unpackb(packed, max_array_len=SIBLINGS_MAX * 4 + 1, use_list=False)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise UnreadableCellsError(f"{type(error).__name__}: {error}") from error
-    if type(body) is not bytes or len(stamps) % 4:
+    if type(items) is not tuple or len(items) % 4 != 1 or type(items[0]) is not bytes:
         raise UnreadableCellsError("the wrong shape")
-    return Packed(stamps, _known_shape(body) if len(body) <= SHAPE_BYTES_KEPT else _read_shape(body))
+    return items
+
+
+def shape_at(body: bytes) -> Shape:
+    """The shape that these bytes stand for.
+
+    Raises:
+        UnreadableCellsError: They stand for none.
+    """
+    return _known_shape(body) if len(body) <= SHAPE_BYTES_KEPT else _read_shape(body)
+
+
+def decode(packed: bytes) -> Packed:
+    """The stamps and the shape of packed cells; raises as `read_cells` and `shape_at`."""
+    body, *stamps = read_cells(packed)
+    return Packed(stamps, shape_at(body))
 
 
 def unpack(doc: Mapping[str, str], packed: bytes, actors: Mapping[int, Actor]) -> Record:

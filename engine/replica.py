@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId, StretchId
+from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
 from .reached import reached
@@ -24,7 +25,16 @@ from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
-from .storage.peers import Peer, find_peer, mark_tickets, peer_at, save_peer, stored_elsewhere, unmark_tickets
+from .storage.peers import (
+    Peer,
+    count_as_shared,
+    find_peer,
+    peer_at,
+    read_anew,
+    save_peer,
+    stored_elsewhere,
+    unmark_tickets,
+)
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
@@ -88,8 +98,9 @@ class Shared:
 class Replica:
     """What sessions do with a node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
+        self._watch = None if guard is None else Watch(guard)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -131,10 +142,15 @@ class Replica:
         return batch
 
     async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
-        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`."""
+        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.
+
+        Raises:
+            SyncHeld: The guard of this replica holds it; nothing of it was stored.
+        """
 
         def apply(tx: Tx) -> Applied:
-            return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+            with nullcontext() if self._watch is None else self._watch.over(tx):
+                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
 
         return await self._node.write(apply)
 
@@ -228,11 +244,7 @@ class Replica:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
-        def note(tx: Tx) -> None:
-            tx.shared = tx.seq
-            mark_tickets(tx, mark)
-
-        await self._node.write(note)
+        await self._node.write(lambda tx: count_as_shared(tx, mark))
         return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
@@ -250,6 +262,10 @@ class Replica:
             unmark_tickets(tx, shared.mark)
 
         await self._node.write(take_back)
+
+    async def read_anew(self, actor: Actor) -> None:
+        """Go on from the start of this peer's feed."""
+        await self._node.write(lambda tx: read_anew(tx, actor))
 
     async def fix_space(self, space: SpaceId) -> None:
         """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""

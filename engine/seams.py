@@ -34,7 +34,7 @@ class Seams:
         entropy: Random bytes for identities, feeds and tickets.
         storage: What opens connections to the file and runs functions on them.
         drift_ms_max: How far ahead of `time` a peer's stamp may be before it counts as suspect.
-        batch_bytes: Bytes at rest at which a batch of the feed is closed.
+        batch_bytes: Bytes at which a batch of the feed is closed.
     """
 
     time: TimeSource = field(default_factory=SystemClock)

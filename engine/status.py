@@ -13,14 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.clocks import Actor, Dot, Timestamp, VersionVector, millis, node_of
-from holdfast.resolvers import JSON
-from holdfast.resolvers.canonical import decode
+from holdfast.clocks import Actor, VersionVector, node_of
 
 from .documents import is_name
+from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
-from .storage.journal import Kind
 from .storage.peers import all_peers
 from .storage.store import vector_of
 
@@ -95,54 +93,6 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """The status as plain JSON values."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """One operation, or one record that a merge changed.
-
-    Attributes:
-        lsn: Its transaction here; kind: "put", "update", "delete", "decide" or "merge".
-        collection, key: Which record.
-        dot: The operation; of a merge, the latest write that the merged record shows: this node's own, if that is it.
-        clock_ms: Its time, milliseconds since 1970.
-        author, note: As given by the caller.
-        old: The values it replaced.
-    """
-
-    lsn: int
-    kind: str
-    collection: str
-    key: str
-    dot: Dot
-    clock_ms: int
-    author: str | None
-    note: str | None
-    old: dict[str, JSON]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """A value that a write or a merge discarded while it stood in a conflict.
-
-    Attributes:
-        lsn: When it was discarded here.
-        collection, key, field: Where it stood.
-        dot: The write it stems from; clock_ms: its time, milliseconds since 1970.
-        value: The value (hexadecimal text for types that are no JSON).
-        reason: "decided" or "overwritten".
-        by: The write that discarded it.
-    """
-
-    lsn: int
-    collection: str
-    key: str
-    field: str
-    dot: Dot
-    clock_ms: int
-    value: JSON
-    reason: str
-    by: Dot | None
 
 
 def read_status(connection: sqlite3.Connection, path: Path) -> Status:
@@ -259,69 +209,11 @@ def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:
             yield peer.label or peer.actor
 
 
-_LOG: Final = (
-    "SELECT l.lsn, l.kind, c.name, r.key, a.actor, l.seq, l.clock, l.author, l.note, l.old FROM log l"
-    " JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection LEFT JOIN actor a ON a.id = l.node"
-    " WHERE (?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
-)
-_LOG_OF_KEY: Final = _LOG.replace(
-    "(?1 IS NULL OR c.name = ?1) AND ?2 IS NULL",
-    "l.record IN (SELECT x.id FROM collection n JOIN record x ON x.collection = n.id AND x.key = ?2"
-    " WHERE ?1 IS NULL OR n.name = ?1)",
-)
-"""Finds the rows of one record by the log's index."""
-
-
-def read_log(connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
-    """Log entries, newest first."""
-    rows = connection.execute(_LOG if key is None else _LOG_OF_KEY, (collection, key, limit))
-    return [
-        LogEntry(
-            lsn=lsn,
-            kind=Kind(kind).name.lower(),
-            collection=name,
-            key=record,
-            dot=Dot(Actor(actor or ""), seq or 0),
-            clock_ms=millis(Timestamp(clock)),
-            author=author,
-            note=note,
-            old=json.loads(old) if old else {},
-        )
-        for lsn, kind, name, record, actor, seq, clock, author, note, old in rows
-    ]
-
-
-def read_ledger(
-    connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int
-) -> list[LedgerEntry]:
-    """Ledger entries, newest first."""
-    rows = connection.execute(
-        "SELECT g.lsn, c.name, r.key, g.field, a.actor, g.seq, g.clock, g.value, g.reason, b.actor, g.by_seq"
-        " FROM ledger g JOIN record r ON r.id = g.record JOIN collection c ON c.id = r.collection"
-        " JOIN actor a ON a.id = g.node LEFT JOIN actor b ON b.id = g.by_node"
-        " WHERE (?1 IS NULL OR c.name = ?1) AND (?2 IS NULL OR r.key = ?2) ORDER BY g.id DESC LIMIT ?3",
-        (collection, key, limit),
-    )
-    return [
-        LedgerEntry(
-            lsn=lsn,
-            collection=name,
-            key=record,
-            field=field,
-            dot=Dot(Actor(actor), seq),
-            clock_ms=millis(Timestamp(clock)),
-            value=value.hex() if isinstance(value, bytes) else decode(value),
-            reason=reason,
-            by=Dot(Actor(by), by_seq) if by else None,
-        )
-        for lsn, name, record, field, actor, seq, clock, value, reason, by, by_seq in rows
-    ]
-
-
 def _one(connection: sqlite3.Connection, sql: str) -> int:
     (number,) = connection.execute(sql).fetchone()
     return int(number)
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    with reachable(str(path)):
+        return path.stat().st_size if path.exists() else 0

@@ -120,8 +120,8 @@ class SideFile:
         """
         try:
             if self._descriptor is None:
+                self._place = json.dumps(self.place())  # first: if it fails, the next note begins anew
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                self._place = json.dumps(self.place())
             left = f',"left":{json.dumps(self._left)}' if self._left else ""
             body = f'{{"actor":"{actor}","seq":{seq},"place":{self._place}{left}}}'
             os.pwrite(self._descriptor, f"{body}|{zlib.crc32(body.encode()):08x}".encode().ljust(RECORD_BYTES), 0)

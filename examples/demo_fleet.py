@@ -27,6 +27,7 @@ SPACE = "fleet"
 START_S_MAX = 30
 STOP_S_MAX = 20
 LINE_BYTES_MAX = 16 * 1024 * 1024
+PROGRAM = Path(__file__).with_name("demo_hub.py")
 
 
 class EdgeError(Exception):
@@ -55,8 +56,8 @@ async def running_hub(directory: Path) -> AsyncIterator[HubProcess]:
     token = await _holdfast("hub", "token", "add", str(directory), SPACE, "--label", "the fleet")
     hub = HubProcess(directory, token["token"], Path(space["file"]))
     with (directory / "log.txt").open("wb") as log:
-        command = (sys.executable, "-m", "holdfast", "hub", "run", str(directory), "--port", "0", "--json")
-        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=log)
+        command = (sys.executable, str(PROGRAM), "hub", "run", str(directory), "--port", "0", "--json")
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=log)
         try:
             assert process.stdout, "it was asked for"
             line = await asyncio.wait_for(process.stdout.readline(), START_S_MAX)

@@ -12,15 +12,18 @@ import click
 
 import holdfast
 
+from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
+from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import ledger, log, status, verify
+from .inspection import audit, ledger, log, status, verify
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
 from .simulate import simulate
+from .snapshots import backup, restore, snapshot
 from .syncing import sync
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
@@ -53,7 +56,8 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, log, ledger, status, verify, hub,
-    simulate,
+    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
+    log, audit, ledger, status, verify,
+    snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

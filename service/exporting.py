@@ -76,7 +76,7 @@ async def _export(file: Path, collection: str, output: str, key_field: str) -> _
         total = await engine[collection].count()
         if not total:
             await check_collection(engine, collection)
-        with _opened(output) as stream, bar("exporting", total) as show:
+        with opened_output(output) as stream, bar("exporting", total) as show:
             async for page in engine[collection].pages("ORDER BY key"):
                 for document in page:
                     if key_field in document.fields:
@@ -97,7 +97,8 @@ def _taken(collection: str, key: str, key_field: str) -> InvalidName:
 
 
 @contextmanager
-def _opened(output: str) -> Iterator[BinaryIO]:
+def opened_output(output: str) -> Iterator[BinaryIO]:
+    """What a command writes to: stdout, or a file that is replaced at the end; raises FileUnreadable."""
     if output == STDOUT:
         stream = sys.stdout.buffer
         yield stream

@@ -16,12 +16,14 @@ import click
 from holdfast.clocks import SpaceId
 
 from .files import run
+from .inspection import status_of
 from .output import moment, note, print_json, printable, say, table
 from .program import Family, wants_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from holdfast import Status
     from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
 
 directory_argument = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
@@ -108,6 +110,40 @@ def list_spaces(*, directory: Path) -> None:
         print_json([_space_json(item) for item in found])
     else:
         say(table(("space", "added", "file"), [(item.name, moment(item.created_ms), item.path) for item in found]))
+
+
+@hub.command("status")
+@directory_argument
+@click.argument("space", required=False)
+def hub_status(*, directory: Path, space: str | None) -> None:
+    """Show who has what, how far behind, and since when.
+
+    For SPACE, or for every space: the nodes that the hub has met, how many records wait for each, and when it last
+    brought all that it had. One that has nothing to bring is not noted when it comes.
+    It runs beside the hub. Lines that begin with ! say what keeps a space from agreeing.
+    """
+    registry = _registry(directory)
+    found = [registry.space(space)] if space is not None else registry.spaces()
+    held = [(item.name, run(status_of(item.path)) if item.path.exists() else None) for item in found]
+    if wants_json():
+        print_json({name: None if status is None else status.as_json() for name, status in held})
+    else:
+        say("\n\n".join(_fleet(name, status) for name, status in held) or "no spaces yet")
+
+
+def _fleet(name: str, status: Status | None) -> str:
+    if status is None:
+        return printable(f"{name}: no node has come yet")
+    behind = sum(1 for peer in status.peers if peer.pending)
+    head = f"{name}: {status.records:,} records, digest {status.digest}; {len(status.peers)} nodes, {behind} behind"
+    heads = ("node", "to send", "brought all at", "clock")
+    latest = sorted(status.peers, key=lambda peer: (-peer.pending, peer.synced_ms or 0))
+    rows = [
+        (peer.label or peer.actor[:16], peer.pending, moment(peer.synced_ms), f"{peer.drift_ms / 1000:+.1f} s")
+        for peer in latest
+    ]
+    lines = [printable(head), *([table(heads, rows)] if rows else [])]
+    return "\n".join([*lines, *(f"! {printable(blocker)}" for blocker in status.blockers)])
 
 
 @hub.group()

@@ -1,4 +1,4 @@
-"""The commands that look into a file and change nothing: status, verify, log, ledger.
+"""The commands that look into a file and change nothing: status, verify, log, audit, ledger.
 
 Invariant: they run beside an application that has the file open.
 """
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .files import Callback, T, check_collection, file_argument, reading, run
-from .output import facts, moment, note, print_json, printable, say, shown, table
+from .exporting import STDOUT, opened_output
+from .files import Callback, T, check_apart, check_collection, file_argument, reading, refuse_directory, run
+from .output import facts, json_text, moment, note, print_json, printable, say, shown, table
 from .program import Command, found_problem, wants_json
 from .progress import bar
 
@@ -38,14 +39,15 @@ def status(*, file: Path) -> None:
 
     Lines that begin with ! say what keeps FILE from agreeing with the others.
     """
-    found = run(_status(file))
+    found = run(status_of(file))
     if wants_json():
         print_json(found.as_json())
     else:
         say(_status_text(found))
 
 
-async def _status(file: Path) -> Status:
+async def status_of(file: Path) -> Status:
+    """The status of a file, read beside whoever has it open."""
     async with reading(file) as engine:
         return await engine.status()
 
@@ -121,7 +123,41 @@ def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> N
     """
     entries = run(_entries(file, collection, lambda engine: engine.log(collection=collection, key=key, limit=limit)))
     heads = ("time", "kind", "record", "operation", "author", "note", "replaced")
-    _print(entries, _log_json, heads, [_log_row(entry) for entry in entries])
+    _print(entries, lambda entry: entry.as_json(), heads, [_log_row(entry) for entry in entries])
+
+
+@click.command(cls=Command)
+@file_argument
+@click.argument("output", default=STDOUT)
+@click.option("--collection", metavar="NAME", help="Only of this collection.")
+def audit(*, file: Path, output: str, collection: str | None) -> None:
+    """Write the whole operation log as JSON Lines, oldest first.
+
+    One line for each change of a record at this node, with its author, its note and how the record read before. OUTPUT
+    is replaced when it is whole; a name that ends in .gz is compressed; `-`, the default, is stdout.
+    """
+    if output == STDOUT and wants_json():
+        raise click.UsageError("--json reports on stdout, where the entries go: name an OUTPUT file")
+    if output != STDOUT:
+        refuse_directory(Path(output))
+        check_apart(Path(output), [file], "OUTPUT")
+    count = run(_audit(file, output, collection))
+    if wants_json():
+        print_json({"entries": count})
+    elif output != STDOUT:
+        say(printable(f"wrote {count:,} entries to {output}"))
+
+
+async def _audit(file: Path, output: str, collection: str | None) -> int:
+    count = 0
+    async with reading(file) as engine:
+        with opened_output(output) as stream:
+            async for entry in engine.audit(collection=collection):
+                stream.write(f"{json_text(entry.as_json())}\n".encode())
+                count += 1
+        if collection is not None and not count:
+            await check_collection(engine, collection)
+    return count
 
 
 @click.command(cls=Command)
@@ -164,20 +200,6 @@ def _log_row(entry: LogEntry) -> tuple[object, ...]:
 def _ledger_row(entry: LedgerEntry) -> tuple[object, ...]:
     place = f"{entry.collection}/{entry.key}"
     return moment(entry.clock_ms), place, entry.field, _dot(entry.dot), shown(entry.value), entry.reason
-
-
-def _log_json(entry: LogEntry) -> dict[str, Any]:
-    return {
-        "lsn": entry.lsn,
-        "kind": entry.kind,
-        "collection": entry.collection,
-        "key": entry.key,
-        "dot": entry.dot._asdict(),
-        "clock_ms": entry.clock_ms,
-        "author": entry.author,
-        "note": entry.note,
-        "old": entry.old,
-    }
 
 
 def _ledger_json(entry: LedgerEntry) -> dict[str, Any]:

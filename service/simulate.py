@@ -20,7 +20,7 @@ import click
 
 from holdfast.errors import FileUnreadable
 
-from .files import refuse_unwritable
+from .files import check_apart, refuse_unwritable
 from .output import facts, note, print_json, printable, say, table
 from .program import Command, found_problem, wants_json, was_given
 from .progress import bar, counter
@@ -116,24 +116,35 @@ def simulate(*, replay: Path | None, shrink: Path | None, seconds: float, out: P
     """
     if (replay is not None) + (shrink is not None) + (options["plan"] is not None) > 1:
         raise click.UsageError("pass one of --plan, --replay and --shrink")
-    for file in (options["report"], options["results"]):
-        if file is not None:
-            refuse_unwritable(file)
+    _check_files([file for file in (options["plan"], replay, shrink) if file is not None], options)
     with ending_as_interrupted():
         if replay is not None:
             _refuse_others("--replay", "report")
             _replay(replay, options["report"])
         elif shrink is not None:
-            _refuse_others("--shrink", "seconds")
-            _shrink(shrink, seconds)
+            _refuse_others("--shrink", "seconds", "out")
+            _shrink(shrink, out if was_given("out") else shrink.parent, seconds)
+        elif was_given("seconds"):
+            raise click.UsageError("--seconds says how long --shrink may take: leave it out")
         else:
             _simulate(out, **options)
+
+
+def _check_files(kept: list[Path], options: dict[str, Any]) -> None:
+    """What is written can be, and writes over nothing that is read here, nor over the other."""
+    for name in ("results", "report"):
+        file = options[name]
+        if file is not None:
+            refuse_unwritable(file)
+            check_apart(file, kept, f"--{name}")
+            kept.append(file)
 
 
 def _refuse_others(option: str, *allowed: str) -> None:
     """What the file of a failure says itself cannot be asked for."""
     context = click.get_current_context()
-    for name in ("nodes", "hours", "partitions", "keys", "faults", "seed", "seeds", "processes", "results", "report"):
+    drawn = ("nodes", "hours", "partitions", "keys", "faults", "seed", "seeds", "processes")
+    for name in (*drawn, "results", "report", "seconds", "out"):
         if name not in allowed and was_given(name):
             raise click.UsageError(f"{option} takes everything from its file: leave out --{name}", context)
 
@@ -210,6 +221,16 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror or error}"
+        raise FileUnreadable(
+            what, subject=str(folder), remedy="Name a folder that may be written.", typed="--out FOLDER"
+        ) from error
+
+
 def _command(found: Report, files: list[Path], plan: Path | None) -> str:
     """What shows again what a report draws, as it can be typed here."""
     if files:
@@ -229,7 +250,7 @@ def _report(found: Report, file: Path, command: str) -> None:
 def _write(outcome: Outcome, report: Report, folder: Path) -> Path:
     from holdfast.simulation.runs.artefact import artefact_of
 
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     file = folder / f"failure-{outcome.seed}.json"
     artefact_of(outcome, report.scenario).write(file)
     return file
@@ -332,9 +353,10 @@ def _replayed(found: Replay) -> dict[str, Any]:
     }
 
 
-def _shrink(file: Path, seconds: float) -> None:
+def _shrink(file: Path, folder: Path, seconds: float) -> None:
     from holdfast import simulation
 
+    _check_folder(folder)
     with counter() as show:
         small: Artefact = simulation.shrink(
             file,
@@ -343,7 +365,8 @@ def _shrink(file: Path, seconds: float) -> None:
                 f"shrinking: try {seen.tries}, {seen.events} events, {seen.nodes} nodes, {seen.picks} odd steps"
             ),
         )
-    target = file.with_name(f"{file.stem}-small.json")
+    _make(folder)
+    target = folder / f"{file.stem}-small.json"
     small.write(target)
     if wants_json():
         print_json({"file": str(target), "invariant": small.invariant, "shrunk": dict(small.shrunk)})

@@ -16,7 +16,22 @@ from .program import Command, found_problem, wants_json
 from .progress import counter
 
 if TYPE_CHECKING:
-    from holdfast import Hub, SyncReport
+    from holdfast import Guard, Hub, SyncReport
+
+
+hold_option = click.option(
+    "--hold-above",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Hold what would delete or rewrite more than this share of a collection, and more than 100 records.",
+)
+
+
+def guard_of(share: float | None) -> Guard | None:
+    """The guard that the option asks for."""
+    from holdfast import Guard
+
+    return None if share is None else Guard(share=share)
 
 
 @click.command(cls=Command)
@@ -35,8 +50,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Certificates (PEM) to trust instead of the system's, for a hub with a private one.",
 )
+@hold_option
 @click.option("--insecure", is_flag=True, help="Send the token over plain HTTP to another machine, for all to read.")
-def sync(*, target: Target, url: str, token: str, ca_file: Path | None, insecure: bool) -> None:
+def sync(
+    *, target: Target, url: str, token: str, ca_file: Path | None, hold_above: float | None, insecure: bool
+) -> None:
     """Sync with a hub.
 
     Ends when FILE and the hub at URL have all that the other has. FILE's space must be one that the hub serves, under
@@ -50,7 +68,7 @@ def sync(*, target: Target, url: str, token: str, ca_file: Path | None, insecure
     """
     from holdfast import Hub
 
-    report = run(_sync(target, Hub(url, token, ca_file, insecure)))
+    report = run(_sync(target, Hub(url, token, ca_file, insecure), guard_of(hold_above)))
     if wants_json():
         print_json(report.as_json())
     else:
@@ -61,11 +79,13 @@ def sync(*, target: Target, url: str, token: str, ca_file: Path | None, insecure
         found_problem()
 
 
-async def _sync(target: Target, hub: Hub) -> SyncReport:
+async def _sync(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
     async with writing(target) as engine:
         with counter() as show:
             return await engine.sync(
-                hub, on_progress=lambda seen: show(f"syncing: {seen.sent:,} sent, {seen.received:,} received")
+                hub,
+                guard=guard,
+                on_progress=lambda seen: show(f"syncing: {seen.sent:,} sent, {seen.received:,} received"),
             )
 
 

@@ -168,7 +168,7 @@ def _told(root: Path, nodeid: str, report: Report, failure: Outcome) -> str:
     stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', nodeid)[-80:].strip('-')}-{failure.seed}"
     artefact, page = folder / f"{stem}.json", folder / f"{stem}.html"
     command = f"pytest {shlex.quote(nodeid)} --partition-seeds {failure.seed}-{failure.seed}"
-    artefact_of(failure, report.scenario).write(artefact)
+    artefact_of(failure, report.scenario, again=command).write(artefact)
     write_report(report, page, command=command)
     rows = [row for row in failure.trace if row.what != "state"][-ROWS_SHOWN:]
     failed, seeds = report.totals.failed, report.totals.seeds

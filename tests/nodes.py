@@ -37,11 +37,15 @@ _WALL = Wall()
 
 
 def opened(path: Path, **options: Any) -> Any:
-    """`Engine.open` with a clock of the tests and randomness that follows from the file's name or option `seed`."""
+    """`Engine.open` with a clock of the tests, and randomness that follows from the file's name or option `seed`.
+
+    `batch_bytes` makes batches of the feed smaller.
+    """
     wall = options.pop("wall", _WALL)
     seed = options.pop("seed", path.stem)
     options.setdefault("durability", "normal")
-    seams = Seams(time=wall, entropy=random.Random(f"{seed}").randbytes)
+    sizes = {"batch_bytes": options.pop("batch_bytes")} if "batch_bytes" in options else {}
+    seams = Seams(time=wall, entropy=random.Random(f"{seed}").randbytes, **sizes)
     return Engine.open(path, seams=seams, **options)
 
 

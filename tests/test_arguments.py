@@ -14,6 +14,7 @@ import pytest_asyncio
 import holdfast
 from holdfast import (
     Engine,
+    Guard,
     HoldfastError,
     Hub,
     InvalidQuery,
@@ -26,6 +27,7 @@ from holdfast import (
     UsageError,
     Value,
     VersionVector,
+    restore_backup,
 )
 from holdfast.engine.storage.reading import head
 
@@ -109,6 +111,19 @@ async def _open(folder, path=None, **options):
         pass
 
 
+async def _snapshot(engine, **options):
+    taken = await engine.snapshots.take(**options)
+    await engine.snapshots.drop(taken.name)
+
+
+async def _restore(engine, **options):
+    taken = await engine.snapshots.take()
+    try:
+        await engine.snapshots.restore(taken.name, preview=True, **options)
+    finally:
+        await engine.snapshots.drop(taken.name)
+
+
 HUB = "http://127.0.0.1:1"
 
 CALLS = {
@@ -168,7 +183,46 @@ CALLS = {
     "log key": lambda e, c, d, x: e.log(collection="t", key=x),
     "log limit": lambda e, c, d, x: e.log(limit=x),
     "verify": lambda e, c, d, x: e.verify(on_progress=x) if not callable(x) else None,
+    "audit": lambda e, c, d, x: _watch(e.audit(collection=x)),
+    "history key": lambda e, c, d, x: e["t"].history(x),
+    "history limit": lambda e, c, d, x: e["t"].history("k", limit=x),
+    "as_of": lambda e, c, d, x: e["t"].as_of(x),
+    "as_of get": lambda e, c, d, x: e["t"].as_of(0).get(x),
+    "as_of get_many": lambda e, c, d, x: e["t"].as_of(0).get_many(x),
+    "revert keys": lambda e, c, d, x: e["t"].revert(x, 1),
+    "revert moment": lambda e, c, d, x: e["t"].revert(["none"], x),
+    "revert author": lambda e, c, d, x: e["t"].revert(["none"], 1, author=x),
+    "revert note": lambda e, c, d, x: e["t"].revert(["none"], 1, note=x),
+    "undo lsn": lambda e, c, d, x: e.undo(x if x != 1 else None),
+    "undo author": lambda e, c, d, x: e.undo(10**9, author=x),
+    "undo note": lambda e, c, d, x: e.undo(10**9, note=x),
+    "disown node": lambda e, c, d, x: e.disown(x, 0, preview=True),
+    "disown since": lambda e, c, d, x: e.disown("a", x, preview=True),
+    "disown note": lambda e, c, d, x: e.disown("a", 10**9, note=x),
+    "snapshot name": lambda e, c, d, x: _snapshot(e, name=x),
+    "snapshot note": lambda e, c, d, x: _snapshot(e, note=x),
+    "snapshot on_progress": lambda e, c, d, x: _snapshot(e, on_progress=x) if not callable(x) else None,
+    "snapshot find": lambda e, c, d, x: e.snapshots.find(x),
+    "snapshot drop": lambda e, c, d, x: e.snapshots.drop(x),
+    "snapshot restore": lambda e, c, d, x: e.snapshots.restore(x),
+    "snapshot collection": lambda e, c, d, x: _restore(e, collection=x),
+    "snapshot keys": lambda e, c, d, x: _restore(e, collection="t", keys=x),
+    "backup target": lambda e, c, d, x: e.backup(d / x if isinstance(x, str) and "x" in x else x),
+    "backup on_progress": lambda e, c, d, x: e.backup(d / "b.db", on_progress=x) if not callable(x) else None,
+    "restore_backup backup": lambda e, c, d, x: restore_backup(x, d / "b.db"),
+    "restore_backup target": lambda e, c, d, x: restore_backup(d / "none.db", x),
+    "export_want": lambda e, c, d, x: e.export_want(d / x if isinstance(x, str) and "x" in x else x),
+    "export_bundle": lambda e, c, d, x: e.export_bundle(d / x if isinstance(x, str) and "x" in x else x),
+    "export_bundle want": lambda e, c, d, x: e.export_bundle(d / "b.bundle", want=x),
+    "export_bundle on_records": lambda e, c, d, x: (
+        e.export_bundle(d / "b.bundle", on_records=x) if not callable(x) else None
+    ),
+    "import_bundle": lambda e, c, d, x: e.import_bundle(x),
     "sync": lambda e, c, d, x: e.sync(x),
+    "sync guard": lambda e, c, d, x: e.sync(HUB, guard=x),
+    "import_bundle guard": lambda e, c, d, x: e.import_bundle(d / "none", guard=x),
+    "Guard share": lambda e, c, d, x: Guard(share=x),
+    "Guard least": lambda e, c, d, x: Guard(least=x),
     "sync on_progress": lambda e, c, d, x: e.sync(HUB, on_progress=x),
     "reached receipt": lambda e, c, d, x: e.reached(x, HUB),
     "reached hub": lambda e, c, d, x: e.reached(None, x),
@@ -210,22 +264,25 @@ CALLS = {
 
 WALKED = {
     *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
-    *("VersionVector", "Take", "Value"),
+    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "Guard"),
 }
 GIVEN = {
     # What Holdfast hands out, and values that are looked at where they are used.
     *(
         "BulkReport",
+        "BundleReport",
         "Causality",
         "Change",
         "Conflict",
         "ConflictKind",
+        "DisownReport",
         "Document",
         "Dot",
         "LedgerEntry",
         "LogEntry",
         "PeerStatus",
     ),
+    *("RestoreReport", "Revision", "Snapshot", "UndoReport"),
     *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
     # Ports, and rules that only the engine asks.

@@ -21,7 +21,7 @@ from holdfast.simulation.kernel.patience import PATIENCE_S
 from holdfast.simulation.runs.simulate import SEEDS_AT_ONCE_MAX
 from holdfast.simulation.world.answers import CONDITIONS
 from holdfast.simulation.world.programs import ENDING_S
-from holdfast.transport import answering, batch, frame, session, wire
+from holdfast.transport import advance, answering, batch, frame, session, sync, wire
 from holdfast.transport.hub import limits as hub
 from holdfast.transport.hub import repeats
 from holdfast.transport.links import http
@@ -160,6 +160,8 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("reference/limits.md", "how far ahead a peer", 5, hybrid.DRIFT_MS_MAX / 60_000),
         ("reference/limits.md", "making a connection", 10, http.CONNECT_S_MAX),
         ("reference/limits.md", "standstill in both", 60, http.IDLE_S_MAX),
+        ("reference/limits.md", "exchanges in a row without", 3, sync.IDLE_EXCHANGES_MAX),
+        ("reference/limits.md", "changes of feeds in one sync", 8, advance.CHANGES_MAX),
         ("reference/limits.md", "from the first packet", 10, hub.Limits().authenticate_s),
         ("reference/limits.md", "connections in that phase", 512, hub.Limits().waiting_max),
         ("reference/limits.md", "exchanges at once", 256, hub.Limits().exchanges_max),

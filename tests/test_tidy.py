@@ -34,6 +34,7 @@ SEAMS = {
     "engine/storage/connection.py": {"threading", "time"},  # the storage thread, and how long a lock is waited for
     "simulation/kernel/choices.py": {"random"},  # seeded generators, nothing else
     "simulation/kernel/loop.py": {"threading"},  # to know a foreign thread when it calls
+    "simulation/kernel/closing.py": {"threading"},  # signals are handled in the main thread
     "simulation/kernel/patience.py": {"threading"},  # a timer of the process belongs to its main thread
     "simulation/runs/stopwatch.py": {"time"},  # how long a run took, outside its world
     "transport/links/": {"socket"},  # the links are the only place that knows addresses

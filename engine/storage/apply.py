@@ -120,7 +120,7 @@ class _Merge:
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
         completed = moved and batch.drained and not holes
-        if fresh or self.changed or follower.merged:
+        if fresh or self.changed or follower.merges.count:
             rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
             if tx.names.unsettled():
@@ -130,7 +130,7 @@ class _Merge:
         self.carried.write(completed=completed)
         self.journal.flush()
         suspect_ms = tx.observe([*delta.clock, *self.clocks, *follower.clocks])
-        merged = self.changed + follower.merged
+        merged = self.changed + follower.merges.count
         if moved:
             advance_checkpoint(tx, self.peer, batch, completed=completed)
         elif batch.end < batch.start == self.peer.checkpoint_in(batch.feed):
@@ -145,12 +145,12 @@ class _Merge:
             fresh=fresh,
             merged=merged,
             unchanged=len(delta) - fresh - merged,
-            conflicts=self.conflicts + follower.conflicts,
+            conflicts=self.conflicts + follower.merges.conflicts,
             need_whole=tuple(self.lacking),
             holes=holes,
             foreign=self.foreign,
             suspect_ms=suspect_ms,
-            lsn=self._take_lsn(follower.size) if fresh or merged else None,
+            lsn=self._take_lsn(follower.merges.size) if fresh or merged else None,
         )
 
     def _starts_at_checkpoint(self) -> bool:
@@ -164,6 +164,7 @@ class _Merge:
 
     def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
+        self.tx.connection.execute("INSERT INTO arrival (lsn, ms) VALUES (?, ?)", (lsn, self.tx.now_ms))
         if self.records.written + followed + self.batch.delta.size() > BYTES_MAX:
             spread(self.tx, lsn)
         return lsn
@@ -199,7 +200,7 @@ class _Merge:
         found = self._find(rows)
         if not self.had_holes:
             rows = follower.settle(rows, found)
-            follower.write(self.journal)
+            follower.merges.write(self.journal)
         for arrival in arrivals(self.batch, rows):
             self._merge_row(arrival, found[arrival.collection].get(arrival.key))
         self.conflicts += self.records.flush()

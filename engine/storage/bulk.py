@@ -17,7 +17,8 @@ from ..cells import BIRTH, Stamp
 from ..digest import digest_head, plain_digests
 from ..documents import split
 from ..edits import Put, edited
-from .journal import Journal, Kind, superseded
+from ..turns import shown, turn
+from .journal import Journal, Kind
 from .rows import Records
 from .store import Tx
 
@@ -81,12 +82,15 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     records = Records(tx, journal)
     again = [at for at in range(count) if record + at not in fresh]
     records.load(collection, [keys[at] for at in again])
+    policy = tx.policy(collection)
     for at in again:
         stored = records.at(collection, keys[at])
         before = records.current(stored)
         stamp = Stamp(Dot(tx.actor, first + at), clock, 0)
-        records.change(stored, edited(before, Put(split(docs[at])), stamp), lsn)
-        journal.note(Kind.PUT, lsn, stored.number, stamp, old=superseded(before, None))
+        after = edited(before, Put(split(docs[at])), stamp)
+        records.change(stored, after, lsn)
+        turned = turn(shown(collection, keys[at], before, policy), shown(collection, keys[at], after, policy))
+        journal.note(Kind.PUT, lsn, stored.number, stamp, turned=turned)
     records.flush()
     journal.flush()
     return lsn

@@ -1,6 +1,6 @@
-"""Turns SQLite's errors into those of the tree, at the one boundary where they arise.
+"""Turns the errors of SQLite and of the system into those of the tree, where they arise.
 
-Invariant: what leaves the storage layer is a StorageError that names the file, with SQLite's error as its cause.
+Invariant: what leaves the storage layer is a StorageError that names the file, with the original error as its cause.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from holdfast.errors import (
 
 from ..packing import UnreadableCellsError
 
-REMEDY_DAMAGED = "Run `holdfast verify`, keep the file, restore a copy."
+REMEDY_DAMAGED = (
+    "Run `holdfast verify`: if it finds something, keep the file and restore a copy; if not, check the device."
+)
 
 
 @contextmanager
@@ -35,6 +37,17 @@ def translated(path: str) -> Iterator[None]:
         raise fault(error, path) from error
 
 
+@contextmanager
+def reachable(path: str) -> Iterator[None]:
+    """Raise what the operating system says of `path` as FileUnreadable: a failing device, a missing right."""
+    try:
+        yield
+    except OSError as error:
+        raise FileUnreadable(
+            f"the system says: {error.strerror or error}", subject=path, remedy="Check folder, rights and device."
+        ) from error
+
+
 def fault(error: sqlite3.Error, path: str) -> HoldfastError:
     """The error of the tree that stands for `error`."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -44,7 +57,7 @@ def fault(error: sqlite3.Error, path: str) -> HoldfastError:
             return DiskFull("no space left on the device", subject=path, remedy="Free space; the write was undone.")
         case sqlite3.SQLITE_NOTADB:
             return NotADatabase(what, subject=path, remedy="Check the path; the file was left as it is.")
-        case sqlite3.SQLITE_CORRUPT:
+        case sqlite3.SQLITE_CORRUPT:  # also what SQLite makes of a page that the device could not read (EIO)
             return DamagedFile(what, subject=path, remedy=REMEDY_DAMAGED)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return FileLocked(what, subject=path, remedy="Another program holds the file; close it.")

@@ -12,19 +12,26 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final
 
-from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.clocks import Actor, VersionVector
 
+from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
-from ..packing import Forwarding, Packed, Shape, decode
+from ..packing import decode
 from ..reached import reached
 from .store import vector_of
 from .stretches import stretch_at
 
 ROWS_AT_ONCE: Final = 64
 """Rows that are read before their size is known: at the largest, 32 MiB."""
+
+AT_REST_MAX: Final = 4
+"""Times the bytes of a batch that its records may have at rest, where their reader will have to write them."""
+
+PACKED_AT_ONCE: Final = 256
+"""Rows that are packed at once: all rows of a batch at once are work for the garbage collector."""
 
 _BEHIND: Final = """
 WITH held (node, seq) AS MATERIALIZED (
@@ -54,24 +61,17 @@ _SEVERAL: Final = (
 _WAITING: Final = "SELECT EXISTS (SELECT 1 FROM context WHERE settled = 0)"
 
 
-class FeedRow(NamedTuple):
-    """A record's row as the feed reads it; node and seq are None where several dots make the frontier."""
+FeedRow = tuple[Any, ...]
+"""A record's row as the feed reads it: a bare tuple, because the garbage collector looks at any other again and again.
 
-    lsn: int
-    collection: int
-    key: str
-    node: int | None
-    seq: int | None
-    clock: int
-    flags: int
-    extra: int | None
-    cells: bytes | None
-    doc: str
+Node and seq are None where several dots make the frontier.
+"""
 
-
-_KEY: Final = attrgetter("key")
-_DOC: Final = attrgetter("doc")
-_CELLS: Final = attrgetter("cells")
+_LSN: Final = 0
+_KEY: Final = 2
+_CELLS: Final = 8
+_DOC: Final = 9
+_SIZED: Final = tuple(map(itemgetter, (_KEY, _DOC, _CELLS)))
 
 
 def read_batch(
@@ -98,8 +98,10 @@ def read_batch(
         head, feed = connection.execute("SELECT lsn, feed FROM node").fetchone()
         vector = vector_of(connection)
         cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
-        rows, more = _take(cursor, records_max, bytes_target)
-        end = rows[-1].lsn if more else head
+        actors, _ = _actors(connection)
+        sent = _Sent({number: held.seq(actor) for number, actor in actors.items()}, omit=omit)
+        last, more = _take(cursor, sent, records_max, bytes_target)
+        end = last if more else head
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
@@ -108,7 +110,7 @@ def read_batch(
             end_stretch=stretch_at(connection, end),
             drained=not more,
             vector=vector,
-            delta=_delta(connection, rows, held, omit=omit),
+            delta=_delta(connection, sent),
         )
     finally:
         connection.execute("COMMIT")
@@ -132,8 +134,9 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
     try:
         (feed,) = connection.execute("SELECT feed FROM node").fetchone()
         wanted = [*dict.fromkeys(places)][:BATCH_RECORDS_MAX]
-        rows = _within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET)
-        delta = _delta(connection, rows, EMPTY, omit=False)
+        sent = _Sent(dict.fromkeys(_actors(connection)[0], 0), omit=False)
+        sent.add(_within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET))
+        delta = _delta(connection, sent)
         vector = vector_of(connection)
         return FeedBatch(feed=FeedId(feed), start=ASIDE, end=ASIDE, drained=False, vector=vector, delta=delta)
     finally:
@@ -154,27 +157,29 @@ def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> 
     return int(count), int(size)
 
 
-def _take(cursor: sqlite3.Cursor, records_max: int, bytes_target: int) -> tuple[list[FeedRow], bool]:
-    """Whole transactions up to the limits, at least one; and whether more stand behind them."""
-    taken: list[FeedRow] = []
-    size = 0
+def _take(cursor: sqlite3.Cursor, sent: _Sent, records_max: int, bytes_target: int) -> tuple[int, bool]:
+    """Add whole transactions up to the limits, at least one; gives the last one, and whether more stand behind them."""
+    last = count = at_rest = 0
     for group, more in _groups(cursor):
-        size += _bytes(group)
-        if taken and (len(taken) + len(group) > records_max or size > bytes_target):
-            return taken, True
-        if len(group) > 1 and (len(group) > records_max or size > bytes_target):
+        size = _bytes(group)
+        at_rest += size
+        full = sent.size(size, bytes_target) > bytes_target or at_rest > AT_REST_MAX * bytes_target
+        if count and (count + len(group) > records_max or full):
+            return last, True
+        if len(group) > 1 and (len(group) > records_max or full):
             reached("feed: one transaction larger than a batch")
-        taken += group
-        if more and (len(taken) >= records_max or size >= bytes_target):
-            return taken, True  # before the next transaction is read, which may be as large
-    return taken, False
+        sent.add(group, size)
+        last, count = group[-1][_LSN], count + len(group)
+        if more and (count >= records_max or sent.size(0, bytes_target) >= bytes_target):
+            return last, True  # before the next transaction is read, which may be as large
+    return last, False
 
 
 def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
     """Rows until their size passes the target, at least one."""
     taken: list[FeedRow] = []
     size = 0
-    for row in map(FeedRow._make, cursor):
+    for row in cursor:
         size += _bytes([row])
         if taken and size > bytes_target:
             break
@@ -184,20 +189,19 @@ def _within(cursor: sqlite3.Cursor, bytes_target: int) -> list[FeedRow]:
 
 def _bytes(rows: Sequence[FeedRow]) -> int:
     """Characters of keys and documents, and bytes of cells."""
-    columns = (map(_KEY, rows), map(_DOC, rows), filter(None, map(_CELLS, rows)))
-    return sum(map(len, chain(*columns)))
+    return sum(map(len, filter(None, chain.from_iterable([map(column, rows) for column in _SIZED]))))
 
 
 def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
     """The rows of each lsn together, and whether more stand behind them."""
     rest: list[FeedRow] = []
-    while rows := [*map(FeedRow._make, cursor.fetchmany(ROWS_AT_ONCE))]:
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
         rest += rows
         at = 0
-        last = rest[-1].lsn
-        while rest[at].lsn != last:
-            lsn, first = rest[at].lsn, at
-            while rest[at].lsn == lsn:
+        last = rest[-1][_LSN]
+        while rest[at][_LSN] != last:
+            lsn, first = rest[at][_LSN], at
+            while rest[at][_LSN] == lsn:
                 at += 1
             yield rest[first:at], True
         rest = rest[at:]
@@ -205,17 +209,16 @@ def _groups(cursor: sqlite3.Cursor) -> Iterator[tuple[list[FeedRow], bool]]:
         yield rest, False
 
 
-def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVector, *, omit: bool) -> Delta:
-    actors, labels = _actors(connection)
-    has = {number: held.seq(actor) for number, actor in actors.items()}
-    kept, sent = _pack(rows, has, omit=omit)
-    if not kept:
+def _delta(connection: sqlite3.Connection, sent: _Sent) -> Delta:
+    sent.pack()
+    if not sent.rows:
         return Delta()
-    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*kept, strict=True))
+    actors, labels = _actors(connection)
+    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
-    used = {number: at for at, number in enumerate(sorted({*author, *sent.stamps[::4]} - {0}))}
+    used = {number: at for at, number in enumerate(sorted(({*author} | sent.actors()) - {0}))}
     collections = _names(connection, {*collection})
     contexts = _contexts(connection, {*extra} - {None})
     places = {number: at for at, number in enumerate(collections)}
@@ -240,55 +243,82 @@ def _delta(connection: sqlite3.Connection, rows: list[FeedRow], held: VersionVec
 
 @dataclass(slots=True)
 class _Sent:
-    """What goes out of the records that several writes made, by their position.
+    """What goes out.
+
+    Args:
+        has: Identity's number -> the last sequence number that the reader has taken in.
+        omit: Leave out values that the reader holds.
 
     Attributes:
-        docs: Documents without what was left out; shapes: of their cells, with where the stamps begin and end.
-        stamps: Of all of them.
+        rows: Rows of the feed. Of those that several writes made, by their position:
+        docs: Documents without what was left out; bodies: of the shapes of their cells.
+        cohorts: Their stamps.
     """
 
+    has: Mapping[int, int]
+    omit: bool = field(kw_only=True)
+    rows: list[FeedRow] = field(default_factory=list)
     docs: dict[int, str] = field(default_factory=dict)
-    shapes: dict[int, tuple[Shape, int, int]] = field(default_factory=dict)
-    stamps: list[Any] = field(default_factory=list)
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    cohorts: list[Cohort] = field(default_factory=list)
+    _packed: int = 0
+    _waiting: list[FeedRow] = field(default_factory=list)
+    _waiting_size: int = 0
+
+    def add(self, rows: list[FeedRow], size: int = 0) -> None:
+        """Add rows of the feed, of so many bytes at rest."""
+        self._waiting += rows
+        self._waiting_size += size
+
+    def size(self, more: int, limit: int) -> int:
+        """Bytes that go out, with so many more: at most; exactly if that is above a limit."""
+        if self._waiting and self._packed + self._waiting_size + more >= limit:
+            self.pack()
+        return self._packed + self._waiting_size + more
+
+    def pack(self) -> None:
+        """Pack what was added."""
+        for first in range(0, len(self._waiting), PACKED_AT_ONCE):
+            self._pack(self._waiting[first : first + PACKED_AT_ONCE])
+        self._waiting, self._waiting_size = [], 0
+
+    def actors(self) -> set[int]:
+        """Numbers of the identities in stamps."""
+        return {*chain.from_iterable([chain(*cohort.stamps[::4]) for cohort in self.cohorts])}
 
     def cells(self, numbers: Mapping[int, int]) -> dict[int, bytes]:
         """The cells, with these numbers of actors."""
-        stamps = self.stamps.copy()
-        stamps[::4] = map(numbers.__getitem__, stamps[::4])
-        return {at: Packed(stamps[start:end], shape).encoded() for at, (shape, start, end) in self.shapes.items()}
+        cells: dict[int, bytes] = {}
+        for cohort in self.cohorts:
+            bodies = map(self.bodies.__getitem__, cohort.ats)
+            cells.update(zip(cohort.ats, encode_columns(bodies, cohort.renamed(numbers).stamps), strict=True))
+        return cells
+
+    def _pack(self, rows: list[FeedRow]) -> None:
+        """Pack the rows of which the reader lacks an operation."""
+        lacking: list[tuple[tuple[bool, ...], Cohort]] = []
+        for cohort in cohorts([(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None]):
+            parts = cohort.parts(zip(*covered(cohort.stamps, self.has), strict=True))
+            lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
+        news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
+        kept = [at for at, row in enumerate(rows) if row[_CELLS] is None or at in news]
+        places = {at: place for place, at in enumerate(kept, len(self.rows))}
+        whole = [rows[at] for at in kept]
+        self._packed += _bytes(whole)
+        self.rows += whole
+        for known, cohort in lacking:
+            ats = [*map(places.__getitem__, cohort.ats)]
+            whole_docs = [rows[at][_DOC] for at in cohort.ats]
+            docs, bodies = forward(cohort, whole_docs, known if self.omit else [False] * len(known))
+            self._packed -= sum(map(len, whole_docs)) - sum(map(len, docs))
+            self.docs.update(zip(ats, docs, strict=True))
+            self.bodies.update(zip(ats, bodies, strict=True))
+            self.cohorts.append(cohort._replace(ats=ats))
 
 
-def _pack(rows: list[FeedRow], has: Mapping[int, int], *, omit: bool) -> tuple[list[FeedRow], _Sent]:
-    """The rows of which the reader lacks an operation, and what goes out of those that several writes made.
-
-    Args:
-        rows: Rows of the feed.
-        has: Identity's number -> the last sequence number that the reader has taken in.
-        omit: Leave out values that the reader holds.
-    """
-    stored = [decode(row.cells) if row.cells is not None else None for row in rows]
-    forwarding = Forwarding(has)
-    # All at once: what is done to one stamp after the other costs more than the records themselves.
-    covered = forwarding.covered([*chain.from_iterable([cells.stamps for cells in stored if cells is not None])])
-    kept, sent, start = list[FeedRow](), _Sent(), 0
-    for row, cells in zip(rows, stored, strict=True):
-        if cells is not None:
-            count = len(cells.stamps) >> 2
-            news = covered[start : start + count]
-            start += count
-            if _is_held(news):
-                continue
-            at, end = len(kept), len(sent.stamps)
-            sent.docs[at], shape = forwarding.forward(row.doc, cells, news if omit else [False] * count)
-            sent.shapes[at] = shape, end, end + len(cells.stamps)
-            sent.stamps += cells.stamps
-        kept.append(row)
-    return kept, sent
-
-
-def _is_held(covered: list[bool]) -> bool:
+def _is_held(known: Iterable[bool]) -> bool:
     """Whether the reader holds every operation that stands in a record."""
-    return all(covered)
+    return all(known)
 
 
 def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[int, str]]:

@@ -6,36 +6,30 @@ never raises for what came: the join tells what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import gt
-from typing import Any, Final
+from itertools import chain, compress
+from operator import and_, gt
+from typing import Any
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
 
+from ..cohorts import Cohort, Columns, cohorts, columns
 from ..delta import FeedBatch
-from ..digest import digest_head, encoded_digest, plain_digests
 from ..documents import split
-from ..flat_join import Encounter, Flat, FlatJoin, Texts
+from ..flat_join import Encounter, FlatJoin, Texts, are_distinct
 from ..outline import Outline, outline
-from ..packing import Packed, PackedStamp, Shape, UnreadableCellsError, are_sound, decode, encode_cells, plain_shape
-from ..projection import project_disputed
+from ..packing import Shape, UnreadableCellsError, are_sound, decode, plain_shape
 from ..spelling import looks_safe
 from .carry import Carried
-from .inbox import Inbox
-from .journal import Journal
+from .flat_merges import FlatMerges
 from .names import Names
 from .rows import Row
 from .store import Tx
 
-_UPDATE: Final = (
-    "UPDATE record SET lsn = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, conflicts = ?, extra = ?,"
-    " cells = ?, doc = ? WHERE id = ?"
-)
-
-Place = tuple[str, str]
+_Stamps = Sequence[Any]
+_Pair = tuple[int, Row, _Stamps, _Stamps, Texts]
+"""A row's number in the batch, what stands here, its stamps and those that came, and our texts."""
 
 
 class _Taken(dict[int, int]):
@@ -73,9 +67,8 @@ class Follower:
         extra: The number of the extra context that changed records are to carry, if any.
 
     Attributes:
-        merged: How many records changed; conflicts: how many conflicts are new.
+        merges: What is to be written.
         clocks: Of the stamps that came with what was settled.
-        size: Bytes of documents and cells that are written.
     """
 
     tx: Tx
@@ -84,25 +77,18 @@ class Follower:
     carried: Carried
     sent: Sequence[int]
     extra: int | None
-    merged: int = 0
-    conflicts: int = 0
+    merges: FlatMerges = field(init=False)
     clocks: list[int] = field(default_factory=list)
-    size: int = 0
     _local: list[int] = field(init=False)
     _encounter: Encounter = field(init=False)
-    _actors: _Actors = field(init=False)
-    _inbox: Inbox = field(init=False)
     _usual: Outline = field(default_factory=lambda: outline(()))
-    _rows: list[tuple[object, ...]] = field(default_factory=list)
-    _log: list[tuple[object, ...]] = field(default_factory=list)
-    _digest: int = 0
 
     def __post_init__(self) -> None:
         names = self.tx.names
         self._local = [names.number(actor) for actor in self.batch.delta.actors]
-        self._actors = _Actors(names)
-        self._encounter = Encounter(_Taken(self.tx.vector, names), _Taken(self.batch.vector, names), self._actors)
-        self._inbox = Inbox(self.tx)
+        actors = _Actors(names)
+        self._encounter = Encounter(_Taken(self.tx.vector, names), _Taken(self.batch.vector, names), actors)
+        self.merges = FlatMerges(self.tx, actors, self.lsn, self.extra)
 
     def settle(self, rows: Sequence[int], found: Mapping[str, Mapping[str, Row]]) -> list[int]:
         """Settle what can be settled of these rows of the batch; gives the others.
@@ -111,101 +97,83 @@ class Follower:
             rows: Numbers of rows.
             found: The records that stand here, by collection and key.
         """
-        delta, came, unsettled = self.batch.delta, self._came(rows), self.tx.names.unsettled()
+        here = self._simple(rows, found)
+        settled: set[int] = set()
+        for came in (*self._came(here), *self._plain(here)):
+            alike: dict[bytes, tuple[Shape, list[_Pair]]] = {}
+            for at, theirs in zip(came.ats, zip(*came.stamps, strict=True), strict=True):
+                stands = self._stands(here[at], came.shape.outline)
+                if stands is not None:
+                    shape, ours, texts = stands
+                    alike.setdefault(shape.body, (shape, []))[1].append((at, here[at], ours, theirs, texts))
+            for shape, pairs in alike.values():
+                settled.update(self._settle(shape, came.shape, pairs))
+        return [at for at in rows if at not in settled]
+
+    def _simple(self, rows: Sequence[int], found: Mapping[str, Mapping[str, Row]]) -> dict[int, Row]:
+        """What stands here, by row of the batch, where nothing about the two calls for the join."""
+        delta, unsettled = self.batch.delta, self.tx.names.unsettled()
         standing = [found.get(name, {}) for name in delta.collections]
-        rest = []
+        simple = {}
         for at in rows:
             row = standing[delta.collection[at]].get(delta.key[at])
             # A record may carry an extra context here, or bring one: the join knows what they take in.
-            simple = row is not None and row.is_settled() and row.extra not in unsettled and at not in delta.extra
-            if row is None or not simple or not looks_safe(delta.doc[at]) or not self._settle(at, row, came.get(at)):
-                rest.append(at)
-        return rest
+            if row is None or row.extra in unsettled or at in delta.extra:
+                continue
+            if row.is_settled() and looks_safe(delta.doc[at]):
+                simple[at] = row
+        return simple
 
-    def _came(self, rows: Sequence[int]) -> dict[int, Flat]:
-        """The cells that came and are flat and sound, by row, with this file's numbers of identities."""
+    def _came(self, rows: Iterable[int]) -> list[Cohort]:
+        """The rows of several writes whose cells are flat and sound, with this file's numbers of identities."""
         cells = self.batch.delta.cells
-        flat: dict[int, Packed] = {}
+        return self._looked_at([(at, cells[at]) for at in rows if at in cells])
+
+    def _looked_at(self, cells: list[tuple[int, bytes]]) -> list[Cohort]:
+        """If some cannot be read or believed, each by itself: the join says what is wrong with it."""
+        try:
+            came = [each for each in cohorts(cells) if each.is_flat()]
+        except UnreadableCellsError:
+            came = None
+        if came is not None and all(self._are_credible(each.stamps) for each in came):
+            return [each.renamed(self._local) for each in came]
+        if len(cells) == 1:
+            return []
+        return [*chain.from_iterable([self._looked_at([each]) for each in cells])]
+
+    def _plain(self, rows: Iterable[int]) -> list[Cohort]:
+        """The rows of one write, if they are credible."""
+        delta = self.batch.delta
+        alike: dict[bytes, tuple[Shape, list[int], list[_Stamps]]] = {}
         for at in rows:
-            if at in cells:
-                with suppress(UnreadableCellsError):  # the join says what it is
-                    packed = decode(cells[at])
-                    if packed.is_flat():
-                        flat[at] = packed
-        return self._looked_at(flat)
+            author, seq = delta.actor[at], delta.seq[at]
+            if author < 0 or seq > self.sent[author]:
+                continue  # it has cells, or the join says what it is
+            shape, _ = self._cut(delta.doc[at], self._usual)
+            stamp = (self._local[author], seq, delta.clock[at], delta.flags[at])
+            if shape.flat:
+                _, ats, stamps = alike.setdefault(shape.body, (shape, [], []))
+                ats.append(at)
+                stamps.append(stamp)
+        return [Cohort(shape, ats, columns(stamps)) for shape, ats, stamps in alike.values()]
 
-    def _looked_at(self, flat: Mapping[int, Packed]) -> dict[int, Flat]:
-        """All at once: what is done to one stamp after the other costs more than the records themselves."""
-        stamps = [*chain.from_iterable([packed.stamps for packed in flat.values()])]
-        if not self._are_credible(stamps):
-            sound = {at: packed for at, packed in flat.items() if self._are_credible(packed.stamps)}
-            return self._looked_at(sound) if sound else {}
-        local = map(self._local.__getitem__, stamps[::4])
-        here = [*zip(local, stamps[1::4], stamps[2::4], stamps[3::4], strict=True)]
-        came, start = {}, 0
-        for at, packed in flat.items():
-            end = start + packed.shape.stamps
-            came[at] = Flat(here[start:end], packed.shape)
-            start = end
-        return came
-
-    def _are_credible(self, stamps: list[Any]) -> bool:
+    def _are_credible(self, stamps: Columns) -> bool:
         if not are_sound(stamps, len(self._local)):
             return False
-        return not any(map(gt, stamps[1::4], map(self.sent.__getitem__, stamps[::4])))
+        dots = zip(stamps[::4], stamps[1::4], strict=True)
+        return not any(True in map(gt, seqs, map(self.sent.__getitem__, actors)) for actors, seqs in dots)
 
-    def write(self, journal: Journal) -> None:
-        """Write what was settled since the last time; extra contexts are the caller's."""
-        self.tx.connection.executemany(_UPDATE, self._rows)
-        self.tx.change_digest(self._digest)
-        self._inbox.flush()
-        journal.note_merges(self._log)
-        self._digest = 0
-        self._rows.clear()
-        self._log.clear()
-
-    def _settle(self, at: int, row: Row, came: Flat | None) -> bool:
-        delta = self.batch.delta
-        theirs = self._plain(at) if delta.actor[at] >= 0 else came
-        stands = self._stands(row, theirs.shape.outline) if theirs is not None and theirs.shape.flat else None
-        if theirs is None or stands is None:
-            return False
-        ours, texts = stands
-        joined = self._encounter.join(ours, theirs)
-        taken = joined.taken(texts, delta.doc[at]) if joined is not None else None
-        if joined is None or taken is None:
-            return False
-        if not joined.changed:
-            self.carried.note(row.id, EMPTY, changed=False)
-        else:
-            stamps = joined.stamps(ours, theirs)
-            if stamps is None:
-                return False
-            self._take(at, row, joined, stamps, (*texts, *taken))
-        self.clocks += [clock for _, _, clock, _ in theirs.stamps]
-        return True
-
-    def _stands(self, row: Row, guess: Outline) -> tuple[Flat, Texts] | None:
-        """What stands here, if it is flat, and its texts; `guess`: the fields that it probably has."""
+    def _stands(self, row: Row, guess: Outline) -> tuple[Shape, _Stamps, Texts] | None:
+        """What stands here, if it is flat: shape, stamps, texts; `guess`: the fields that it probably has."""
         if row.cells is None:
             shape, texts = self._cut(row.doc, guess)
-            assert row.seq is not None, "the caller looks"
-            return Flat([(row.node, row.seq, row.clock, row.flags)], shape), texts
+            return shape, (row.node, row.seq, row.clock, row.flags), texts
         try:
             cells = decode(row.cells)
         except UnreadableCellsError:
             return None  # the join says what it is
         cut = cells.shape.outline.cut(row.doc) if cells.is_flat() else None
-        return (Flat(cells.each(), cells.shape), cut) if cut is not None else None
-
-    def _plain(self, at: int) -> Flat | None:
-        """The cells of a record that one write made, if they are credible."""
-        delta = self.batch.delta
-        author, seq = delta.actor[at], delta.seq[at]
-        if seq > self.sent[author]:
-            return None  # the join says what it is
-        shape, _ = self._cut(delta.doc[at], self._usual)
-        return Flat([(self._local[author], seq, delta.clock[at], delta.flags[at])], shape)
+        return (cells.shape, cells.stamps, cut) if cut is not None else None
 
     def _cut(self, doc: str, guess: Outline) -> tuple[Shape, Texts]:
         """The shape of a plain record, and its texts; `guess`: the fields that it probably has."""
@@ -217,48 +185,38 @@ class Follower:
         self._usual = shape.outline
         return shape, [*parts.values()]
 
-    def _take(self, at: int, row: Row, joined: FlatJoin, stamps: Sequence[PackedStamp], texts: Texts) -> None:
-        """Note what is to be written; `stamps`: of the result, `texts`: ours and the taken ones."""
-        actors = self._actors
-        named = [(actors[node], seq, clock, flags) for node, seq, clock, flags in stamps]
-        delta = self.batch.delta
-        collection, key = delta.collections[delta.collection[at]], delta.key[at]
-        doc = joined.singles.compose([texts[place] for place in joined.values])
-        if len(stamps) == 1:
-            actor, seq, clock, flags = named[0]
-            cells, (digest,) = None, plain_digests([(digest_head(collection, actor), key, seq, clock, flags, doc)])
-        else:
-            body = joined.shape_body(texts)
-            cells, digest = encode_cells(body, stamps), encoded_digest(collection, key, encode_cells(body, named), doc)
-        conflicts = 0
-        if joined.siblings:
-            doc, old, conflicts = self._show(row.id, (collection, key), joined, named, texts)
-        else:
-            old = joined.replaced(texts, {})
-        last = 0 if joined.frontier == 1 or (named[0][2], named[0]) > (named[1][2], named[1]) else 1
-        node, seq, clock, flags = stamps[last]
-        dot = (node, seq) if joined.frontier == 1 else (None, None)
-        self._rows.append((self.lsn, *dot, clock, flags, digest, conflicts, self.extra, cells, doc, row.id))
-        self._log.append((self.lsn, row.id, node, seq, clock, old))
-        self._digest += digest - row.digest
-        self.size += len(doc) + len(cells or b"")
-        self.merged += 1
-        self.conflicts += conflicts
+    def _settle(self, ours: Shape, theirs: Shape, pairs: list[_Pair]) -> list[int]:
+        """Settle pairs of these two shapes; gives the rows of those that could be."""
+        _, _, here, there, _ = zip(*pairs, strict=True)
+        joins = self._encounter.joins(ours, theirs, columns(here), columns(there))
+        parts: dict[FlatJoin | None, list[_Pair]] = {}
+        for pair, joined in zip(pairs, joins, strict=True):
+            parts.setdefault(joined, []).append(pair)
+        settled: list[int] = []
+        for joined, part in parts.items():
+            if joined is not None:
+                settled += self._join(joined, part)
+        return settled
 
-    def _show(
-        self, record: int, place: Place, joined: FlatJoin, named: Sequence[PackedStamp], texts: Texts
-    ) -> tuple[str, str | None, int]:
-        """Show a record with siblings: its document, what of ours it no longer shows, and how many conflicts it has."""
-        agreed = dict(zip(joined.singles.names, [texts[at] for at in joined.values], strict=True))
-        disputed = {}
-        for name, (one, other), (text, other_text) in joined.siblings:
-            if texts[text] == texts[other_text]:
-                agreed[name] = texts[text]
-            else:
-                disputed[name] = [(named[one], texts[text]), (named[other], texts[other_text])]
-        projection = project_disputed(*place, agreed, disputed, self.tx.policy(place[0]))
-        for conflict, settlement in projection.settled:
-            self._inbox.open(record, conflict, settlement, self.lsn)
-            if conflict.field is not None and not settlement.deleted:
-                agreed[conflict.field] = settlement.text
-        return projection.doc, joined.replaced(texts, agreed), len(disputed)
+    def _join(self, joined: FlatJoin, pairs: list[_Pair]) -> Sequence[int]:
+        """Join pairs that join alike; gives the rows of those that could be."""
+        delta = self.batch.delta
+        news = [joined.taken(texts, delta.doc[at]) for at, _, _, _, texts in pairs]
+        ats, rows, here, there, texts = zip(*pairs, strict=True)
+        came = columns(there)
+        stamps = joined.stamps(columns(here), came)
+        sure = [taken is not None for taken in news]
+        if joined.changed:
+            sure = [*map(and_, sure, are_distinct(stamps))]
+        if not all(sure):
+            pairs = [*compress(pairs, sure)]
+            return self._join(joined, pairs) if pairs else []
+        if joined.changed:
+            places = [(delta.collections[delta.collection[at]], delta.key[at]) for at in ats]
+            taken = columns([each for each in news if each is not None])
+            self.merges.note(joined, places, rows, stamps, [*columns(texts), *taken])
+        else:
+            for row in rows:
+                self.carried.note(row.id, EMPTY, changed=False)
+        self.clocks += chain.from_iterable(came[2::4])
+        return ats

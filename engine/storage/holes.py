@@ -62,7 +62,7 @@ def close_holes(tx: Tx, actor: Actor) -> None:
         moved_on = owner is not None and owner != actor and node_of(owner) == node_of(actor)
         if not moved_on and not tx.vector.dominates(tx.names.vector_at(context)):
             continue
-        reached("holes: filled from elsewhere or void")
+        reached("holes: void since their node has moved on" if moved_on else "holes: filled from elsewhere")
         tx.connection.execute("DELETE FROM hole WHERE id = ?", (number,))
         tx.names.free([context])
         if moved_on:

@@ -6,22 +6,21 @@ sync never reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from ..cells import Record, Stamp
-from ..detector import agreed
-from ..documents import compose
+from ..cells import Stamp
+from ..turns import Turn
 from .store import Tx
 
 _INSERT = (
-    "INSERT INTO log (lsn, record, kind, node, seq, clock, context, author, note, old)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO log (lsn, record, kind, node, seq, clock, context, author, note, old, added, was)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_MANY = (
-    "INSERT INTO log (lsn, record, kind, node, seq, clock, context)"
-    " SELECT lsn, id, ?, node, seq, clock, ? FROM record WHERE lsn = ? ORDER BY id"
+    "INSERT INTO log (lsn, record, kind, node, seq, clock, context, was)"
+    " SELECT lsn, id, ?, node, seq, clock, ?, 0 FROM record WHERE lsn = ? ORDER BY id"
 )
 
 
@@ -37,7 +36,8 @@ class Kind(IntEnum):
 
 
 _INSERT_MERGED = (
-    f"INSERT INTO log (lsn, kind, record, node, seq, clock, old) VALUES (?, {int(Kind.MERGE)}, ?, ?, ?, ?, ?)"  # noqa: S608 - constants only
+    "INSERT INTO log (lsn, kind, record, node, seq, clock, old, added)"  # noqa: S608 - constants only
+    f" VALUES (?, {int(Kind.MERGE)}, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -50,17 +50,17 @@ class Journal:
     _context: int | None = None
 
     def note(
-        self, kind: Kind, lsn: int, record: int, stamp: Stamp, *, old: str | None, author: str = "", note: str = ""
+        self, kind: Kind, lsn: int, record: int, stamp: Stamp, *, turned: Turn, author: str = "", note: str = ""
     ) -> None:
-        """Note one operation, or one record that a merge changed."""
+        """Note one operation, or one record that a merge changed, and how the record read before."""
         node = self.tx.names.number(stamp.dot.actor)
         context = self.context() if kind != Kind.MERGE else None
         self._rows.append(
-            (lsn, record, int(kind), node, stamp.dot.seq, stamp.clock, context, author or None, note or None, old)
+            (lsn, record, int(kind), node, stamp.dot.seq, stamp.clock, context, author or None, note or None, *turned)
         )
 
     def note_merges(self, rows: Iterable[tuple[object, ...]]) -> None:
-        """Write rows of records that a merge changed: (lsn, record, node, seq, clock of the latest stamp, old)."""
+        """Write rows of records that a merge changed: (lsn, record, node, seq, clock of the latest stamp, *turn)."""
         self.tx.connection.executemany(_INSERT_MERGED, rows)
 
     def note_fresh(self, kind: Kind, lsn: int) -> None:
@@ -78,13 +78,3 @@ class Journal:
         """Write the rows."""
         self.tx.connection.executemany(_INSERT, self._rows)
         self._rows.clear()
-
-
-def superseded(before: Record, fields: Mapping[str, object] | None) -> str | None:
-    """JSON of the values that a write to these fields (None: to all) replaces, where siblings agreed on them."""
-    old = {}
-    for name, cell in before.cells.items():
-        text = agreed(cell) if fields is None or name in fields else None
-        if text is not None:
-            old[name] = text
-    return compose(old) if old else None

@@ -163,6 +163,12 @@ def read_anew(tx: Tx, actor: Actor | None = None) -> None:
     tx.connection.execute(query, (actor,))
 
 
+def count_as_shared(tx: Tx, mark: bytes) -> None:
+    """Own operations may leave the node from now on; whoever sees them sees this mark."""
+    tx.shared = tx.seq
+    mark_tickets(tx, mark)
+
+
 def mark_tickets(tx: Tx, mark: bytes) -> None:
     """New operations may leave the file: whoever sees them sees this mark."""
     rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()

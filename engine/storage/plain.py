@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from ..cells import Stamp, plain_record
 from ..digest import digest_head, plain_digests
 from ..documents import split
+from ..turns import BORN
 from .journal import Journal, Kind
 from .rows import Records, Stored
 from .store import Tx
@@ -41,7 +42,7 @@ class PlainPuts:
         """Let the record, which is not there, become this document (canonical JSON text)."""
         stored.number = self.tx.next_record()
         self._fresh[stored.number] = _Fresh(stored, lsn, stamp, doc)
-        self.journal.note(Kind.PUT, lsn, stored.number, stamp, old=None, author=author, note=note)
+        self.journal.note(Kind.PUT, lsn, stored.number, stamp, turned=BORN, author=author, note=note)
 
     def give_back(self, stored: Stored, records: Records) -> None:
         """Let the general way have the record, which is about to be written once more."""

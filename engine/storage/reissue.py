@@ -15,6 +15,7 @@ from holdfast.clocks import Actor, Dot, VersionVector
 
 from ..cells import Cell, Life, Record, Stamp
 from ..reached import reached
+from ..turns import UNTURNED
 from .journal import Journal, Kind
 from .rows import COLUMNS, Records, Row
 from .spread import spread
@@ -107,7 +108,7 @@ def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callabl
         for dot, clock in sorted(mine):
             tx.seq += 1
             renamed[dot] = Dot(tx.actor, tx.seq)
-            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), old=None)
+            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), turned=UNTURNED)
         records.change(stored, _renamed(before, renamed), lsn)
         count += len(renamed)
     if count:
@@ -153,16 +154,11 @@ def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
     lives = [Life(stamp(life.stamp), life.alive) for life in record.existence.values()]
     # What others have written on has left the frontier. Under its new name nobody has seen it: there it stands again.
     alive = any(life.alive for life in record.existence.values())
-    lives += [Life(stamp(old), alive) for old in _behind_all(record, names)]
+    lives += [Life(stamp(old), alive) for old in _behind_others(record, names)]
     return Record({life.stamp.dot: life for life in lives}, {name: cell(old) for name, old in record.cells.items()})
 
 
-def _behind_all(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
-    """Stamps to be renamed that stand in fields: of each identity the last, which has seen the others.
-
-    Unless it has seen a renamed one of the frontier, or is one: that is there already.
-    """
-    last = {dot.actor: dot.seq for dot in sorted(record.existence) if dot in names}
-    stamps = {stamp.dot: stamp for stamp in record.stamps() if stamp.dot in names}
-    newest = {dot.actor: stamp for dot, stamp in sorted(stamps.items())}
-    return [stamp for actor, stamp in sorted(newest.items()) if stamp.dot.seq > last.get(actor, 0)]
+def _behind_others(record: Record, names: Mapping[Dot, Dot]) -> list[Stamp]:
+    """The last stamp to be renamed of each identity, if only others' stand in front: it has seen those before it."""
+    last = {stamp.dot.actor: stamp for stamp in sorted(record.stamps()) if stamp.dot in names}
+    return [stamp for _, stamp in sorted(last.items()) if stamp.dot not in record.existence]

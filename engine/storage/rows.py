@@ -16,10 +16,11 @@ from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
 from ..digest import packed_digest, plain_digest
-from ..documents import compose, is_name, replaced, split
+from ..documents import compose, is_name, split
 from ..outline import outline
 from ..packing import decode, lay_out, record_of
 from ..projection import Projection, project
+from ..turns import turn
 from .inbox import Inbox
 from .journal import Journal, Kind
 from .ledger import note_discarded
@@ -219,8 +220,9 @@ class Records:
         writing.digest += values.digest - (row.digest if row else 0)
         if stored.merged:
             names = outline(tuple(sorted(after.cells)))
-            old = replaced(names.split(row.doc), names.split(values.doc)) if row else None
-            self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(after), old=old)
+            before = (bool(row.live), names.split(row.doc)) if row else (False, {})
+            turned = turn(before, (bool(values.live), names.split(values.doc)))
+            self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(after), turned=turned)
         if row is None:
             place = (stored.number, tx.names.collection(stored.collection), stored.key, lsn)
             writing.inserts.append((*place, *values[:6], standing, extra, values.cells, values.doc))

@@ -28,13 +28,13 @@ _CARRY_MORE = "UPDATE record SET extra = ? WHERE extra = ?"
 def withdraw(tx: Tx, old: int, known: int) -> None:
     """Claim own operations of identity number `old` only up to `known`, and read peers' feeds anew.
 
-    The vector goes back to what it was before the first of the others: what came since may have seen them.
+    The vector goes back to what it was before the first of the others: what came since may have seen them. Where there
+    are none it stays, and what was taken back earlier stays so.
     """
     read_anew(tx)
     actor = tx.names.actor(old)
     claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
     row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
-    # With nothing of its own to give up it claims what it claims; what was taken back before stays so.
     before = _up_to(tx.others if row is None else VersionVector.decode(row[0]), actor, known)
     _store(tx, "vector", before)
     tx.store.take_others(before)

@@ -15,12 +15,13 @@ from holdfast.errors import HoldfastError, NoSuchRecord, TransactionTooLarge, Ve
 from ..cells import BIRTH, DECISION, Record
 from ..delta import BATCH_RECORDS_MAX
 from ..detector import disputed
-from ..documents import RECORD_BYTES_MAX, split
+from ..documents import RECORD_BYTES_MAX, is_name, split
 from ..edits import Delete, Edit, Put, Seen, Update, edited
 from ..packing import UnreadableCellsError
 from ..projection import project
+from ..turns import Turn, shown, turn, turn_of_fields
 from ..versions import Version, version_of
-from .journal import Journal, Kind, superseded
+from .journal import Journal, Kind
 from .plain import PlainPuts
 from .rows import Records, Stored
 from .store import Tx
@@ -230,8 +231,15 @@ def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, c
     stamp = tx.stamp(clock, birth | (DECISION if write.decision else 0))
     after = edited(before, write.edit, stamp, write.seen)
     records.change(stored, after, lsn)
-    old = superseded(before, _touched(write.edit))
-    journal.note(_kind(write), lsn, stored.number, stamp, old=old, author=write.author, note=write.note)
+    journal.note(
+        _kind(write),
+        lsn,
+        stored.number,
+        stamp,
+        turned=_turn(tx, write, before, after),
+        author=write.author,
+        note=write.note,
+    )
     version = version_of(after.frontier)
     return Receipt(collection=write.collection, key=write.key, dot=stamp.dot, clock=clock, lsn=lsn, version=version)
 
@@ -277,14 +285,13 @@ def _check_record_size(before: Record, write: Write) -> None:
         )
 
 
-def _touched(edit: Edit) -> dict[str, None] | None:
-    match edit:
-        case Put():
-            return None
-        case Update(fields, removed):
-            return dict.fromkeys([*fields, *removed])
-        case Delete():
-            return {}
+def _turn(tx: Tx, write: Write, before: Record, after: Record) -> Turn:
+    place, policy = (write.collection, write.key), tx.policy(write.collection)
+    if isinstance(write.edit, Update):
+        few = turn_of_fields(before, after, {*write.edit.fields, *write.edit.removed})
+        if few is not None and is_name(write.collection):
+            return few
+    return turn(shown(*place, before, policy), shown(*place, after, policy))
 
 
 def _kind(write: Write) -> Kind:

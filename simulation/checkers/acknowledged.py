@@ -72,13 +72,16 @@ class Acknowledged(Checker):
             self._kept(world, node, place, bits & ~world.history.withdrawn, why)
 
     def _kept(self, world: WorldView, node: NodeView, place: Place, bits: int, why: str) -> None:
-        missing = bits & ~observed(world, node).known.get(place, 0)
-        if missing and judged(world, place):
-            lost = [*world.model.members(missing)]
+        known = observed(world, node).known.get(place, 0)
+        lost = [
+            each for each in world.model.members(bits & ~known) if not known & world.model.renamed.get(each.name, 0)
+        ]
+        if lost and judged(world, place):
+            acknowledged = world.history.acknowledged
             raise self.fail(
                 node,
                 place,
                 f"neither visible nor superseded by what is, though {why}: {listed(lost)}",
                 missing=names_of(lost),
-                acknowledged=names_of(world.model.members(missing & world.history.acknowledged)),
+                acknowledged=[str(each) for each in lost if world.model.bits([each.name]) & acknowledged],
             )

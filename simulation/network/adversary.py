@@ -42,6 +42,7 @@ class Adversary:
         name: Under which name it is reached.
         actor: Under which identity it writes.
         answered: Answers that it gave.
+        wrote_ms: When it wrote its one operation, which is the same in each answer; 0 before the first.
     """
 
     network: Network
@@ -49,11 +50,12 @@ class Adversary:
     name: str = "mallory"
     actor: Actor = MALLORY
     answered: int = field(default=0, init=False)
+    wrote_ms: int = field(default=0, init=False)
 
     async def call(self, attack: Attack, victim: str, member: str) -> Reply:
         """Attack a node with a request, knowing what `member` has said to it."""
         requests = [request.body for request in self.network.requests(member, victim) if request.complete]
-        data = attack.make(Forge(self.choices, Overheard.on_the_way(requests[-1]), self.actor))
+        data = attack.make(self._forge(Overheard.on_the_way(requests[-1])))
         got = b""
         try:
             async for chunk in self.network.link(self.name, victim).exchange(_chunks(data)):
@@ -61,6 +63,11 @@ class Adversary:
         except HoldfastError as error:
             return Reply(tuple(messages_of(got)), error)
         return Reply(tuple(messages_of(got)), None)
+
+    def _forge(self, heard: Overheard) -> Forge:
+        forge = Forge(self.choices, heard, self.actor, wrote_ms=self.wrote_ms)
+        self.wrote_ms = forge.wrote_ms
+        return forge
 
     def listen(self, attack: Attack, name: str = "") -> None:
         """Attack whoever calls from now on; `name`: instead of the node of that name."""
@@ -70,7 +77,7 @@ class Adversary:
             heard = Overheard.at_the_door(request)
             if heard is not None:
                 self.answered += 1
-                for piece in pieces(attack.make(Forge(self.choices, heard, self.actor))):
+                for piece in pieces(attack.make(self._forge(heard))):
                     yield piece
 
         self.network.register(name or self.name, answer)

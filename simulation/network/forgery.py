@@ -25,6 +25,20 @@ STREAM: Final = "adversary"
 MALLORY: Final = Actor("66" * 16)
 """The identity of an adversary that needs no other."""
 
+
+def stranger(number: int, life: int = 1) -> Actor:
+    """The identity of one of many adversaries, in one of its lives.
+
+    All stand together, and differ from all honest ones.
+    """
+    return Actor(f"{'66' * 4}{number:08x}{'66' * 4}{life:08x}")
+
+
+def feed_of(actor: Actor) -> FeedId:
+    """The feed of an adversary: as every node's, another for each identity."""
+    return FeedId(actor[8:16] + actor[24:])
+
+
 FAR: Final = 10**9
 """A sequence number that no honest node has reached."""
 
@@ -102,17 +116,21 @@ class Forge:
     Attributes:
         choices: Decide what is arbitrary.
         heard: What the adversary knows.
-        actor, feed: The identity under which it goes.
+        actor, feed: The identity under which it goes; no feed: that identity's own.
+        wrote_ms: When it wrote its one operation; 0: now, by the clock of whom it overheard.
         vector: What its hello claims to have taken in.
     """
 
     choices: Choices
     heard: Overheard
     actor: Actor = MALLORY
-    feed: FeedId = FeedId("66" * 8)
+    feed: FeedId = FeedId("")
+    wrote_ms: int = 0
     vector: VersionVector = field(init=False)
 
     def __post_init__(self) -> None:
+        self.feed = self.feed or feed_of(self.actor)
+        self.wrote_ms = self.wrote_ms or self.heard.hello.clock_ms
         self.vector = VersionVector({self.actor: 1})
 
     def hello(self, **changes: Any) -> Hello:  # noqa: ANN401 - fields of Hello
@@ -145,7 +163,7 @@ class Forge:
         return _assuming_nothing(replace(self.heard.hello, **changes), changes)
 
     def record(self, **changes: Any) -> Delta:  # noqa: ANN401 - fields of Delta
-        """One plain record, `t/forged`, that the adversary's own identity wrote now."""
+        """One plain record, `t/forged`, that the adversary's own identity wrote."""
         plain = Delta(
             actors=(self.actor,),
             labels=("mallory",),
@@ -186,8 +204,8 @@ class Forge:
         return replace(plain, **changes)
 
     def clock(self, ahead_ms: int = 0) -> Timestamp:
-        """A stamp of about now, or later."""
-        return Timestamp(self.heard.hello.clock_ms + ahead_ms << 16)
+        """The stamp of its operation, or a later one."""
+        return Timestamp(self.wrote_ms + ahead_ms << 16)
 
     def as_bystander(self) -> Forge:
         """The same adversary under the name of an honest node."""

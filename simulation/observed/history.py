@@ -156,10 +156,11 @@ class History:
     def can_settle(self, claimed: Mapping[Actor, int]) -> bool:
         """Whether a session may still bring a node's vector to what one of its records has taken in.
 
-        Not where a session was cut and its sender then left the identity that it had spoken under, or was put back:
-        nobody claims what it had claimed, the record waits for good, and status says so (docs/decisions, 0019).
+        Not where a session was cut and its sender then left the identity that it had spoken under, was put back, or was
+        a stranger who never came again: nobody claims what it had claimed, the record waits for good, and status says
+        so (docs/decisions, 0019).
         """
-        if not any(isinstance(event, RolledBack | Renewed) for event in self.events):
+        if not self.outsiders and not any(isinstance(event, RolledBack | Renewed) for event in self.events):
             return True
         vectors = [seen.image.vector for seen in self.observed.values()]
         return all(any(vector.get(actor, 0) >= seq for vector in vectors) for actor, seq in claimed.items())

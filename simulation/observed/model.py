@@ -56,11 +56,13 @@ class Model:
 
     Args:
         policies: The rules of each collection that has declared some.
+        renamed: By name, the set of the operations that had it and have another now.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=dict)
     operations: list[Wrote] = field(default_factory=list)
     of_place: Known = field(default_factory=dict)
+    renamed: dict[Name, int] = field(default_factory=dict)
     _numbers: dict[Name, int] = field(default_factory=dict)
     _named: dict[Dot, list[Name]] = field(default_factory=dict)
     _pasts: list[int] = field(default_factory=list)
@@ -75,6 +77,10 @@ class Model:
         self._named.setdefault(operation.name.dot, []).append(operation.name)
         self._count(operation.name, bit)
         self._pasts.append(bit | self.known(operation.seen))
+        former = operation.renames
+        while former is not None:
+            self.renamed[former] = self.renamed.get(former, 0) | bit
+            former = self.operation(former).renames
         self.operations.append(operation)
         self.of_place[operation.place] = self.of_place.get(operation.place, 0) | bit
         return bit

@@ -271,11 +271,12 @@ class Recorder:
     def _renew(self, seen: _Look) -> None:
         """The node goes on under a new identity, and may have given operations new names."""
         old = self.history.actors.get(self.node, seen.after.actor)
+        rows = [row for row in seen.rows if row.kind == Kind.REISSUE and not self.model.named(row.dot)]
         if old == seen.after.actor:
+            self._rename_returned(seen, rows)
             return
         self.history.actors[self.node] = seen.after.actor
         self.history.events.append(Renewed(node=self.node, old=old, new=seen.after.actor))
-        rows = [row for row in seen.rows if row.kind == Kind.REISSUE and not self.model.named(row.dot)]
         known = seen.after.vector.get(old, 0)
         renamed = self.scribe.rename(seen.before.records, seen.after, rows, old)
         given = {operation.renames for operation in renamed}
@@ -291,6 +292,11 @@ class Recorder:
                 if name.actor == old and name.seq > known and (name in given or name not in shown):
                     owed[place] &= ~self.model.bits([name])
                     self.history.withdrawn |= self.model.bits([name])
+
+    def _rename_returned(self, seen: _Look, rows: Sequence[LogRow]) -> None:
+        """What came under names that this file had given up and a copy has used has new names (decision 0017)."""
+        renamed = self.scribe.rename_returned(seen.after, rows)
+        self.history.withdrawn |= self.model.bits(operation.renames for operation in renamed if operation.renames)
 
     def _note_transactions(self) -> None:
         together: dict[int, int] = {}

@@ -19,6 +19,9 @@ from .image import Held, Image, LogRow, Name, Place, Value
 from .model import Model
 from .operation import Kind, Wrote
 
+_NOWHERE = "'"
+"""Ends the identity of names that stand in no file."""
+
 Versions = Mapping[Place, str | None]
 """Record -> its version (docs/reference/api.md): "" if readers see none, None if it is disputed whether they do."""
 
@@ -156,7 +159,7 @@ class Scribe:
             gone = [name for name in gone if name.actor == old and name.seq > known]
             # A name that was not given anew stays owed, and its checker speaks.
             names |= {name: Name(*dot, name.clock, name.place) for name, dot in zip(gone, dots, strict=False)}
-        nowhere = Actor(f"{after.actor}'")
+        nowhere = Actor(f"{after.actor}{_NOWHERE}")
         for name in self._behind(names, old, known):
             names.setdefault(name, Name(nowhere, name.seq, name.clock, name.place))
         told = []
@@ -168,6 +171,34 @@ class Scribe:
             self.model.add(renamed)
             told.append(renamed)
         return told
+
+    def rename_returned(self, after: Image, rows: Sequence[LogRow]) -> list[Wrote]:
+        """Enter the new names that operations of a copy were given as they came; gives them.
+
+        They came and were renamed in one transaction, so that what stood between was not seen: the log row has the
+        place and the clock of the operation, which are another's only under its old names.
+        """
+        names: dict[Name, Name] = {}
+        for row in rows:
+            new = _name(row, after.places[row.record])
+            alike = [name for name in self._alike(new) if name not in after.records[new.place].names]
+            if alike:  # a name that was given to nothing stays unknown, and its checker speaks
+                names[alike[-1]] = new
+        told = []
+        for old, new in names.items():
+            operation = self.model.operation(old)
+            seen = frozenset(names.get(other, other) for other in operation.seen)
+            left = _left(replace(operation, name=new), after.records[new.place])
+            renamed = replace(left, node=self.node, seen=seen, lsn=0, renames=old)
+            self.model.add(renamed)
+            told.append(renamed)
+        return told
+
+    def _alike(self, name: Name) -> list[Name]:
+        """The other names that a write has had in some file: it keeps its place and its clock under each."""
+        operations = self.model.members(self.model.of_place.get(name.place, 0))
+        names = [operation.name for operation in operations if operation.name.clock == name.clock]
+        return [other for other in names if not other.actor.endswith(_NOWHERE)]
 
     def _behind(self, names: Iterable[Name], old: Actor, known: int) -> set[Name]:
         """These operations of `old`, and those above `known` that they had seen, and so on."""

@@ -12,6 +12,8 @@ from .action import CLOCK_MS_MAX, Action, Direction, LinkAction
 from .arguments import mistake, read_arguments, read_object, write_arguments
 from .faults import (
     ATTACKS,
+    UNJOINABLE,
+    WRITING,
     Attack,
     Backup,
     ClockFreeze,
@@ -61,6 +63,8 @@ __all__ = [
     "ACTIONS",
     "ATTACKS",
     "CLOCK_MS_MAX",
+    "UNJOINABLE",
+    "WRITING",
     "Action",
     "AnyAction",
     "Attack",

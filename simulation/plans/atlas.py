@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from .actions import Backup, ClockJump, ClockSkew, Clone, PowerCut, RestoreBackup
+from .actions import WRITING, Attack, Backup, ClockJump, ClockSkew, Clone, PowerCut, RestoreBackup
 from .arguments import mistake
 from .plan import WALL_START_MS, NodePlan, Plan, Route
 
@@ -27,6 +27,7 @@ def check_survivable(plan: Plan) -> None:
     _check_power(plan)
     _check_snapshots(plan)
     _check_clones(plan)
+    _check_strangers(plan)
     _check_clocks(plan)
     _check_healing(plan)
 
@@ -119,6 +120,23 @@ def _check_clones(plan: Plan) -> None:
                 f"events[{at}].action",
                 "Clone only where there is one hub.",
             )
+
+
+def _check_strangers(plan: Plan) -> None:
+    written: set[tuple[str, int]] = set()
+    for at, event in enumerate(plan.events):
+        match event.action:
+            case Attack(stranger=str(name), life=life, times=times, attack=attack) if attack in WRITING:
+                if (name, life) in written or times > 1:
+                    raise mistake(
+                        f"the stranger {name!r} would write several things under the name of one operation, which nodes"
+                        " that each have taken in another of them do not compare",
+                        f"events[{at}].args",
+                        "Let it write once in each life, or name no stranger.",
+                    )
+                written.add((name, life))
+            case _:
+                pass
 
 
 def _check_clocks(plan: Plan) -> None:

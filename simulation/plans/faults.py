@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from ..network.attacks import IN_WORLDS
+from ..network.attacks import IN_WORLDS, Outcome
 from .action import (
     CLOCK_MS_MAX,
     Action,
@@ -24,10 +24,16 @@ from .action import (
     PerMille,
     Way,
 )
-from .arguments import Flag, Integer, Name, Node, Word
+from .arguments import Flag, Integer, Maybe, Name, Node, Word
 
 ATTACKS: Final = tuple(attack.name for attack in IN_WORLDS)
 """What an adversary does with the frames that it sends."""
+
+WRITING: Final = frozenset(attack.name for attack in IN_WORLDS if Outcome.WRITTEN in (attack.called, attack.answered))
+"""What a node that is attacked so takes in."""
+
+UNJOINABLE: Final = frozenset(attack.name for attack in IN_WORLDS if attack.called is Outcome.REPORTED)
+"""What is a record that nobody can join."""
 
 # ------------------------------------------------------------------------------------------------- a node's life
 
@@ -243,7 +249,14 @@ class Flap(LinkAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack(Action):
-    """An adversary meets the node: it calls a hub, or answers an edge that calls, and sends bad frames."""
+    """An adversary meets the node: it calls a hub, or answers an edge that calls, and sends bad frames.
+
+    Attributes:
+        stranger: Who it is: attacks that name the same one come from one node, which may come back, also elsewhere.
+        life: Under which of its identities: another life of it has another, as after a file was restored.
+    """
 
     attack: Annotated[str, Word(ATTACKS)]
     times: Annotated[int, Integer(1, 1_000, "attempts")] = 1
+    stranger: Annotated[str | None, Maybe(Name("stranger"), "another one each time")] = None
+    life: Annotated[int, Integer(1, 1_000)] = 1

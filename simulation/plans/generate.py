@@ -87,8 +87,7 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
     weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
-    mishaps = _mishaps(swarm, hubs)
-    clones = Mishaps(dice=Dice(choices, "plan:mishaps"), hubs=hubs, edges=edges, kinds=mishaps).fill(agenda)
+    clones = _mishaps(choices, hubs, edges, swarm).fill(agenda)
     Weather(
         dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
     ).fill(agenda)
@@ -117,10 +116,19 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     return plan
 
 
-def _mishaps(swarm: Swarm, hubs: tuple[str, ...]) -> tuple[str, ...]:
-    """The faults of nodes that are on, but for what the atlas refuses together."""
-    refused = {"clone", "snapshot"} if len(hubs) > 1 else {"backup"} if "snapshot" in swarm.faults else set()
-    return tuple(kind for kind in swarm.faults if kind in NODE_FAULTS and kind not in refused)
+def _mishaps(choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ...], swarm: Swarm) -> Mishaps:
+    kinds = [kind for kind in swarm.faults if kind in NODE_FAULTS]
+    if len(hubs) > 1:  # see the atlas, here and below
+        kinds = [kind for kind in kinds if kind not in ("clone", "snapshot")]
+    if "snapshot" in kinds:
+        kinds = [kind for kind in kinds if kind != "backup"]
+    return Mishaps(
+        dice=Dice(choices, "plan:mishaps"),
+        returns=Dice(choices, "plan:returns"),
+        hubs=hubs,
+        edges=edges,
+        kinds=tuple(kinds),
+    )
 
 
 def _work_of_clones(dice: Dice, agenda: Agenda, clones: Sequence[tuple[int, str]], worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""What happens to the nodes of a generated plan: crashes, pauses, bad disks, wrong clocks, restores and clones.
+"""What happens to the nodes of a generated plan: crashes, pauses, bad disks, wrong clocks, strangers, restores, clones.
 
 Knows the agenda, so that no node is hit while it is down. Invariant: what is planned here is within the atlas, and
 every fault ends by itself.
@@ -7,11 +7,12 @@ every fault ends by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .actions import (
     ATTACKS,
+    UNJOINABLE,
     AnyAction,
     Attack,
     Backup,
@@ -39,6 +40,7 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 CLONES_MAX: Final = 3
+_RETURN_PER_MILLE: Final = 800
 
 _JUMPS_MS: Final = (-DAY_MS, -HOUR_MS, -1_000, 1_000, 4 * MINUTE_MS, HOUR_MS, DAY_MS)
 _SKEWS_MS: Final = (-3_650 * DAY_MS, -HOUR_MS, -1_000, 0, 1_000, 10 * MINUTE_MS, 3_650 * DAY_MS)
@@ -49,11 +51,13 @@ class Mishaps:
     """Draws faults of nodes.
 
     Attributes:
+        dice, returns: Where from; whether strangers come back is drawn apart, and shifts nothing else.
         hubs, edges: Names.
         kinds: Which faults of nodes are on.
     """
 
     dice: Dice
+    returns: Dice
     hubs: tuple[str, ...]
     edges: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -92,7 +96,22 @@ class Mishaps:
         """A fault of one node that takes its time; left out if the node has another one then."""
         node = self.dice.pick(self.hubs if kind == "hub_restart" else self.nodes)
         for_ms = self._duration(agenda)
-        agenda.disturb(self._moment(agenda), for_ms, [(node, self._fault(kind, for_ms))])
+        at_ms, fault = self._moment(agenda), self._fault(kind, for_ms)
+        if isinstance(fault, Attack) and fault.attack in UNJOINABLE and self.returns.chance(_RETURN_PER_MILLE):
+            fault = replace(fault, stranger=f"stranger-{agenda.count}")
+            if agenda.disturb(at_ms, for_ms, [(node, fault)]):
+                self._come_back(agenda, at_ms, node, fault)
+        else:
+            agenda.disturb(at_ms, for_ms, [(node, fault)])
+
+    def _come_back(self, agenda: Agenda, at_ms: int, node: str, fault: Attack) -> None:
+        """Who has sent what cannot be joined delivers it elsewhere, or has moved on to another identity."""
+        later_ms = self.returns.between(at_ms, agenda.length_ms)
+        again = replace(fault, attack="ordinary member", times=1)
+        if self.returns.chance(500):
+            agenda.add(later_ms, node, replace(again, life=2))
+        else:
+            agenda.add(later_ms, self.returns.pick([other for other in self.nodes if other != node]), again)
 
     def _fault(self, kind: str, for_ms: int) -> AnyAction:
         faults: dict[str, Callable[[], AnyAction]] = {

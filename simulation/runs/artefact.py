@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,8 @@ from .scenario import Scenario, read_bytes
 
 FORMAT: Final = 1
 KIND: Final = "holdfast-simulation-failure"
+AGAIN: Final = "holdfast simulate --replay THIS_FILE"
+NEEDS: Final = ("programs", "resolvers", "checks")
 ROWS_MAX: Final = 400
 """Rows of the trace that are kept: the last ones."""
 
@@ -46,6 +48,7 @@ class Artefact:
         trace: The last rows.
         tape: The choices, in order.
         shrunk: How it was made smaller; empty if it was not.
+        again: What runs it again, as it can be typed.
     """
 
     seed: int
@@ -58,13 +61,14 @@ class Artefact:
     trace: tuple[Row, ...]
     tape: Tape = field(repr=False)
     shrunk: Mapping[str, Any] = field(default_factory=dict)
+    again: str = AGAIN
 
     def to_json(self) -> str:
         """As text: one line for each event and row, so that a person can read it; the tape on one line."""
         parts = {
             "kind": KIND,
             "format": FORMAT,
-            "again": "holdfast simulate --replay THIS_FILE",
+            "again": self.again,
             "seed": self.seed,
             "invariant": self.invariant,
             "fault": dict(self.fault),
@@ -92,25 +96,34 @@ class Artefact:
             raise FileUnreadable(what, subject=str(path), remedy="Check the path and its permissions.") from error
 
 
-def artefact_of(outcome: Outcome, scenario: Scenario, shrunk: Mapping[str, Any] | None = None) -> Artefact:
-    """The artefact of an outcome that failed."""
+def artefact_of(
+    outcome: Outcome, scenario: Scenario, shrunk: Mapping[str, Any] | None = None, *, again: str = ""
+) -> Artefact:
+    """The artefact of an outcome that failed; `again` runs it again, if it is not a command or a call of ours."""
     assert outcome.fault is not None, "only a failure becomes an artefact"
+    needs = {
+        "programs": sorted(scenario.programs),
+        "resolvers": sorted(scenario.resolvers),
+        "checks": [getattr(check, "__name__", type(check).__name__) for check in scenario.checks],
+    }
     return Artefact(
         seed=outcome.seed,
         invariant=outcome.invariant,
         fault=_told(outcome.fault),
         versions=versions(),
         digest=outcome.digest,
-        needs={
-            "programs": sorted(scenario.programs),
-            "resolvers": sorted(scenario.resolvers),
-            "checks": [getattr(check, "__name__", type(check).__name__) for check in scenario.checks],
-        },
+        needs=needs,
         plan=outcome.plan.to_value(),
         trace=tuple(outcome.trace)[-ROWS_MAX:],
         tape=outcome.tape,
         shrunk=shrunk or {},
+        again=again or (call_with([kind for kind, names in needs.items() if names]) if any(needs.values()) else AGAIN),
     )
+
+
+def call_with(kinds: Iterable[str]) -> str:
+    """How a failure that needs the user's functions is run again: no command knows them."""
+    return f"in Python: holdfast.simulation.replay(THIS_FILE, {', '.join(f'{kind}=...' for kind in kinds)})"
 
 
 def plan_in(artefact: Artefact) -> Plan:
@@ -141,11 +154,12 @@ def read_artefact(path: str | Path) -> Artefact:
             fault=dict(value["fault"]),
             versions=dict(value["versions"]),
             digest=str(value["digest"]),
-            needs=dict(value["needs"]),
+            needs=_needed(value["needs"]),
             plan=dict(value["plan"]),
-            trace=tuple(Row(*row) for row in value["trace"]),
+            trace=tuple(_row(row) for row in value["trace"]),
             tape=_unpacked(value["tape"]),
             shrunk=dict(value["shrunk"]),
+            again=str(value["again"]),
         )
     except InvalidPlan:
         raise
@@ -161,6 +175,20 @@ def versions() -> dict[str, str]:
         "sqlite": sqlite3.sqlite_version,
     }
     return {**found, "commit": known} if (known := commit()) else found
+
+
+def _needed(value: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    for kind, names in value.items():
+        if kind not in NEEDS or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"needs.{kind} is no list of names of programs, resolvers or checks")
+    return {kind: list(names) for kind, names in value.items()}
+
+
+def _row(value: Sequence[Any]) -> Row:
+    row = Row(*value)
+    if type(row.time_us) is not int or not all(isinstance(text, str) for text in row[1:]):
+        raise ValueError("a row of the trace is no whole number and three texts")
+    return row
 
 
 def _told(error: HoldfastError) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from holdfast.errors import HoldfastError, ProgramFault, SimulationFault
 from holdfast.resolvers import Resolver
 
 from ..kernel.choices import Choices, RecordingChoices, SeededChoices
+from ..kernel.closing import undisturbed
 from ..kernel.fence import Fence, fenced
 from ..kernel.patience import patient
 from ..kernel.trace import ROWS_KEPT, Trace, first_difference
@@ -55,7 +56,8 @@ def live(
             with patient(fence, lambda: world.loop.steps):
                 outcome = world.run()
         finally:
-            world.close()
+            with undisturbed():
+                world.close()
     return replace(outcome, fault=_first(fence, watch, outcome), cpu_s=cpu_s() - began)
 
 
@@ -85,7 +87,7 @@ def live_seed(
     outcome = replace(second, tape=tuple(choices.tape), cpu_s=first.cpu_s + second.cpu_s)
     if first.digest == second.digest:
         return outcome
-    return replace(outcome, fault=_not_deterministic(scenario, seed, first, second))
+    return replace(outcome, fault=not_deterministic(scenario, seed, first, second))
 
 
 @contextmanager
@@ -119,7 +121,8 @@ def _first(fence: Fence, watch: Watch, outcome: Outcome) -> HoldfastError | None
     return users[0]
 
 
-def _not_deterministic(scenario: Scenario, seed: int, first: Outcome, second: Outcome) -> HoldfastError:
+def not_deterministic(scenario: Scenario, seed: int, first: Outcome, second: Outcome) -> HoldfastError:
+    """What two runs of one seed that differ are reported as."""
     parted = first_difference(first.trace, second.trace)
     rows = "" if parted is None else f": first {_said(parted[1])}, then {_said(parted[2])}"
     what = f"two runs of seed {seed} differ{rows}"
@@ -127,7 +130,10 @@ def _not_deterministic(scenario: Scenario, seed: int, first: Outcome, second: Ou
         remedy = "This is a defect of the simulation: report it with the seed and the versions."
         return SimulationFault(what, subject=f"seed {seed}", remedy=remedy)
     places = ", ".join(dict.fromkeys(defined_at(each) for each in scenario.functions))
-    remedy = "Let programs, resolvers and checks follow from their arguments alone: no state that outlives a run."
+    remedy = (
+        "Let programs, resolvers and checks follow from their arguments alone: no state that outlives a run, "
+        "no order of a set, no hash of a text."
+    )
     return ProgramFault(f"a program is not deterministic: {what}", subject=places, remedy=remedy)
 
 

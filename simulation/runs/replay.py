@@ -20,7 +20,7 @@ from ..plans.arguments import mistake
 from ..world.after import Check
 from ..world.outcome import Outcome
 from ..world.programs import Program
-from .artefact import Artefact, plan_in, read_artefact, versions
+from .artefact import Artefact, call_with, plan_in, read_artefact, versions
 from .lived import live
 from .report import Report
 from .results import result_of
@@ -125,11 +125,12 @@ def scenario_in(
         "resolvers": set(given.resolvers),
         "checks": {getattr(check, "__name__", type(check).__name__) for check in given.checks},
     }
-    for kind, names in artefact.needs.items():
-        lacking = sorted({*names} - have.get(kind, set()))
-        if lacking:
-            remedy = f"Replay it from Python and pass them: replay(path, {kind}=...)."
-            raise mistake(f"the failure needs {kind} that are not here: {', '.join(lacking)}", "needs", remedy)
+    lacking = {kind: sorted({*names} - have.get(kind, set())) for kind, names in artefact.needs.items()}
+    said = "; ".join(f"{kind} {', '.join(names)}" for kind, names in lacking.items() if names)
+    if said:
+        call = call_with(kind for kind, names in artefact.needs.items() if names)
+        remedy = f"Pass your functions {call}; shrink takes the same."
+        raise mistake(f"the failure needs functions that are not here: {said}", "needs", remedy)
     return given.of(plan_in(artefact))
 
 

@@ -23,7 +23,7 @@ from ..world.after import Check
 from ..world.outcome import Outcome
 from ..world.programs import Program
 from . import crew
-from .lived import live_seed
+from .lived import live_seed, not_deterministic
 from .report import Report
 from .results import Result, ResultsFile, missing, result_of
 from .scenario import Fleet, Scenario, scenario_of
@@ -168,16 +168,28 @@ def _outcomes(
     if len(seeds) == 1:
         yield live_seed(scenario, seeds[0], keep=None, again=bool(scenario.functions), on_time=running)
         return
-    if scenario.functions and seeds:  # one sample shows whether the user's functions are deterministic
-        yield live_seed(scenario, seeds[0], again=True)
-        seeds = seeds[1:]
+    # One sample shows whether the user's functions are deterministic.
+    sample = live_seed(scenario, seeds[0], again=True) if scenario.functions and seeds else None
     travelling = scenario.pickled() if processes > 1 else None
     if travelling is not None:
         try:
-            yield from crew.outcomes(travelling, seeds, processes)
+            yield from _compared(scenario, sample, crew.outcomes(travelling, seeds, processes))
         except crew.CannotLoadError:
             pass  # the functions are those of modules that only this process can import
         else:
             return
+    if sample is not None:
+        yield sample
+        seeds = seeds[1:]
     for seed in seeds:
         yield live_seed(scenario, seed)
+
+
+def _compared(scenario: Scenario, sample: Outcome | None, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes, with the sample in place of the first, which must be the same where texts have other hashes."""
+    if sample is not None:
+        other = next(outcomes)
+        if sample.ok and sample.digest != other.digest:
+            sample = replace(sample, fault=not_deterministic(scenario, sample.seed, sample, other))
+        yield sample
+    yield from outcomes

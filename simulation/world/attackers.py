@@ -1,4 +1,4 @@
-"""Adversaries of a world: each attack of a plan comes from a stranger of its own, who calls a hub or answers an edge.
+"""Adversaries of a world: each attack of a plan comes from a stranger, who calls a hub or answers an edge.
 
 Knows the catalogue and what strangers overhear, no invariant: checkers judge what came of it. Invariant: only a
 stranger whose attack may write something is known to the history, so that whatever another leaves is found.
@@ -10,14 +10,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from holdfast.clocks import Actor
 from holdfast.engine.membership import Bond
 from holdfast.engine.storage.members import membership_of
 from holdfast.errors import HoldfastError, SimulationFault
 
 from ..network.adversary import Adversary
 from ..network.attacks import IN_WORLDS, Attack, Outcome
-from ..network.forgery import hello_of
+from ..network.forgery import hello_of, stranger
 from ..plans import actions as plan
 from .node import SimNode
 
@@ -39,6 +38,7 @@ class Attackers:
 
     world: World
     _count: int = 0
+    _named: dict[str, int] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def attack(self, node: SimNode, action: plan.Attack) -> None:
@@ -49,30 +49,29 @@ class Attackers:
             self.world.figures.skipped += 1
             return
         self.world.history.doubtful = True
+        strangers = [self._stranger(action, expected) for _ in range(action.times)]
         if node.plan.role == "hub":
-            task = asyncio.create_task(self._calls(node, attack, action.times))
+            task = asyncio.create_task(self._calls(node, attack, strangers))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self.world.loop.spawn(node.name, self._lures(node.engine, attack, action.times))
+            self.world.loop.spawn(node.name, self._lures(node.engine, attack, strangers))
 
-    def _stranger(self, expected: Outcome | None) -> Adversary:
+    def _stranger(self, action: plan.Attack, expected: Outcome) -> Adversary:
         self._count += 1
-        # The count comes last: identities of strangers stand together, and differ from all honest ones.
-        stranger = Adversary(
-            self.world.network, self.world.choices, f"mallory-{self._count}", Actor(f"{'66' * 12}{self._count:08x}")
-        )
+        number = self._named.setdefault(action.stranger, self._count) if action.stranger else self._count
+        actor = stranger(number, action.life)
         if expected is Outcome.WRITTEN:
-            self.world.history.outsiders.add(stranger.actor)
-        return stranger
+            self.world.history.outsiders.add(actor)
+        return Adversary(self.world.network, self.world.choices, f"mallory-{self._count}", actor)
 
-    async def _calls(self, node: SimNode, attack: Attack, times: int) -> None:
-        for _ in range(times):
+    async def _calls(self, node: SimNode, attack: Attack, strangers: list[Adversary]) -> None:
+        for caller in strangers:
             member = self._overheard(node)
             if member is None:
                 self.world.figures.skipped += 1
                 return
-            reply = await self._stranger(attack.called).call(attack, node.name, member)
+            reply = await caller.call(attack, node.name, member)
             code = reply.error.code if reply.error is not None else "answered"
             self.world.figures.attacks[f"{attack.name}: {code}"] += 1
 
@@ -85,12 +84,11 @@ class Attackers:
                 return other.name
         return None
 
-    async def _lures(self, engine: SimEngine, attack: Attack, times: int) -> None:
-        for _ in range(times):
-            stranger = self._stranger(attack.answered)
-            stranger.listen(attack)
+    async def _lures(self, engine: SimEngine, attack: Attack, strangers: list[Adversary]) -> None:
+        for lure in strangers:
+            lure.listen(attack)
             try:
-                await engine.sync(f"http://{stranger.name}")
+                await engine.sync(f"http://{lure.name}")
             except SimulationFault as fault:
                 self.world.fail(fault)
             except HoldfastError as error:

@@ -15,8 +15,11 @@ from typing import Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from holdfast import Engine, Hub, Seams
+from holdfast.clocks import Dot
+from holdfast.engine.guard import Guard
 from holdfast.engine.readers import Readers
 from holdfast.engine.schema import Schema
+from holdfast.engine.storage.bulk import BulkPut
 from holdfast.engine.storage.connection import Storage
 from holdfast.engine.storage.store import Tx
 from holdfast.engine.storage.write import Receipt
@@ -102,16 +105,19 @@ class SimEngine(Mortal, Engine):
     async def _write(self, job: Callable[[Tx], T]) -> T:
         recorder, intents = self._around.recorder, intents_of(job)
         recorder.submitted(intents)
+        named: list[Dot] = []
         try:
-            result: T = await (super().write(_watched(job, recorder)) if merges(job) else super().write(job))
+            result: T = await (super().write(_watched(job, recorder, named)) if merges(job) else super().write(job))
         except UsageError:
             recorder.refused(intents)
             raise
         receipts = result if isinstance(result, list) else [result]
-        recorder.acknowledged([receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
+        recorder.acknowledged(named or [receipt.dot for receipt in receipts if isinstance(receipt, Receipt)])
         return result
 
-    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+    async def sync(
+        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+    ) -> SyncReport:
         """As the engine's, with the node of the world that the address names: ``http://hub``."""
         around, began = self._around, asyncio.get_running_loop().time()
         peer = _peer(Hub(hub) if isinstance(hub, str) else hub)
@@ -120,7 +126,7 @@ class SimEngine(Mortal, Engine):
         meeting = around.meets(peer)
         work = current_work.set("")
         try:
-            report = await super().sync(hub, on_progress=on_progress)
+            report = await super().sync(hub, guard=guard, on_progress=on_progress)
         except HoldfastError as error:
             around.chronicle(peer, began, error)
             raise
@@ -155,11 +161,17 @@ class CountedReaders(Readers):
         return await self._answers.counted("read", super().run(function, *args, **kwargs))
 
 
-def _watched(job: Callable[[Tx], T], recorder: Recorder) -> Callable[[Tx], T]:
+def _watched(job: Callable[[Tx], T], recorder: Recorder, named: list[Dot]) -> Callable[[Tx], T]:
+    """The job, looked at before and behind it; `named` gets the writes of a bulk put, which gives no receipts."""
+
     def watched(tx: Tx) -> T:
         recorder.observe_between(tx.connection)
+        seq = tx.seq
         result = job(tx)
         recorder.observe_between(tx.connection)
+        if isinstance(job, BulkPut):  # of a key that is put twice, the later one stands for both
+            last = {key: Dot(tx.actor, seq + at) for at, key in enumerate(job.keys, 1)}
+            named[:] = last.values()
         return result
 
     return watched

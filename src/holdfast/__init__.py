@@ -22,6 +22,7 @@ from holdfast.errors import (
     HoldfastError,
     HubError,
     ImportFailed,
+    IncompatibleBundle,
     IncompatibleProtocol,
     InvalidDecision,
     InvalidKey,
@@ -41,6 +42,7 @@ from holdfast.errors import (
     NoSuchCollection,
     NoSuchConflict,
     NoSuchRecord,
+    NoSuchSnapshot,
     NoSuchSpace,
     NotADatabase,
     NotReached,
@@ -55,6 +57,7 @@ from holdfast.errors import (
     SimulationFault,
     SpaceMismatch,
     StorageError,
+    SyncHeld,
     TapeMismatch,
     TransactionConflict,
     TransactionTooLarge,
@@ -67,11 +70,18 @@ from holdfast.errors import (
 
 if TYPE_CHECKING:
     from holdfast.clocks import Causality, Dot, VersionVector
+    from holdfast.engine.backups import restore_backup
     from holdfast.engine.collection import BulkReport, Collection, Remove
     from holdfast.engine.conflicts import OpenConflict
+    from holdfast.engine.disowning import DisownReport
+    from holdfast.engine.entries import LedgerEntry, LogEntry
+    from holdfast.engine.going_back import RestoreReport
+    from holdfast.engine.guard import Guard
+    from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
-    from holdfast.engine.status import LedgerEntry, LogEntry, PeerStatus, Status
+    from holdfast.engine.snapshots import Snapshot, Snapshots
+    from holdfast.engine.status import PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
@@ -98,6 +108,7 @@ if TYPE_CHECKING:
         Value,
         Version,
     )
+    from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.progress import SyncProgress, SyncReport
 
@@ -107,6 +118,7 @@ __all__ = [
     "NO_RECORD",
     "AskOnDelete",
     "BulkReport",
+    "BundleReport",
     "Causality",
     "Change",
     "Collection",
@@ -117,6 +129,7 @@ __all__ = [
     "Delete",
     "DeleteWins",
     "DiskFull",
+    "DisownReport",
     "Document",
     "Dot",
     "Engine",
@@ -126,10 +139,12 @@ __all__ = [
     "FirstWriterWins",
     "ForkedEngine",
     "FrameTooLarge",
+    "Guard",
     "HoldfastError",
     "Hub",
     "HubError",
     "ImportFailed",
+    "IncompatibleBundle",
     "IncompatibleProtocol",
     "InvalidDecision",
     "InvalidKey",
@@ -155,11 +170,13 @@ __all__ = [
     "NoSuchCollection",
     "NoSuchConflict",
     "NoSuchRecord",
+    "NoSuchSnapshot",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
     "OlderFormat",
     "OpenConflict",
+    "Past",
     "PeerStatus",
     "Policy",
     "ProgramFault",
@@ -170,15 +187,20 @@ __all__ = [
     "Remove",
     "Resolver",
     "ResolverFault",
+    "RestoreReport",
+    "Revision",
     "Schema",
     "Seams",
     "SessionRefused",
     "SideFile",
     "SimulationDeadlock",
     "SimulationFault",
+    "Snapshot",
+    "Snapshots",
     "SpaceMismatch",
     "Status",
     "StorageError",
+    "SyncHeld",
     "SyncProgress",
     "SyncReport",
     "Take",
@@ -188,6 +210,7 @@ __all__ = [
     "TransactionConflict",
     "TransactionTooLarge",
     "Unauthorized",
+    "UndoReport",
     "Unreachable",
     "UpdateWins",
     "UsageError",
@@ -199,6 +222,7 @@ __all__ = [
     "Violation",
     "Witness",
     "__version__",
+    "restore_backup",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
@@ -206,6 +230,7 @@ __all__ = [
 _LAZY: dict[str, str] = {
     "AskOnDelete": "holdfast.resolvers",
     "BulkReport": "holdfast.engine.collection",
+    "BundleReport": "holdfast.transport.bundle",
     "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",
@@ -214,33 +239,42 @@ _LAZY: dict[str, str] = {
     "Defer": "holdfast.resolvers",
     "Delete": "holdfast.resolvers",
     "DeleteWins": "holdfast.resolvers",
+    "DisownReport": "holdfast.engine.disowning",
     "Document": "holdfast.engine.storage.reading",
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
     "FirstWriterWins": "holdfast.resolvers",
+    "Guard": "holdfast.engine.guard",
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",
-    "LedgerEntry": "holdfast.engine.status",
-    "LogEntry": "holdfast.engine.status",
+    "LedgerEntry": "holdfast.engine.entries",
+    "LogEntry": "holdfast.engine.entries",
     "Manual": "holdfast.resolvers",
     "MultiValue": "holdfast.resolvers",
     "NO_RECORD": "holdfast.engine.versions",
     "OpenConflict": "holdfast.engine.conflicts",
+    "Past": "holdfast.engine.history",
     "PeerStatus": "holdfast.engine.status",
     "Policy": "holdfast.resolvers",
     "Receipt": "holdfast.engine.storage.write",
     "Remove": "holdfast.engine.collection",
+    "RestoreReport": "holdfast.engine.going_back",
+    "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
     "Schema": "holdfast.engine.schema",
+    "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",
+    "Snapshot": "holdfast.engine.snapshots",
+    "Snapshots": "holdfast.engine.snapshots",
     "Status": "holdfast.engine.status",
     "SyncProgress": "holdfast.transport.progress",
     "SyncReport": "holdfast.transport.progress",
     "Take": "holdfast.resolvers",
     "Testimony": "holdfast.engine.witness",
     "Transaction": "holdfast.engine.transaction",
+    "UndoReport": "holdfast.engine.history",
     "UpdateWins": "holdfast.resolvers",
     "Value": "holdfast.resolvers",
     "VerifyReport": "holdfast.engine.verify",

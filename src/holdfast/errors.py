@@ -4,56 +4,19 @@ Every error names what happened, to which object, and what to do about it. `code
 the command line and the REST interface print it, and it does not change when a message is reworded.
 
     HoldfastError
-    ├── UsageError                  The caller must change the call.
-    │   ├── InvalidName
-    │   ├── InvalidKey
-    │   ├── InvalidValue
-    │   ├── InvalidQuery
-    │   ├── InvalidSchema
-    │   ├── InvalidUrl
-    │   ├── NoSuchCollection
-    │   ├── NoSuchRecord
-    │   ├── VersionMismatch
-    │   ├── TransactionConflict
-    │   ├── TransactionTooLarge
-    │   ├── EngineClosed
-    │   ├── ReadOnlyEngine
-    │   ├── MissingExtra
-    │   ├── NoSuchConflict
-    │   ├── InvalidDecision
-    │   ├── ImportFailed
-    │   ├── InvalidPlan
-    │   └── ResolverFault
-    ├── StorageError                The disk or the file is at fault.
-    │   ├── FileLocked
-    │   ├── NotADatabase
-    │   ├── NewerFormat
-    │   ├── OlderFormat
-    │   ├── DamagedFile
-    │   ├── DiskFull
-    │   ├── FileUnreadable
-    │   └── ForkedEngine
-    ├── ProtocolError               The two nodes do not speak of the same thing.
-    │   ├── MalformedFrame
-    │   ├── FrameTooLarge
-    │   ├── MalformedVector
-    │   ├── MalformedMessage
-    │   ├── IncompatibleProtocol
-    │   ├── SpaceMismatch
-    │   ├── NoSuchSpace
-    │   └── SessionRefused
-    ├── LinkError                   The way between the nodes is at fault.
-    │   ├── Unreachable
-    │   ├── LinkCut
-    │   ├── Unauthorized
-    │   ├── ReadOnlyToken
-    │   ├── NotReached
-    │   └── HubError
-    └── SimulationFault             A simulation found what it looks for, or could not go on.
-        ├── Violation
-        ├── ProgramFault
-        ├── SimulationDeadlock
-        └── TapeMismatch
+    ├── UsageError        The caller must change the call.
+    │   └── InvalidName, InvalidKey, InvalidValue, InvalidQuery, InvalidSchema, InvalidUrl, NoSuchCollection,
+    │       NoSuchRecord, VersionMismatch, TransactionConflict, TransactionTooLarge, EngineClosed, ReadOnlyEngine,
+    │       MissingExtra, NoSuchConflict, NoSuchSnapshot, InvalidDecision, ImportFailed, InvalidPlan, ResolverFault
+    ├── StorageError      The disk or the file is at fault.
+    │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
+    ├── ProtocolError     The two nodes do not speak of the same thing.
+    │   └── MalformedFrame, FrameTooLarge, MalformedVector, MalformedMessage, IncompatibleProtocol, SpaceMismatch,
+    │       NoSuchSpace, SessionRefused, SyncHeld, IncompatibleBundle
+    ├── LinkError         The way between the nodes is at fault.
+    │   └── Unreachable, LinkCut, Unauthorized, ReadOnlyToken, NotReached, HubError
+    └── SimulationFault   A simulation found what it looks for, or could not go on.
+        └── Violation, ProgramFault, SimulationDeadlock, TapeMismatch
 
 This module imports nothing of Holdfast and knows nothing of files, sockets or frames; every other module may import it.
 Invariant: an error that leaves Holdfast is one of these, and a foreign error that caused it is its `__cause__`.
@@ -194,6 +157,12 @@ class NoSuchConflict(UsageError):
     code = "no-such-conflict"
 
 
+class NoSuchSnapshot(UsageError):
+    """Raised when a snapshot is named that this file does not have."""
+
+    code = "no-such-snapshot"
+
+
 class InvalidDecision(UsageError):
     """Raised when a decision does not fit its conflict: an index out of range or a value of the wrong type."""
 
@@ -324,6 +293,18 @@ class SessionRefused(ProtocolError):
     """Raised when the peer ends the session and names a reason."""
 
     code = "session-refused"
+
+
+class SyncHeld(ProtocolError):
+    """Raised when a sync would delete or rewrite more of a collection than its guard lets through."""
+
+    code = "sync-held"
+
+
+class IncompatibleBundle(ProtocolError):
+    """Raised when a bundle is not for this node: it leaves out what is not held here, or was made by it."""
+
+    code = "incompatible-bundle"
 
 
 class LinkError(HoldfastError):

@@ -1,22 +1,30 @@
 """The public engine: the local node, and the links to other nodes.
 
-Imports the network parts on first use, so that a node that only works locally never pays for them. Invariant: nothing
-here is logic; it joins `engine` and `transport`.
+Imports what most processes never use, and the network parts, on first use. Invariant: nothing here is logic; it joins
+`engine` and `transport`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.engine.arguments import check_callable
+from holdfast.engine.arguments import check_callable, check_count, check_path, check_remarks
 from holdfast.engine.documents import shown
 from holdfast.engine.node import Node
 from holdfast.errors import NotReached, ReadOnlyToken, Unauthorized, Unreachable, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from holdfast.engine.disowning import DisownReport
+    from holdfast.engine.guard import Guard
+    from holdfast.engine.history import UndoReport
+    from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
+    from holdfast.transport.bundle import BundleReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.links.link import Link
     from holdfast.transport.progress import OnProgress, SyncReport
@@ -28,18 +36,23 @@ class Engine(Node):
     ``async with Engine.open("edge.db", space="plant") as engine`` opens it; ``engine["tasks"]`` is a collection.
     """
 
-    async def sync(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+    async def sync(
+        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+    ) -> SyncReport:
         """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
 
         Args:
             hub: Where, and with which token; a bare URL means no token.
+            guard: How much may be deleted or rewritten here; None for anything.
             on_progress: Called with what has been sent and received so far.
 
         Raises:
             LinkError: The hub was not reached, or let nobody in; what was exchanged stays, the next sync goes on.
             ProtocolError: The hub refused the session.
+            SyncHeld: The guard holds what the hub sent; what came before, below that share, stays.
             StorageError: The file failed.
         """
+        _check_guard(guard)
         with _loading():
             from holdfast.engine.replica import Replica
             from holdfast.transport.sync import sync
@@ -48,7 +61,7 @@ class Engine(Node):
         check_callable(on_progress, "on_progress")
         link = self._link(address)
         try:
-            return await sync(Replica(self), link, on_progress)
+            return await sync(Replica(self, guard), link, on_progress)
         except Unauthorized as error:
             if address.token:
                 raise
@@ -60,6 +73,111 @@ class Engine(Node):
             ) from error
         finally:
             await link.close()
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """What the file held at some moments, to look at and to go back to."""
+        from holdfast.engine.snapshots import Snapshots
+
+        return Snapshots(self)
+
+    async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
+        """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
+        from holdfast.engine.backups import back_up
+
+        await back_up(self, target, on_progress)
+
+    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
+        """Take back what one transaction changed here, its own or one that came, by ordinary operations.
+
+        What was changed since stays, and is reported.
+
+        Args:
+            lsn: The transaction, as receipts, the log and the history name it.
+            author: Who undoes, for the log.
+            note: Why, for the log.
+        """
+        from holdfast.engine.history import undo
+
+        check_count(lsn, "lsn", least=1)
+        check_remarks(author, note, "undo")
+        return await undo(self, lsn, author, note)
+
+    async def disown(
+        self, node: str, since: int | datetime, *, preview: bool = False, author: str = "", note: str = ""
+    ) -> DisownReport:
+        """Take back what a misbehaving node has changed since a moment, where it still shows: see `DisownReport`.
+
+        Args:
+            node: Its label, or at least 8 characters of the beginning of its identity.
+            since: An lsn of this node, or a time with its zone; its changes then read as they read at that moment.
+            preview: Only say what would be done.
+            author: Who does, for the log.
+            note: Why, for the log.
+        """
+        from holdfast.engine.disowning import disown
+
+        check_remarks(author, note, "disown")
+        return await disown(self, node, since, preview=preview, author=author, note=note)
+
+    async def export_want(self, target: str | Path) -> None:
+        """Write what this node holds to a file that is not there yet: another node makes a bundle by it.
+
+        Raises:
+            UsageError, DiskFull, FileUnreadable: There is no such file now.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import export_want
+
+        await export_want(Replica(self), check_path(target, "target"))
+
+    async def export_bundle(
+        self, target: str | Path, *, want: str | Path | None = None, on_records: Callable[[int], None] | None = None
+    ) -> BundleReport:
+        """Write what the maker of a want-list lacks to a file; anybody may carry it, and it may be imported anywhere.
+
+        Args:
+            target: A file that is not there yet.
+            want: The want-list of a node; None for everything.
+            on_records: Called with the number of records written so far.
+
+        Raises:
+            UsageError: The target is there already.
+            SpaceMismatch, MalformedFrame, IncompatibleProtocol: The want-list is of another space, or is none.
+            DiskFull, FileUnreadable: There is no bundle.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import export_bundle
+
+        check_callable(on_records, "on_records")
+        asked = None if want is None else check_path(want, "want")
+        return await export_bundle(Replica(self), check_path(target, "target"), asked, on_records)
+
+    async def import_bundle(
+        self, source: str | Path, *, guard: Guard | None = None, on_records: Callable[[int], None] | None = None
+    ) -> BundleReport:
+        """Take in a bundle: as a sync in one direction. One that was ended early is run again and goes on.
+
+        Args:
+            source: The bundle.
+            guard: How much may be deleted or rewritten here; None for anything.
+            on_records: Called with the number of records taken in so far.
+
+        Raises:
+            IncompatibleBundle: It leaves out what this node does not hold, or this node made it; nothing was taken in.
+            SpaceMismatch, MalformedFrame, IncompatibleProtocol: It is of another space, is none, or is damaged.
+            SyncHeld: The guard holds it; what came before, below that share, stays.
+            FileUnreadable, StorageError: A file failed.
+        """
+        _check_guard(guard)
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.bundle import import_bundle
+
+        check_callable(on_records, "on_records")
+        return await import_bundle(Replica(self, guard), check_path(source, "source"), on_records)
 
     def _link(self, hub: Hub) -> Link:
         """The way to a hub."""
@@ -99,6 +217,13 @@ class Engine(Node):
         raise NotReached(
             "the hub has not stored the write", subject=subject, remedy="; ".join(report.blockers) or "Sync again."
         )
+
+
+def _check_guard(guard: object) -> None:
+    from holdfast.engine.guard import Guard
+
+    if guard is not None and not isinstance(guard, Guard):
+        raise UsageError(f"guard is {shown(guard)}", subject="guard", remedy="Pass Guard(share=...), or leave it out.")
 
 
 @contextmanager

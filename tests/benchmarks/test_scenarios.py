@@ -23,6 +23,10 @@ NAMES = {
     "W5": ({"bytes", "round_trips", "ms"}, set()),
     "W7": (set(), {"over_imports"}),
     "DISK": ({"bytes_per_record"}, set()),
+    "COPIES": (
+        {"snapshot_ms", "verify_per_s", "past_per_s", "export_per_s", "import_per_s"},
+        {"over_copy", "bundle_over_json"},
+    ),
     "IDLE": ({"rss_mb"}, set()),
 }
 

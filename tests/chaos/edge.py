@@ -15,7 +15,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from holdfast.engine.versions import Version, version_of
 from holdfast.errors import UsageError
 
 COLLECTION = "t"
+UNUSABLE = 3
+"""Exit code of an edge whose file cannot be opened or closed."""
+
 TICK_S = 0.01
 
 
@@ -213,5 +216,17 @@ async def main(path: str, space: str, url: str) -> None:
         beating.cancel()
 
 
+def run(arguments: Sequence[str]) -> int:
+    """Serve; errors of the tree that come from opening or closing the file are told by their codes."""
+    code = 0
+    try:
+        asyncio.run(main(*arguments))
+    except* HoldfastError as group:
+        for error in group.exceptions:
+            say("unusable", code=getattr(error, "code", type(error).__name__), message=str(error))
+        code = UNUSABLE
+    return code
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    sys.exit(run(sys.argv[1:4]))

@@ -1,6 +1,6 @@
-"""Points of failure: the k-th call of one system call kills the process or fails, until it gets through.
+"""Kill points: the k-th call of one system call kills the process, until it gets through.
 
-strace injects the signal or the error before the call is carried out, so each point stands between two effects on disk
+strace injects the signal before the call is carried out, so each point stands between two effects on disk
 or wire. Every point has a space and files of its own on one hub; the hub is the victim in some deeds. Knows nothing of
 what is judged. Invariant: the victim is started again without strace before anything is looked at.
 """
@@ -15,45 +15,20 @@ from pathlib import Path
 from .checker import judge, read_file
 from .fleet import quietly
 from .history import History
+from .nursery import Nursery
 from .processes import Edge, Hub
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "sendto")
-FAILING_CALLS = ("pread64", "pwrite64", "fdatasync", "fsync", "ftruncate")
-POINTS_MAX = 400
+POINTS_MAX = 1_000
 """More than any deed has: a sweep that does not get through is a mistake of the harness."""
 
 CHECKPOINT_PAGES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What happens at the call, in strace's words.
-
-    Attributes:
-        lasting: Whether it happens at every later call as well.
-    """
-
-    inject: str
-    lasting: bool = False
-
-    def tracer(self, call: str, number: int, log: Path) -> list[str]:
-        """A tracer that lets it happen at that call (strace miscounts with --seccomp-bpf)."""
-        when = f"{number}+" if self.lasting else f"{number}"
-        inject = f"inject={call}:{self.inject}:when={when}"
-        return ["strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", inject]
-
-    def hit(self, log: Path) -> bool:
-        """Whether it happened."""
-        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        return "(INJECTED)" in text or "killed by SIGKILL" in text
-
-
-FAULTS = {
-    "SIGKILL": Fault("signal=SIGKILL"),
-    "EIO": Fault("error=EIO"),
-    "EIO from there on": Fault("error=EIO", lasting=True),
-    "ENOSPC": Fault("error=ENOSPC"),
-}
+def tracer(call: str, number: int, log: Path) -> list[str]:
+    """A tracer that kills at that call (strace miscounts with --seccomp-bpf)."""
+    inject = f"inject={call}:signal=SIGKILL:when={number}"
+    return ["strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", inject]
 
 
 async def write_some(edge: Edge) -> None:
@@ -84,15 +59,26 @@ class Deed:
     """What is interrupted.
 
     Attributes:
-        before: What the victim, or the other edge, has done in peace.
         victim: "edge" or "hub".
         during: What the edge does while its process, or the hub's, waits for its end.
+        own, others: What it, or the other edge, has done in peace before.
     """
 
     victim: str
     during: Callable[[Edge], Awaitable[None]]
     own: Callable[[Edge], Awaitable[None]] | None = None
     others: Callable[[Edge], Awaitable[None]] | None = None
+
+    async def prepared(self, edge: Edge, other: Edge, url: str) -> None:
+        """Do in peace what comes before; the other edge goes on running if it had a part in it."""
+        if self.others is not None:
+            await other.start(url)
+            await self.others(other)
+            await other.order("sync")
+        if self.own is not None:
+            await edge.start(url)
+            await self.own(edge)
+            await edge.stop()
 
 
 DEEDS = {
@@ -111,21 +97,21 @@ class Sweep:
     """The points of one deed at one system call.
 
     Attributes:
-        points: How often the fault happened; the sweep ends with the first run in which it does not.
+        points: How often the victim was killed; the sweep ends with the first run in which it is not.
         findings: What was wrong after them.
     """
 
     deed: str
     call: str
     hub: Hub
+    nursery: Nursery
     directory: Path
-    fault: Fault = FAULTS["SIGKILL"]
     points: int = 0
     acknowledged: int = 0
     findings: list[str] = field(default_factory=list)
 
     async def run(self, numbers: Iterable[int] = range(1, POINTS_MAX)) -> None:
-        """Let it happen at each of these calls until there are no more."""
+        """Kill it at each of these calls until there are no more."""
         for number in numbers:
             if not await self._point(number):
                 return
@@ -134,47 +120,39 @@ class Sweep:
             raise AssertionError(f"{self.deed} at {self.call} does not end")
 
     async def _point(self, number: int) -> bool:
-        """One point, and what is left after it; tells whether the fault happened."""
+        """One point, and what is left after it; tells whether it was killed."""
         name = f"{self.deed}-{self.call}-{number}".replace(" ", "-").replace(":", "")
         place = self.directory / name
         await asyncio.to_thread(place.mkdir)
         history = History(place / "history.jsonl")
         token, file = self.hub.add_space(name)
-        edge, other = (Edge(who, place / f"{who}.db", history, name, token) for who in ("edge", "other"))
+        edge, other = (Edge(who, place / f"{who}.db", history, name, token, self.nursery) for who in ("edge", "other"))
         deed = DEEDS[self.deed]
         try:
-            await self._prepare(deed, edge, other)
+            await deed.prepared(edge, other, self.hub.url)
             log = place / "strace.txt"
-            await self._interrupt(deed, edge, self.fault.tracer(self.call, number, log))
+            await self._interrupt(deed, edge, tracer(self.call, number, log))
             await self._look(name, edge, other, file, history)
         finally:
             await edge.kill()
             await other.kill()
-        return await asyncio.to_thread(self.fault.hit, log)
+        return "killed by SIGKILL" in await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
 
-    async def _prepare(self, deed: Deed, edge: Edge, other: Edge) -> None:
-        if deed.others is not None:
-            await other.start(self.hub.url)
-            await deed.others(other)
-            await other.order("sync")
-        if deed.own is not None:
-            await edge.start(self.hub.url)
-            await deed.own(edge)
-            await edge.stop()
-
-    async def _interrupt(self, deed: Deed, edge: Edge, tracer: list[str]) -> None:
+    async def _interrupt(self, deed: Deed, edge: Edge, tracing: list[str]) -> None:
         env = {"CHAOS_CHECKPOINT_PAGES": str(CHECKPOINT_PAGES)}
         if deed.victim == "edge":
-            if await edge.start(self.hub.url, tracer=tracer, env=env):
+            if await edge.start(self.hub.url, tracer=tracing, env=env):
                 await deed.during(edge)
             await edge.stop()
             return
-        await self.hub.stop()
-        await self.hub.start(prefix=tracer)
-        await edge.start(self.hub.url)
-        await deed.during(edge)
-        await self.hub.stop()
-        await self.hub.start(prefix=())
+        if deed.others is not None:  # it has the file open, and opening it belongs to the deed
+            await self.hub.stop()
+            await self.hub.start()
+        async with self.hub.traced(tracing):
+            await edge.start(self.hub.url)
+            await deed.during(edge)
+            await self.hub.stop()
+        await self.hub.start()
         await edge.stop()
 
     async def _look(self, name: str, edge: Edge, other: Edge, file: Path, history: History) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from holdfast.transport.hub.registry import HubRegistry
 
 from .history import History
+from .nursery import Born, Nursery
 
 START_S_MAX = 60
 STOP_S_MAX = 40
@@ -100,6 +101,15 @@ class Hub:
         assert self._process, "it runs"
         self._process.send_signal(number)
 
+    @asynccontextmanager
+    async def traced(self, tracer: Sequence[str]) -> AsyncIterator[None]:
+        """A tracer is attached to the process until the end of the block."""
+        attached = await _attached(self.pid, tracer)
+        try:
+            yield
+        finally:
+            await _detached(attached)
+
     async def stop(self) -> int:
         """Let it end in good order; gives its exit code."""
         assert self._process, "it runs"
@@ -123,15 +133,18 @@ async def running_hub(directory: Path, **options: Any) -> AsyncIterator[Hub]:
 class Edge:
     """An edge: its file, its process while it runs, and the history that it writes."""
 
-    def __init__(self, name: str, path: Path, history: History, space: str, token: str) -> None:
+    def __init__(
+        self, name: str, path: Path, history: History, space: str, token: str, nursery: Nursery | None = None
+    ) -> None:
         self.name = name
+        self.nursery = nursery
         self.path = path
         self.history = history
         self.space = space
         self.token = token
         self.starts = self.acknowledged = 0
         self.running = False
-        self._process: Process | None = None
+        self._process: Process | Born | None = None
         self._tracer: Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._numbers = count(1)
@@ -155,14 +168,7 @@ class Edge:
             env: Added to its environment.
         """
         env = {"CHAOS_HOLD": "1", **(env or {})} if tracer else env
-        self._process = await asyncio.create_subprocess_exec(
-            *(*prefix, sys.executable, str(PROGRAM), str(self.path), self.space, url),
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=LINE_BYTES_MAX,
-            env={**os.environ, "HOLDFAST_TOKEN": self.token, **(env or {})},
-            start_new_session=True,
-        )
+        self._process = await self._begun(url, prefix, {**os.environ, "HOLDFAST_TOKEN": self.token, **(env or {})})
         self.starts += 1
         self.running = True
         if tracer:
@@ -206,6 +212,12 @@ class Edge:
         await self.ended()
         return code
 
+    async def untrace(self) -> None:
+        """Take the tracer away; the process goes on without it."""
+        if self._tracer is not None:
+            await _detached(self._tracer)
+            self._tracer = None
+
     async def ended(self) -> int:
         """Wait until it has ended by itself; gives its exit code."""
         assert self._process is not None, "it was started"
@@ -216,16 +228,28 @@ class Edge:
             self._tracer = None
         return await self._process.wait()
 
-    async def _attach(self, process: Process, tracer: Sequence[str]) -> None:
+    async def _begun(self, url: str, prefix: Sequence[str], env: Mapping[str, str]) -> Process | Born:
+        arguments = [str(self.path), self.space, url]
+        if self.nursery is not None:
+            assert not prefix, "the nursery starts nothing else"
+            return await self.nursery.bear(arguments, env, LINE_BYTES_MAX)
+        return await asyncio.create_subprocess_exec(
+            *(*prefix, sys.executable, str(PROGRAM), *arguments),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LINE_BYTES_MAX,
+            env=env,
+            start_new_session=True,
+        )
+
+    async def _attach(self, process: Process | Born, tracer: Sequence[str]) -> None:
         assert process.stdin is not None, "it was asked for"
         assert process.stdout is not None, "it was asked for"
         await asyncio.wait_for(process.stdout.readline(), START_S_MAX)  # it holds
-        self._tracer = await asyncio.create_subprocess_exec(*tracer, "-p", str(process.pid), stdin=DEVNULL, stderr=PIPE)
-        assert self._tracer.stderr is not None, "it was asked for"
-        await asyncio.wait_for(self._tracer.stderr.readline(), START_S_MAX)  # it is attached
+        self._tracer = await _attached(process.pid, tracer)
         process.stdin.write(b"go on\n")
 
-    async def _listen(self, process: Process, started: asyncio.Future[bool]) -> None:
+    async def _listen(self, process: Process | Born, started: asyncio.Future[bool]) -> None:
         assert process.stdout, "it was asked for"
         with suppress(asyncio.IncompleteReadError):
             # A line without its end is a report that was never completed.
@@ -255,14 +279,29 @@ class Edge:
                 self._waiting.pop(number).set_exception(OrderError(line["code"], line["message"]))
 
 
-async def _killed(process: Process) -> None:
+async def _attached(pid: int, tracer: Sequence[str]) -> Process:
+    """A tracer that has begun to trace a process."""
+    process = await asyncio.create_subprocess_exec(*tracer, "-p", str(pid), stdin=DEVNULL, stderr=PIPE)
+    assert process.stderr is not None, "it was asked for"
+    await asyncio.wait_for(process.stderr.readline(), START_S_MAX)
+    return process
+
+
+async def _detached(tracer: Process) -> None:
+    """Let a tracer end; what it has traced goes on."""
+    with suppress(ProcessLookupError):  # what it traced has ended, and it too
+        tracer.send_signal(signal.SIGINT)
+    await tracer.communicate()
+
+
+async def _killed(process: Process | Born) -> None:
     """Kill a process and what it has started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 
 
-async def _ended(process: Process) -> int:
+async def _ended(process: Process | Born) -> int:
     try:
         return await asyncio.wait_for(process.wait(), STOP_S_MAX)
     except TimeoutError:

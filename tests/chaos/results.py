@@ -60,13 +60,13 @@ ROWS = {
     41: "secrets in output",
     42: "pauses",
     43: "no descriptors left",
+    44: "upgrade and downgrade of a file",
     45: "long runs with everything on",
 }
 """Rows of the fault matrix that there is a feature for; the numbers are those of the matrix."""
 
 LATER = {
     24: "a peer offline beyond the truncation of logs: nothing is truncated or purged yet",
-    44: "upgrade and downgrade of a file: there is one format of files so far",
 }
 """Rows of features that do not exist yet."""
 

@@ -10,6 +10,7 @@ from holdfast.engine.storage.journal import Journal, Kind
 from holdfast.engine.storage.rows import Records
 from holdfast.engine.storage.store import Store
 from holdfast.engine.storage.write import Write
+from holdfast.engine.turns import UNTURNED
 
 from .oracle import Place
 
@@ -58,7 +59,7 @@ def write_typed(store: Store, place: Place, name: str, value: bytes) -> Stamp:
         after = edited(before, Update({name: "0"}), stamp)
         typed = {stamp.dot: Sibling(stamp, LATER_TAG, value)}
         records.change(stored, Record(after.existence, {**after.cells, name: typed}), lsn)
-        journal.note(Kind.UPDATE, lsn, stored.number, stamp, old=None)
+        journal.note(Kind.UPDATE, lsn, stored.number, stamp, turned=UNTURNED)
         records.flush()
         journal.flush()
     return stamp

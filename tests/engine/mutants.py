@@ -89,15 +89,19 @@ def _(patch: Patch) -> None:
 
 @mutant("a state that knows less is taken for nothing new", "Join")
 def _(patch: Patch) -> None:
-    original = follow.Follower._settle
+    original = follow.Follower.settle
 
-    def lazy(self, at, row, came) -> bool:
-        settled = original(self, at, row, came)
-        if not settled:
-            self.carried.note(row.id, EMPTY, changed=False)
-        return True
+    def lazy(self, rows, found) -> list[int]:
+        delta, rest = self.batch.delta, []
+        for at in original(self, rows, found):
+            row = found[delta.collections[delta.collection[at]]].get(delta.key[at])
+            if row is None or not row.is_settled() or row.extra in self.tx.names.unsettled() or at in delta.extra:
+                rest.append(at)
+            else:
+                self.carried.note(row.id, EMPTY, changed=False)
+        return rest
 
-    patch.setattr(follow.Follower, "_settle", lazy)
+    patch.setattr(follow.Follower, "settle", lazy)
 
 
 @mutant("a value that was left out counts as superseded", "Sessions 2")

@@ -9,12 +9,13 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 
-from holdfast.clocks import EMPTY, Dot, Timestamp, VersionVector
+from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import ABSENT, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp, plain_record
+from holdfast.engine.cohorts import columns
 from holdfast.engine.detector import agreed
 from holdfast.engine.documents import compose, split
 from holdfast.engine.edits import Put, Update, edited
-from holdfast.engine.flat_join import Encounter, Flat
+from holdfast.engine.flat_join import Encounter, FlatJoin, are_distinct
 from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
 from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
@@ -154,29 +155,38 @@ class Joined:
 
 def flat_joined(ours: State, theirs: State) -> Joined | None:
     """As the engine joins flat states; None where it is not sure."""
-    here, there = flat(ours.record), flat(theirs.record)
+    (joined,) = flat_joined_all([(ours, theirs)])
+    return joined
+
+
+def flat_joined_all(pairs: list[tuple[State, State]]) -> list[Joined | None]:
+    """The same of pairs whose states have the same two shapes, with the contexts of the first."""
+    ours, theirs = pairs[0]
     held = {actor: ours.context.seq(actor) for actor in NODES}
     context = {actor: theirs.context.seq(actor) for actor in NODES}
-    join_ = Encounter(held, context, ACTORS).join(here, there)
+    here, there = ([lay_out(state.record)[1] for state in side] for side in zip(*pairs, strict=True))
+    stamps = columns([each.stamps for each in here]), columns([each.stamps for each in there])
+    joins = Encounter(held, context, ACTORS).joins(here[0].shape, there[0].shape, *stamps)
+    return [joined_one(*pair, how) if how else None for pair, how in zip(pairs, joins, strict=True)]
+
+
+def joined_one(ours: State, theirs: State, how: FlatJoin) -> Joined | None:
+    """What one record becomes."""
     texts = [*lay_out(ours.record)[0].values()]
-    taken = join_.taken(texts, compose(lay_out(theirs.record, ours.context)[0])) if join_ else None
-    if join_ is None or taken is None:
+    taken = how.taken(texts, compose(lay_out(theirs.record, ours.context)[0]))
+    if taken is None:
         return None
-    if not join_.changed:
+    if not how.changed:
         return laid_out(ours.record, ours.record)
-    stamps = join_.stamps(here, there)
-    if stamps is None:
+    here, there = (columns([lay_out(each.record)[1].stamps]) for each in (ours, theirs))
+    stamps = how.stamps(here, there)
+    if not all(are_distinct(stamps)):
         return None
-    everything = (*texts, *taken)
-    doc = join_.singles.compose([everything[at] for at in join_.values])
-    gone = join_.replaced(everything, {})
-    flat_stamps = [item for stamp in stamps for item in stamp]
-    return Joined(flat_stamps, join_.shape_body(everything), split(doc), split(gone) if gone else {})
-
-
-def flat(record: Record) -> Flat:
-    cells = lay_out(record)[1]
-    return Flat(cells.each(), cells.shape)
+    everything = columns([(*texts, *taken)])
+    (doc,) = how.singles.composed([everything[at] for at in how.values], 1)
+    (body,) = how.bodies(everything, 1)
+    (gone,) = how.replaced([*everything, *[[None]] * len(how.siblings)], 1)
+    return Joined([item for (item,) in stamps], body, split(doc), split(gone) if gone else {})
 
 
 def laid_out(record: Record, ours: Record) -> Joined:
@@ -246,19 +256,40 @@ def test_one_dot_with_two_stamps_is_for_the_join():
     assert flat_joined(state(copy, one=1), state(OURS, one=1)) is None
 
 
+def test_records_of_the_same_shapes_are_joined_each_by_its_own_stamps():
+    """A successor there, one here, one written by both, and one that is the same."""
+    first = edited(OURS, Update({"b": "3"}), Stamp(Dot(ONE, 2), Timestamp(8)))
+    later = edited(first, Update({"b": "4"}), Stamp(Dot(ONE, 3), Timestamp(8)))
+    other = edited(OURS, Update({"b": "5"}), LATER)
+    newest = edited(other, Update({"b": "6"}), Stamp(Dot(TWO, 2), Timestamp(9)))
+    pairs = [
+        (state(ours, one=3, two=1), state(theirs, one=2, two=2))
+        for ours, theirs in ((other, newest), (later, first), (later, newest), (first, first))
+    ]
+    joined = flat_joined_all(pairs)
+    assert joined == [laid_out(ours.joined(theirs).record, ours.record) for ours, theirs in pairs]
+    assert [len(each.doc) for each in joined if each is not None] == [2, 2, 1, 2]
+
+
 def test_one_dot_with_two_values_is_for_the_join():
-    other = state(plain_record(STAMP, {"a": "1", "b": "9"}), one=1)
-    join_ = Encounter({ONE: 1}, {ONE: 1}, ACTORS).join(flat(OURS), flat(other.record))
-    assert join_ is not None
-    assert join_.taken(["1", "2"], '{"a":1,"b":9}') is None
-    assert join_.taken(["1", "2"], '{"a":1,"b":2}') == []
+    how = one_join(OURS, plain_record(STAMP, {"a": "1", "b": "9"}), {ONE: 1}, {ONE: 1})
+    assert how.taken(["1", "2"], '{"a":1,"b":9}') is None
+    assert how.taken(["1", "2"], '{"a":1,"b":2}') == []
 
 
 def test_a_value_that_was_left_out_is_for_the_join():
     theirs = edited(OURS, Update({"b": "3"}), LATER)
-    join_ = Encounter({ONE: 1, TWO: 0}, {ONE: 1, TWO: 1}, ACTORS).join(flat(OURS), flat(theirs))
-    assert join_ is not None
-    assert join_.taken(["1", "2"], "{}") is None
+    how = one_join(OURS, theirs, {ONE: 1, TWO: 0}, {ONE: 1, TWO: 1})
+    assert how.taken(["1", "2"], "{}") is None
+
+
+def one_join(ours: Record, theirs: Record, held: dict[Actor, int], context: dict[Actor, int]) -> FlatJoin:
+    """How two flat records join."""
+    here, there = lay_out(ours)[1], lay_out(theirs)[1]
+    stamps = columns([here.stamps]), columns([there.stamps])
+    (how,) = Encounter(held, context, ACTORS).joins(here.shape, there.shape, *stamps)
+    assert how is not None
+    return how
 
 
 def _is_flat(record: Record) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import signal
 
 import pytest
 
-from holdfast.errors import FileLocked, ForkedEngine
+from holdfast.errors import FileLocked, FileUnreadable, ForkedEngine
 
 from ..nodes import opened, python_at, raw
 
@@ -130,3 +132,32 @@ def _in_child(node) -> int:
 
     loop = asyncio.new_event_loop()
     return loop.run_until_complete(use())
+
+
+async def test_a_lock_that_cannot_be_taken_is_named_and_leaves_nothing_open(tmp_path, monkeypatch):
+    def failing(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    closed = []
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", failing)
+        patch.setattr(os, "close", lambda descriptor, close=os.close: (closed.append(descriptor), close(descriptor)))
+        with pytest.raises(FileUnreadable, match="No locks available") as caught:
+            await opened(tmp_path / "n.db")
+        assert caught.value.subject == str(tmp_path / "n.db-lock")
+    assert not (tmp_path / "n.db").exists()
+    assert closed
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})
+
+
+async def test_a_holder_that_cannot_be_read_is_not_named(tmp_path, monkeypatch):
+    async with opened(tmp_path / "n.db"):
+
+        def failing(descriptor, size):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "read", failing)
+        with pytest.raises(FileLocked, match="another process"):
+            await opened(tmp_path / "n.db")
+        monkeypatch.undo()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
 import sqlite3
 import stat
 import threading
+from itertools import count
 
 import pytest
 
+from holdfast import Engine, Seams
 from holdfast.engine.readers import READERS_MAX
 from holdfast.engine.storage import migrations
+from holdfast.engine.storage.connection import Threads
 from holdfast.errors import (
     DamagedFile,
     EngineClosed,
@@ -275,3 +279,90 @@ async def test_reads_that_closing_meets_say_that_the_engine_is_closed(tmp_path):
     answers = await asyncio.gather(*reads, return_exceptions=True)
     await closing
     assert [type(answer) for answer in answers] == [EngineClosed] * len(reads)
+
+
+def failing(monkeypatch, owner, name, path, error):
+    """The system refuses this call on the file; gives how often it did."""
+    refusals, real = [], getattr(owner, name)
+
+    def call(which, *args, **kwargs):
+        if str(which) == str(path):
+            refusals.append(name)
+            raise error
+        return real(which, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+    return refusals
+
+
+async def test_a_device_that_fails_when_the_file_is_looked_up_is_named(tmp_path, monkeypatch):
+    """Found by letting each look at the file fail, one after the other."""
+    path, refused = tmp_path / "n.db", []
+    async with opened(path) as node:
+        await node["t"].put("k", {"n": 1})
+        actor = await node.actor()
+    for which in range(1, 20):
+        looks = count(1)
+        real = os.stat
+
+        def look(name, *args, looks=looks, which=which, real=real, **kwargs):
+            if str(name) == str(path) and next(looks) == which:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(name, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", look)
+            try:
+                await (await opened(path)).close()
+            except FileUnreadable as error:
+                refused.append(str(error))
+        async with opened(path) as node:
+            assert (await node.actor(), node.renewed) == (actor, None)
+            assert (await node["t"].get("k")).fields == {"n": 1}
+    assert len(refused) > 5
+    assert all("Input/output error" in message for message in refused)
+
+
+async def test_a_status_of_a_file_that_cannot_be_looked_up_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        with monkeypatch.context() as patch:
+            refusals = failing(patch, os, "stat", path, OSError(errno.EIO, "Input/output error"))
+            with pytest.raises(FileUnreadable, match="Input/output error"):
+                await node.status()
+            assert refusals
+        assert (await node.status()).records == 0
+
+
+class WithoutLog(Threads):
+    """Storage on a file system where SQLite has no shared memory, and keeps the journal that it had."""
+
+    async def open_writer(self, path, durability="full"):
+        thread = await super().open_writer(path, durability)
+        run = thread.run
+
+        async def without_log(function, *args):
+            return await run(lambda connection: function(Refusing(connection), *args))
+
+        thread.run = without_log
+        return thread
+
+
+class Refusing:
+    """A connection that keeps its journal."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, sql, *args):
+        return self.connection.execute("SELECT 'delete'" if "journal_mode" in sql else sql, *args)
+
+
+async def test_a_file_that_cannot_have_a_write_ahead_log_is_refused(tmp_path):
+    with pytest.raises(FileUnreadable, match="'delete'"):
+        await Engine.open(tmp_path / "n.db", seams=Seams(storage=WithoutLog()))
+    async with opened(tmp_path / "n.db") as node:
+        await node["t"].put("k", {})

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from holdfast.clocks import Actor, Dot, VersionVector
 from holdfast.engine.cells import REGISTER, Record
-from holdfast.engine.documents import split
+from holdfast.engine.cohorts import cohorts, covered, encode_columns, forward
+from holdfast.engine.documents import compose, split
 from holdfast.engine.packing import (
     CELLS_BYTES_MAX,
-    Forwarding,
-    Packed,
     UnreadableCellsError,
     decode,
     lay_out,
@@ -78,21 +77,21 @@ def test_what_a_vector_covers_is_left_out_and_nothing_else(record: Record, held:
 
 
 @given(reachable(), vectors())
-def test_forwarding_packed_cells_is_packing_the_record(states: list[State], held: VersionVector):
+def test_forwarding_cohorts_is_packing_their_records(states: list[State], held: VersionVector):
     """The short way, which builds no record, gives what the long way gives."""
-    for state in states:
-        record = state.record
-        if record.existence:
-            doc, cells = packed(record)
-            text = "{" + ",".join(f'"{name}":{value}' for name, value in sorted(doc.items())) + "}"
-            stored = decode(cells)
-            forwarding = Forwarding({number: held.seq(actor) for number, actor in ACTORS.items()})
-            covered = forwarding.covered(stored.stamps)
-            assert covered == [held.covers(Dot(ACTORS[number], seq)) for number, seq, *_ in stored.each()]
-            for _ in range(2):  # what it has seen, it remembers
-                doc_sent, shape = forwarding.forward(text, stored, covered)
-                sent = Packed(stored.stamps, shape)
-                assert (split(doc_sent), sent.renamed(ACTORS.__getitem__)) == lay_out(record, held)
+    records = [state.record for state in states if state.record.existence] * 2
+    stored = [packed(record) for record in records]
+    has = {number: held.seq(actor) for number, actor in ACTORS.items()}
+    found = cohorts(enumerate(cells for _, cells in stored))
+    assert sorted(at for cohort in found for at in cohort.ats) == [*range(len(records))]
+    for cohort in found:
+        for known, part in cohort.parts(zip(*covered(cohort.stamps, has), strict=True)).items():
+            docs, bodies = forward(part, [compose(stored[at][0]) for at in part.ats], known)
+            cells = encode_columns(bodies, part.renamed(ACTORS).stamps)
+            for at, doc, encoded in zip(part.ats, docs, cells, strict=True):
+                dots = {(stamp.dot, held.covers(stamp.dot)) for stamp in records[at].stamps()}
+                assert sorted(is_held for _, is_held in dots) == sorted(known)
+                assert (split(doc), decode(encoded)) == lay_out(records[at], held)
 
 
 @given(any_records(), st.data())

@@ -31,7 +31,7 @@ async def test_the_log_tells_every_operation_newest_first(node):
     await node["t"].delete("k", author="ben")
     entries = await node.log()
     assert [(e.lsn, e.kind, e.collection, e.key, e.author, e.note, e.old) for e in entries] == [
-        (4, "delete", "t", "k", "ben", None, {}),
+        (4, "delete", "t", "k", "ben", None, {"a": 3}),
         (3, "put", "u", "l", None, None, {}),
         (2, "update", "t", "k", None, None, {"a": 1, "b": 2}),
         (1, "put", "t", "k", "ann", "first", {}),

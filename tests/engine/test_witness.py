@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 
@@ -339,3 +340,22 @@ async def test_a_file_that_is_found_empty_says_what_its_witness_knows(tmp_path, 
     assert now != first
     assert "the witness has seen operation 2, the file was empty" in renewed
     assert await life(path) == (now, None)
+
+
+async def test_a_note_that_fails_leaves_the_next_one_right(tmp_path, monkeypatch):
+    """The place was empty from there on, and the note of the last write nothing that could be read."""
+    path = tmp_path / "n.db"
+    async with opened(path) as node:
+        with monkeypatch.context() as patch:
+            patch.setattr(SideFile, "place", failing)
+            node._witness.close()
+            await node["t"].put("a", {})
+        await node["t"].put("b", {})
+        actor = await node.actor()
+    assert SideFile(path).recall().seq == 2
+    async with opened(path) as node:
+        assert (await node.actor(), node.renewed) == (actor, None)
+
+
+def failing(_):
+    raise OSError(errno.EIO, "Input/output error")

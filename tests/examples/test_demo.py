@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,6 +16,8 @@ from random import Random
 import pytest
 
 from holdfast import Engine
+from holdfast.engine.lock import WriterLock
+from holdfast.errors import FileLocked
 
 from ..sources import ROOT
 
@@ -34,6 +38,25 @@ def demo(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 # ------------------------------------------------------------------------------------------- the whole program
+
+
+def test_a_demonstration_that_is_killed_leaves_no_process_behind(tmp_path):
+    """What ends a test that takes too long ends only the process that it knows."""
+    directory = tmp_path / "kept"
+    command = [sys.executable, str(EXAMPLES / "demo.py"), "--keep", str(directory)]
+    locks = [WriterLock(directory / name) for name in ("hub/hub.db", "north.db", "south.db", "island.db")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not all(lock.path.exists() and lock.path.stat().st_size for lock in locks):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+    for lock in locks:
+        while True:  # the suite's time limit ends it
+            with suppress(FileLocked):
+                lock.acquire("test")
+                break
+            time.sleep(0.02)
+        lock.release()
 
 
 @pytest.fixture(scope="module")

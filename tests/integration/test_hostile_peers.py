@@ -134,6 +134,48 @@ async def test_one_operation_in_ever_new_guises_is_no_progress(tmp_path):
         assert link.round_trips <= EXCHANGES_MAX
 
 
+FORGERIES = {
+    "ever higher operations": lambda n: {"head": n},
+    "ever higher operations, under ever new feeds": lambda n: {"head": n, "feed": FeedId(f"{n // 2:016x}")},
+    "ever new operations of one who said at first what it has": lambda _: {"head": 1},
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_a_peer_that_makes_up_more_than_it_had_is_left(tmp_path, forgery):
+    """Each batch is in order, moves the checkpoint and the vector, and is never the last."""
+    numbers = itertools.count(1)
+
+    def answer(said):
+        n = next(numbers)
+        changes = FORGERIES[forgery](n)
+        feed = changes.get("feed", FEED)
+        delta = Delta(
+            actors=(MALLORY,),
+            labels=("",),
+            collections=("t",),
+            collection=[0],
+            key=[f"forged{n}"],
+            actor=[0],
+            seq=[n],
+            clock=[n << 16],
+            flags=[1],
+            doc=["{}"],
+        )
+        vector = VersionVector({MALLORY: n})
+        note = VectorNote(vector.fingerprint(), EMPTY)
+        start = said.checkpoints.get(0, 0) if said.peer_feed == feed else 0
+        hello = greeting(said, vector=VectorNote(b"", vector), **changes)
+        return [hello, batch(said, feed=feed, start=start, end=n, drained=False, delta=delta, vector=note)]
+
+    async with opened(tmp_path / "a.db", space="s") as a:
+        link = peer(answer)
+        with pytest.raises(SessionRefused, match="never says that all is read"):
+            await sync_over(Replica(a), link)
+        assert link.round_trips <= EXCHANGES_MAX
+        assert await a["t"].count() > 1
+
+
 async def test_a_peer_under_this_nodes_own_identity_is_refused(tmp_path):
     async with opened(tmp_path / "a.db", space="s") as a:
         await a["t"].put("k", {})

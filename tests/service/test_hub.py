@@ -87,6 +87,26 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
     assert ok("status", file, "--json").value["records"] == 2
 
 
+def test_a_hub_tells_who_is_how_far_behind(directory: Path, file: Path, tmp_path: Path):
+    ok("hub", "space", "add", directory, "quiet")
+    assert ok("hub", "status", directory, "quiet").out == "quiet: no node has come yet\n"
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    with hub_process(directory) as url:
+        ok("sync", file, url, "--token", secret)
+        ok("sync", tmp_path / "b.db", url, "--token", secret, "--space", "plant", "--name", "b")
+        ok("put", file, "tasks", "t3", '{"n": 3}')
+        ok("sync", file, url, "--token", secret)
+        found = ok("hub", "status", directory, "--json").value
+        assert found["quiet"] is None
+        waiting = {peer["label"]: peer["pending"] for peer in found["plant"]["peers"]}
+        assert waiting["pump-7"] == 0
+        assert waiting["b"] >= 1
+        head, _, first, *_ = ok("hub", "status", directory, "plant").out.splitlines()
+        assert head.startswith("plant: 3 records, digest ")
+        assert head.endswith("2 nodes, 1 behind")
+        assert first.startswith("b ")
+
+
 def test_ctrl_c_stops_a_hub_in_good_order(directory: Path):
     with hub_process(directory, signal.SIGINT) as url:
         assert url.startswith("http://127.0.0.1:")

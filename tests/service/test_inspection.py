@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sqlite3
 from pathlib import Path
 
@@ -47,3 +49,28 @@ def test_the_log_is_newest_first_and_can_be_narrowed(file: Path):
 def test_where_nothing_was_discarded_the_ledger_is_empty(file: Path):
     assert ok("ledger", file, "--json").value == []
     assert ok("ledger", file).out == ""
+
+
+def test_the_whole_log_is_written_oldest_first(file: Path, tmp_path: Path):
+    ok("update", file, "tasks", "t1", '{"n": 5, "m": 0}', "--author", "ann")
+    ok("put", file, "other", "o1", "{}")
+    lines = [json.loads(line) for line in ok("audit", file).out.splitlines()]
+    assert [(line["kind"], line["key"], line["born"]) for line in lines] == [
+        ("put", "t1", True),
+        ("put", "t2", True),
+        ("update", "t1", False),
+        ("put", "o1", True),
+    ]
+    assert (lines[2]["old"], lines[2]["added"], lines[2]["author"], lines[2]["node"]) == (
+        {"n": 1},
+        ["m"],
+        "ann",
+        "pump-7",
+    )
+    packed = tmp_path / "audit.jsonl.gz"
+    assert ok("audit", file, packed, "--collection", "tasks").out == f"wrote 3 entries to {packed}\n"
+    assert len(gzip.decompress(packed.read_bytes()).splitlines()) == 3
+    assert ok("audit", file, packed, "--json").value == {"entries": 4}
+    assert holdfast("audit", file, "--json").code == 2
+    assert holdfast("audit", file, file).code == 2
+    assert holdfast("audit", file, packed, "--collection", "taks", "--json").error["code"] == "no-such-collection"

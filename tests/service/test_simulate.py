@@ -43,8 +43,9 @@ def test_a_failure_becomes_a_file_that_is_replayed_and_shrunk(tmp_path, monkeypa
     assert again.code == 1
     assert "the same failure, step by step (followed the tape)" in again.out
     assert holdfast("simulate", "--replay", file, "--json").value["exact"]
-    small = holdfast("simulate", "--shrink", file, "--seconds", 5, "--json")
+    small = holdfast("simulate", "--shrink", file, "--seconds", 5, "--out", tmp_path / "small", "--json")
     assert small.code == 1
+    assert Path(small.value["file"]).parent == tmp_path / "small"
     assert json.loads(Path(small.value["file"]).read_text())["kind"] == "holdfast-simulation-failure"
     assert "before" in holdfast("simulate", "--shrink", file, "--seconds", 5).out
 
@@ -150,11 +151,50 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, opt
     assert (found.code, found.error["code"]) == (3, "file-unreadable")
 
 
-@pytest.mark.parametrize("words", [("--nodes", 3), ("--seed", 1), ("--results", "r.jsonl")])
+@pytest.mark.parametrize(
+    "words", [("--nodes", 3), ("--seed", 1), ("--results", "r.jsonl"), ("--seconds", 9), ("--out", "x")]
+)
 def test_the_file_of_a_failure_says_everything_itself(words):
     found = holdfast("simulate", "--replay", __file__, *words)
     assert found.code == 2
     assert f"leave out {words[0]}" in found.err
+
+
+@pytest.mark.parametrize("option", ["--plan", "--replay", "--shrink"])
+def test_a_report_never_writes_over_what_is_read(tmp_path, option):
+    file = tmp_path / "file.json"
+    file.write_text("{}")
+    found = holdfast("simulate", option, file, "--report", tmp_path / "." / "file.json")
+    assert (found.code, file.read_text()) == (2, "{}")
+    assert "write over" in found.err
+
+
+def test_results_and_report_are_two_files(tmp_path):
+    found = holdfast("simulate", "--hours", 80_000, "--results", tmp_path / "x", "--report", tmp_path / "x")
+    assert found.code == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_made_small_has_a_place_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = holdfast("simulate", "--shrink", tmp_path / "file", "--out", tmp_path / "file" / "below", "--json")
+    assert (found.code, found.error["code"], found.error["subject"]) == (
+        3,
+        "file-unreadable",
+        str(tmp_path / "file" / "below"),
+    )
+
+
+def test_seconds_belong_to_shrinking():
+    found = holdfast("simulate", "--seconds", 5, "--hours", 80_000)
+    assert (found.code, "leave it out" in found.err) == (2, True)
+
+
+def test_a_folder_of_failures_that_cannot_be_made_is_told(monkeypatch):
+    monkeypatch.setattr(Dots, "step", _fail)
+    words = ("--nodes", 2, "--hours", 0.05, "--faults", "cut", "--processes", 1, "--out", "/proc/below", "--json")
+    found = holdfast("simulate", *words)
+    assert (found.code, found.error["code"], found.error["subject"]) == (3, "file-unreadable", "/proc/below")
 
 
 def test_a_report_shows_a_command_that_works_as_it_is_shown(tmp_path, monkeypatch):

@@ -23,13 +23,14 @@ from holdfast.simulation.runs.totals import totals_of
 from ..chaos.results import put_into
 
 MARKS = "<!-- worlds: begin -->", "<!-- worlds: end -->"
-SEEDS_EACH = 100
-"""Seeds of one block."""
+SEEDS_EACH = {"days": 5}
+"""Seeds of one block, by world; 100 of the others."""
 
 WORLDS: dict[str, dict[str, Any]] = {
     "small": {"nodes": 3, "hours": 0.05, "operations": 25},
     "power": {"nodes": 3, "hours": 0.05, "operations": 25, "faults": ("power_cut", "cut", "crash", "backup")},
     "hour": {"nodes": 3, "hours": 1},
+    "days": {"nodes": 20, "hours": 48, "partitions": "heavy"},
     "heavy": {"nodes": 6, "hours": 0.2, "operations": 60, "partitions": "heavy"},
 }
 """Arguments of `simulate`, by name."""

@@ -149,6 +149,20 @@ def test_a_request_of_another_that_is_replayed_costs_nothing(tmp_path):
     assert lives == {1}
 
 
+def test_a_stranger_tells_everybody_of_the_same_operation(tmp_path):
+    """It once wrote it anew in each answer, so that nodes with equal vectors held different stamps."""
+
+    async def test(lab):
+        await prepared(lab)
+        Adversary(lab.network, lab.choices).listen(BY_NAME["ordinary member"])
+        for edge in ("a", "b"):
+            await asyncio.sleep(60)
+            await lab.sync(edge, "mallory")
+        await healthy(lab)
+
+    run(tmp_path, test)
+
+
 def test_a_stamp_of_the_far_future_loses_to_whoever_has_seen_it(tmp_path):
     async def test(lab):
         await prepared(lab)

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from holdfast import HoldfastError
+from holdfast.engine.storage import bulk
 from holdfast.simulation import PlanBuilder, simulate
 from holdfast.simulation.plans.actions import (
+    BulkPut,
     HoldLock,
     HoldReader,
     Read,
@@ -113,3 +115,29 @@ def test_a_refusal_in_a_program_is_listed_by_its_cause():
 
 def test_a_share_of_nothing_is_none():
     assert availability_of({}) == []
+
+
+def bulk_put() -> PlanBuilder:
+    builder = PlanBuilder(hours=0.1, seed=3).hub("hub").edge("a")
+    return builder.do("a", BulkPut(collection="notes", key_prefix="n", records=20, fields={"text": "one"}))
+
+
+async def load(engine):
+    await engine["notes"].put_many((key, {"text": "two"}) for key in ("n1", "n2", "n1", "n30"))
+
+
+def test_each_record_of_a_bulk_put_is_an_acknowledged_write():
+    plan = bulk_put().after(seconds=10).run("a", "load").build(programs=["load"])
+    report = simulate(plan, programs={"load": load})
+    assert report.ok, report.first_failure.fault
+    assert report.totals.acknowledged == 20 + 3  # of the key that is put twice, the later one
+
+
+def test_a_bulk_put_that_is_no_single_transaction_is_found(monkeypatch):
+    def halves(self, tx):
+        bulk.put_many(tx, self.collection, self.keys[:10], self.docs[:10])
+        return bulk.put_many(tx, self.collection, self.keys[10:], self.docs[10:])
+
+    monkeypatch.setattr(bulk.BulkPut, "__call__", halves)
+    failure = simulate(bulk_put().build(), processes=1).first_failure
+    assert failure.invariant == "I6 transactions are whole"

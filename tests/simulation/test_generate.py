@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from holdfast import InvalidPlan, LastWriterWins, MissingExtra, Schema
 from holdfast.simulation.plans.actions import (
     ACTIONS,
+    UNJOINABLE,
+    Attack,
     Backup,
     Clone,
     Crash,
@@ -100,6 +102,21 @@ def test_each_seed_has_some_faults_and_some_work_and_says_which():
     assert work.keys() == set(WORK)
     assert all(12 < number < 70 for number in faults.values()), faults
     assert all(12 < number < 75 for name, number in work.items() if name not in ("put", "update")), work
+
+
+def test_strangers_whose_records_nobody_can_join_come_back_elsewhere_or_as_another():
+    visits: dict[tuple[int, str], list[Any]] = {}
+    for seed in SEEDS:
+        for event in plan_of(seed, nodes=3, faults=["attack"]).events:
+            if isinstance(event.action, Attack) and event.action.stranger:
+                visits.setdefault((seed, event.action.stranger), []).append(event)
+    assert len(visits) > 10
+    assert all(first.action.attack in UNJOINABLE for first, _ in visits.values())
+    assert {again.action.attack for _, again in visits.values()} == {"ordinary member"}
+    moved = [again.action.life == 2 for first, again in visits.values() if first.node == again.node]
+    elsewhere = [again.action.life == 1 for first, again in visits.values() if first.node != again.node]
+    assert all(moved + elsewhere)
+    assert min(len(moved), len(elsewhere)) > 3
 
 
 def test_some_plans_start_nodes_on_bad_disks_mix_versions_and_refuse_transactions_half_way():

@@ -298,6 +298,37 @@ async def test_what_a_renamed_operation_had_hidden_goes_on_under_a_name_that_sta
     await fleet.judge()
 
 
+async def test_what_a_copy_wrote_under_names_that_were_given_up_is_entered_under_its_new_name(fleet):
+    """It is renamed in the transaction that brings it, and no new identity begins: it was once taken for nobody's."""
+    hub, a = fleet.nodes
+    await a.close()
+    copy = _copy_of(fleet, a)
+    for node in (a, copy):
+        await node.open()
+    copy.recorder.cloned(copy.connection, wall_ms=copy.wall.ms)
+    await a.engine["tasks"].put("x", {"a": 1})
+    await fleet.meet(a, hub, cut=False)
+    copy.wall.ms += 1_000
+    first, last = [(await copy.engine["tasks"].put("y", {"a": n, "d": n})).dot for n in (1, 2)]
+    (replaced,), (theirs,) = fleet.model.named(first)[-1:], fleet.model.named(last)
+    await a.engine["tasks"].put("z", {"a": 1})
+    await fleet.meet(a, hub, cut=False)
+    await Replica(a.engine).renew("a stranger's sign", peer=Actor("5" * 32))
+    known = len(fleet.model.operations)
+    await fleet.meet(copy, a, cut=False)
+    fleet.raise_violation()
+    (renamed,) = [op for op in fleet.model.operations[known:] if op.renames == theirs]
+    assert (renamed.node, renamed.name.clock, renamed.seen) == (a.name, theirs.clock, {replaced})
+    assert values(renamed) == {"a": "2", "d": "2"}
+    assert fleet.history.withdrawn & fleet.model.bits([theirs])
+    assert not fleet.history.withdrawn & fleet.model.bits([renamed.name])
+    for _ in range(3):
+        for node in (a, copy):
+            await fleet.meet(node, hub, cut=False)
+    await fleet.judge()
+    fleet.raise_violation()
+
+
 async def test_a_transaction_that_failed_leaves_no_trace_in_what_was_observed(fleet):
     """Numbers of log rows are given again: the next operation stands under the one that was taken back."""
     node = fleet.nodes[0]

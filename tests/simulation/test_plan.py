@@ -340,6 +340,16 @@ MILLENNIUM_MS = 10**13 * 3
             "different hubs",
         ),
         (
+            value(*[event("attack", at, attack="ordinary member", times=1, stranger="m") for at in range(2)]),
+            "events[1].args",
+            "under the name of one operation",
+        ),
+        (
+            value(event("attack", attack="ordinary member", times=2, stranger="m")),
+            "events[0].args",
+            "under the name of one operation",
+        ),
+        (
             value(
                 event("backup", 1, backup="it", whole=True),
                 event("restore_backup", 2, backup="it"),
@@ -386,6 +396,10 @@ def test_what_nothing_survives_is_refused_with_the_reason(given: Any, path: str,
             *(event("restore_backup", 3 + at, backup=f"{at}") for at in (1, 2, 3)),
         ),
         value(event("clone", 1), event("sync", 1) | {"node": "twin"}),
+        value(*[event("attack", n, attack="ordinary member", times=1, stranger="m", life=n) for n in (1, 2)]),
+        value(
+            *[event("attack", 1, attack=name, times=1, stranger="m") for name in ("broken cells", "ordinary member")]
+        ),
         value(event("crash", 1, down_ms=5), event("crash", 6) | {"node": "edge-2"}, faults_at_once_max=1),
         value(heal={"routes": [{"node": "edge-1", "peer": "hub"}, {"node": "edge-2", "peer": "hub"}]}),
     ],

@@ -61,6 +61,9 @@ def test_a_failing_seed_says_what_broke_how_to_see_it_again_and_where_the_files_
     assert "rows of the trace" in ran.stdout
     artefact = Path(re.search(r"^(?:E\s+)?artefact: (.*)$", ran.stdout, re.MULTILINE)[1])
     assert json.loads(artefact.read_text())["seed"] == 3
+    assert (
+        json.loads(artefact.read_text())["again"] == re.search(r"^(?:E\s+)?again: +(.*)$", ran.stdout, re.MULTILINE)[1]
+    )
     assert "Seed 3" in artefact.with_suffix(".html").read_text()
 
 

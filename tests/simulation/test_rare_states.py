@@ -7,6 +7,7 @@ import pytest
 from holdfast.engine.reached import RARE_STATES
 from holdfast.simulation import PlanBuilder, simulate
 from holdfast.simulation.plans.actions import Attack, Quality, SlowDisk
+from holdfast.simulation.plans.plan import NodePlan
 
 
 def overtaken_by_a_new_identity():
@@ -32,13 +33,40 @@ def requested_twice():
     return plan.build()
 
 
+def requested_twice_while_others_write():
+    """A request of many batches comes again to a hub that is slow and busy: batches of both share commits."""
+    edge = NodePlan(name="a", role="edge", batch_bytes=1)
+    plan = PlanBuilder(hours=0.7).hub("hub").node(edge).sync("a", "hub").after(seconds=10)
+    plan.do(None, Quality(group=("hub",), peers=("a",), duplicate_per_mille=1_000))
+    plan.do("hub", SlowDisk(latency_ms_min=1_000, latency_ms_max=1_000, for_ms=2_500_000))
+    for number in range(30):
+        plan.at(seconds=20 + 80 * number)
+        for key in range(8):
+            plan.put("a", "things", f"k{key}", {"n": number})
+        plan.after(seconds=1).sync("a", "hub")
+        for step in range(20):
+            plan.put("hub", "things", "h", {"n": step}).after(seconds=0.3)
+    return plan.build()
+
+
+def comes_back(node, life):
+    """Who has sent the hub what cannot be joined comes as an ordinary member: elsewhere, or as another identity."""
+    plan = PlanBuilder(hours=0.05).hub("hub").edge("a").sync_every("a", "hub", seconds=10)
+    plan.at(seconds=5).put("a", "things", "k", {"n": 1})
+    plan.at(seconds=40).do("hub", Attack(attack="broken cells", stranger="m"))
+    return plan.after(seconds=20).do(node, Attack(attack="ordinary member", stranger="m", life=life)).build()
+
+
 @pytest.mark.parametrize(
     ("state", "plan"),
     [
         ("apply: a value had to be asked for whole", overtaken_by_a_new_identity()),
+        ("apply: a batch behind one that moved nothing", requested_twice_while_others_write()),
         ("session: a ticket that would arrive late", requested_twice()),
+        ("holes: filled from elsewhere", comes_back("a", life=1)),
+        ("holes: void since their node has moved on", comes_back("hub", life=2)),
     ],
-    ids=["asked for whole", "late ticket"],
+    ids=["asked for whole", "behind what moved nothing", "late ticket", "filled from elsewhere", "moved on"],
 )
 def test_a_world_reaches_it_and_holds(state, plan, request):
     report = simulate(plan)

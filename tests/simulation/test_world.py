@@ -7,6 +7,7 @@ import pytest
 from holdfast.simulation.checkers import all_checkers
 from holdfast.simulation.checkers.dots import Dots
 from holdfast.simulation.kernel.choices import SeededChoices
+from holdfast.simulation.observed.history import RolledBack
 from holdfast.simulation.plans.actions import Attack, Backup, Put, Quality, ReadErrors, SlowDisk, Transact, Watch
 from holdfast.simulation.plans.builder import PlanBuilder
 from holdfast.simulation.plans.generate import plan_of
@@ -94,6 +95,43 @@ def test_strangers_attack_and_honest_nodes_keep_every_promise(tmp_path):
     assert outcome.figures.records == 2  # the member's, and that of the application
     assert outcome.reached["apply: a record that cannot be joined"]
     assert outcome.reached["identity: a peer's sign shows a copy"]
+
+
+def test_what_one_stranger_sent_in_vain_holds_up_no_other(tmp_path):
+    """All once had one feed, so that the hole in it was in everybody's way, for good."""
+    plan = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").edge("b").sync_every("a", "hub", seconds=10)
+    plan.at(seconds=5).put("a", "things", "x", {"n": 1}).at(seconds=30).sync("b", "hub").at(seconds=60)
+    for name in ("broken cells", "ordinary member") * 2:
+        plan.do("hub", Attack(attack=name, times=2)).do("b", Attack(attack=name, times=2)).after(seconds=20)
+    world, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert len(world.history.outsiders) == 8
+    assert outcome.reached["apply: a record that cannot be joined"] >= 8
+    assert outcome.figures.records == 2
+
+
+def test_what_a_stranger_left_who_never_came_again_waits_and_all_agree(tmp_path):
+    """It comes where its feed has a hole and begins anew: nobody ever claims what it had taken in."""
+    plan = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").sync_every("a", "hub", seconds=10)
+    plan.at(seconds=5).put("a", "things", "x", {"n": 1}).at(seconds=60)
+    for name in ("broken cells", "ordinary member"):
+        plan.do("hub", Attack(attack=name, stranger="m")).after(seconds=20)
+    _, outcome = lived(plan.build(), tmp_path)
+    assert outcome.fault is None
+    assert outcome.figures.records == 2
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_hub_is_put_back_only_when_no_copy_is_left_untold(tmp_path, told):
+    plan = PlanBuilder(hours=0.1, seed=2).hub("hub").edge("a").sync("a", "hub").at(seconds=20).backup("hub", "h")
+    plan.after(seconds=5).put("a", "things", "x", {"n": 1}).after(seconds=5).clone("a", "b").after(seconds=5)
+    if told:
+        for node in ("a", "b", "a", "b"):
+            plan.put(node, "things", node, {"n": 1}).after(seconds=5).sync(node, "hub").after(seconds=5)
+    world, outcome = lived(plan.restore("hub", "h").build(), tmp_path)
+    assert outcome.fault is None
+    assert any(isinstance(event, RolledBack) for event in world.history.events) is told
+    assert outcome.figures.skipped == (not told)
 
 
 def test_hubs_share_a_space_before_anybody_meets_them(tmp_path):

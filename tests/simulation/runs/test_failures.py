@@ -85,11 +85,12 @@ def test_a_shrink_without_time_gives_what_it_was_given(failure):
 def test_a_failure_of_a_users_rule_needs_that_rule(tmp_path):
     report = simulate(users.meeting(), resolvers=[users.Longest()], checks=[users.titles_are_short])
     artefact = artefact_of(report.first_failure, report.scenario)
-    with pytest.raises(InvalidPlan, match="needs resolvers that are not here: longest"):
+    with pytest.raises(InvalidPlan, match="not here: resolvers longest; checks titles_are_short"):
         replay(artefact)
-    with pytest.raises(InvalidPlan, match="needs checks"):
+    with pytest.raises(InvalidPlan, match="not here: checks"):
         replay(artefact, resolvers=[users.Longest()])
     assert replay(artefact, resolvers=[users.Longest()], checks=[users.titles_are_short]).exact
+    assert artefact.again == "in Python: holdfast.simulation.replay(THIS_FILE, resolvers=..., checks=...)"
 
 
 @pytest.mark.parametrize(
@@ -101,10 +102,24 @@ def test_what_is_no_artefact_is_refused(tmp_path, text):
         replay(tmp_path / "x.json")
 
 
-def test_an_artefact_with_a_spoilt_tape_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"tape": {"streams": ["sched"], "draws": [10_000, 2, 0]}},
+        {"tape": {"streams": ["sched"], "draws": [0, 2]}},
+        {"needs": {"programs": 5}},
+        {"needs": {"programs": "ab"}},
+        {"needs": {"spells": ["a"]}},
+        {"trace": [["a", "b", "c", "d"]]},
+        {"trace": [[1, "b", "c"]]},
+        {"seed": "x"},
+        {"shrunk": 1},
+    ],
+    ids=str,
+)
+def test_an_artefact_with_a_spoilt_part_is_refused(tmp_path, spoilt):
     report = simulate(users.meeting(), resolvers=[users.Longest()], checks=[users.titles_are_short])
-    value = json.loads(artefact_of(report.first_failure, report.scenario).to_json())
-    value["tape"]["draws"][0] = 10_000
+    value = {**json.loads(artefact_of(report.first_failure, report.scenario).to_json()), **spoilt}
     (tmp_path / "x.json").write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(InvalidPlan, match="no artefact"):
         replay(tmp_path / "x.json")

@@ -105,6 +105,17 @@ def test_a_program_that_fails_is_the_users_fault_with_its_line(program, said, mo
     assert "users.py:" in fault.subject
 
 
+def test_a_program_that_follows_the_order_of_a_set_is_found_where_several_processes_run(monkeypatch):
+    """One process never sees it: texts keep their hashes as long as it lives."""
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    report = simulate(seeds=2, processes=2, programs={"unsorted": users.unsorted}, **{**SMALL, "faults": []})
+    failure = report.first_failure
+    assert (failure.seed, type(failure.fault)) == (0, ProgramFault)
+    assert "not deterministic: two runs of seed 0 differ" in failure.fault.what
+    assert "no order of a set" in failure.fault.remedy
+    assert "users.py" in failure.fault.subject
+
+
 def test_a_check_that_fails_is_a_broken_rule_and_one_that_raises_is_to_be_mended():
     plan, resolvers = users.meeting(), [users.Longest()]
     broken = fault_of(plan=plan, resolvers=resolvers, checks=users.titles_are_short)

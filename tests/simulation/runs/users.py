@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from holdfast import LinkError, Schema, Take, UsageError
+from holdfast import HoldfastError, LinkError, Schema, Take, UsageError
 from holdfast.simulation import PlanBuilder
 
 
@@ -96,6 +96,12 @@ async def parting(engine):
 
 class Worse(BaseException):
     """Not an Exception."""
+
+
+async def unsorted(engine):
+    for word in {f"w{number}" for number in range(20)}:
+        with contextlib.suppress(HoldfastError):
+            await engine["tasks"].put("t1", {"title": word})
 
 
 async def worse(engine):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from holdfast.engine import opening, replica
-from holdfast.engine.storage import apply, birth, reissue
+from holdfast.engine.storage import apply, birth, peers, reissue
 from holdfast.engine.storage.arrival import Arrival
 from holdfast.engine.witness import SideFile
 from holdfast.transport import answering, refusals, session
@@ -44,7 +44,7 @@ def _(patch: Patch) -> None:
 
 @mutant("operations that leave the node leave no mark on its tickets", "Identity; B1", "copies")
 def _(patch: Patch) -> None:
-    patch.setattr(replica, "mark_tickets", lambda tx, mark: None)
+    patch.setattr(peers, "mark_tickets", lambda tx, mark: None)
 
 
 @mutant("operations are sent before they count as shared", "Identity", "copies")

@@ -1,0 +1,146 @@
+"""The history of records: what changed when, by whom, how they read then, and ways back as ordinary operations.
+
+Knows nothing of tables. Invariant: it is this node's history: what its readers saw, in the order in which they saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from holdfast.clocks import Dot, Timestamp, millis
+from holdfast.errors import UsageError
+from holdfast.resolvers import JSON
+
+from .arguments import check_count, check_keys
+from .documents import compose, decode_object, shown
+from .host import Host
+from .storage import past
+from .storage.past import State
+
+PAGE_RECORDS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One change in a record's life.
+
+    Attributes:
+        lsn: Its transaction at this node.
+        kind: "put", "update", "delete", "decide", "merge" (a sync brought it) or "reissue".
+        dot: The operation; of a merge, the latest write that the record showed after it.
+        clock_ms: Its author's time, milliseconds since 1970.
+        author, note: As given by whoever wrote.
+        fields: How the record read after it; None if there was no such record.
+    """
+
+    lsn: int
+    kind: str
+    dot: Dot
+    clock_ms: int
+    author: str | None
+    note: str | None
+    fields: dict[str, JSON] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The revision as plain JSON values."""
+        return {
+            "lsn": self.lsn,
+            "kind": self.kind,
+            "dot": self.dot._asdict(),
+            "clock_ms": self.clock_ms,
+            "author": self.author,
+            "note": self.note,
+            "fields": self.fields,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoReport:
+    """What an undo did.
+
+    Attributes:
+        written: Records that were written.
+        left: (collection, key) of records that were left alone, or in part: what the change wrote was changed since.
+    """
+
+    written: int
+    left: tuple[tuple[str, str], ...]
+
+
+class Past:
+    """A collection as readers of this node saw it at an earlier moment; get it as ``engine["tasks"].as_of(moment)``."""
+
+    def __init__(self, node: Host, collection: str, moment: int | datetime) -> None:
+        self._node = node
+        self._collection = collection
+        self._moment = moment
+
+    async def lsn(self) -> int:
+        """The last transaction of that moment, at this node."""
+        if isinstance(self._moment, datetime):
+            return await self._node.readers.run(past.lsn_before, round(self._moment.timestamp() * 1000) + 1)
+        return self._moment
+
+    async def get(self, key: str) -> dict[str, JSON] | None:
+        """How a record read; None if there was none."""
+        return (await self.get_many([key])).get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, dict[str, JSON]]:
+        """How those of these records read that were there."""
+        checked, lsn = check_keys(keys, self._collection), await self.lsn()
+        states = await self._node.readers.run(past.states_at, self._collection, checked, lsn)
+        return {key: fields for key, state in states.items() if (fields := _fields(state)) is not None}
+
+    async def documents(self) -> AsyncIterator[tuple[str, dict[str, JSON]]]:
+        """Every record that was there, by key, and how it read."""
+        lsn, after = await self.lsn(), ""
+        while keys := await self._node.readers.run(past.keys_after, self._collection, after, PAGE_RECORDS):
+            states = await self._node.readers.run(past.states_at, self._collection, keys, lsn)
+            for key in keys:
+                fields = _fields(states[key])
+                if fields is not None:
+                    yield key, fields
+            after = keys[-1]
+
+
+def check_moment(moment: object) -> int | datetime:
+    """The moment, if it is an lsn or a time with its zone; raises UsageError."""
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        return moment
+    if type(moment) is int:
+        check_count(moment, "moment")
+        return moment
+    raise UsageError(
+        f"the moment is {shown(moment)}", subject="moment", remedy="Pass an lsn, or a datetime with its time zone."
+    )
+
+
+async def read_life(node: Host, collection: str, key: str, limit: int) -> list[Revision]:
+    """The changes of a record, newest first."""
+    steps = await node.readers.run(past.life, collection, key, limit)
+    return [
+        Revision(
+            lsn=step.lsn,
+            kind=step.kind.name.lower(),
+            dot=step.dot,
+            clock_ms=millis(Timestamp(step.clock)),
+            author=step.author,
+            note=step.note,
+            fields=_fields(step.after),
+        )
+        for step in steps
+    ]
+
+
+async def undo(node: Host, lsn: int, author: str, note: str) -> UndoReport:
+    """Take back what the transaction of an lsn changed, as far as it was not changed since."""
+    written, left = await node.write(past.Undoing(lsn, author, note or f"undo of {lsn}"))
+    return UndoReport(written=written, left=tuple(left))
+
+
+def _fields(state: State) -> dict[str, JSON] | None:
+    live, texts = state
+    return decode_object(compose(texts)) if live else None

@@ -1,0 +1,234 @@
+"""Snapshots: what a file held at some moment, kept beside it under a name, to look at and to go back to.
+
+Knows nothing of sessions. Invariants: a snapshot is a whole, checked copy, and nothing changes it; going back to one
+is ordinary operations, so it reaches every node, loses nothing that happened since (the log and the ledger keep it),
+and can itself be undone: a snapshot is taken first.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from holdfast.errors import FileUnreadable, InvalidName, NoSuchSnapshot, StorageError, UsageError
+
+from .arguments import check_callable, check_remarks
+from .documents import shown
+from .going_back import RestoreReport, choose, go_back, reading
+from .host import Host
+from .storage.copying import (
+    MARKED_SINCE,
+    READ_ONLY,
+    SUFFIX,
+    Origin,
+    copy_database,
+    make_folder,
+    origin_of,
+    snapshots_of,
+    utc,
+)
+from .storage.migrations import format_of
+
+AUTOMATIC_KEPT: Final = 3
+"""Snapshots that the engine took by itself: the oldest goes when there are more."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One snapshot.
+
+    Attributes:
+        name: Its name.
+        path: Its file, a database that `Engine.open(path, read_only=True)` reads.
+        made_ms: When it was taken: milliseconds since 1970, by this node's clock.
+        note: Why, for people.
+        automatic: Whether the engine took it by itself, before a step that changes much.
+        records: Records that it holds.
+        lsn: The node's position in its feed at that moment.
+        bytes: Size of its file.
+    """
+
+    name: str
+    path: Path
+    made_ms: int
+    note: str
+    automatic: bool
+    records: int
+    lsn: int
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The snapshot as plain JSON values."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+class Snapshots:
+    """The snapshots of a node; get it as ``engine.snapshots``."""
+
+    def __init__(self, node: Host) -> None:
+        self._node = node
+        self.folder = snapshots_of(node.path)
+
+    async def take(
+        self, name: str | None = None, *, note: str = "", on_progress: Callable[[float], None] | None = None
+    ) -> Snapshot:
+        """Keep what the file holds now. Writers go on meanwhile.
+
+        Args:
+            name: Letters, digits, ``.``, ``_`` and ``-``, at most 100; None for the time in UTC.
+            note: Why, for people; at most 16 KiB of UTF-8.
+            on_progress: Called with the share that is done, 0 to 1, from another thread.
+
+        Raises:
+            InvalidName, UsageError: The name cannot be one, or is taken.
+            DiskFull, FileUnreadable, DamagedFile: Nothing was kept.
+        """
+        check_remarks("", note, "snapshot")
+        check_callable(on_progress, "on_progress")
+        return await self._take(name, note, automatic=False, on_progress=on_progress)
+
+    async def list(self) -> list[Snapshot]:
+        """Every snapshot, oldest first.
+
+        Raises:
+            StorageError: One of the files in the folder cannot be read.
+        """
+        found = [await self._look(path) for path in self._paths()]
+        return sorted(found, key=lambda snapshot: (snapshot.made_ms, snapshot.name))
+
+    async def find(self, name: str) -> Snapshot:
+        """One snapshot; raises NoSuchSnapshot."""
+        return await self._look(self._existing(name))
+
+    async def drop(self, name: str) -> None:
+        """Delete a snapshot, also one that cannot be read; raises NoSuchSnapshot, FileUnreadable."""
+        _delete(self._existing(name))
+
+    async def restore(
+        self, name: str, *, collection: str | None = None, keys: Iterable[str] | None = None, preview: bool = False
+    ) -> RestoreReport:
+        """Let records read as they did, by ordinary operations, which sync carries to every node.
+
+        Committed in parts of about 1,000 records; one that was ended early is run again and goes on. Records that were
+        in conflict then read as they were shown then. Nothing is lost: log and ledger keep what is superseded.
+
+        Args:
+            name: The snapshot.
+            collection: Only this one; records that it did not have then are deleted.
+            keys: Only these of its records.
+            preview: Only say what would be done.
+
+        Raises:
+            NoSuchSnapshot: There is none of this name.
+            NoSuchCollection: Neither it nor this file has the collection.
+            UsageError, ReadOnlyEngine: Nothing was written.
+        """
+        snapshot = await self.find(name)
+        if not preview and self._node.read_only:
+            await self._node.write(lambda _: None)  # which says so
+        async with reading(self._node, snapshot.path) as past:
+            chosen = await choose(self._node, past, collection, keys)
+            report = await go_back(self._node, past, chosen, RestoreReport(snapshot=name), write=False)
+            if preview or not report.written + report.deleted:
+                return report
+            kept = await self.keep_before(f"before going back to {name}")
+            return await go_back(self._node, past, chosen, RestoreReport(snapshot=name, before=kept.name), write=True)
+
+    async def keep_before(self, note: str) -> Snapshot:
+        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
+        kept = await self._take(None, note, automatic=True)
+        automatic = []
+        for path in self._paths():
+            with suppress(StorageError):  # what cannot be read is in nobody's way: `list` names it
+                snapshot = await self._look(path)
+                automatic += [snapshot] if snapshot.automatic else []
+        automatic.sort(key=lambda snapshot: (snapshot.made_ms, snapshot.name))
+        for old in automatic[:-AUTOMATIC_KEPT]:
+            _delete(old.path)
+        return kept
+
+    async def _take(
+        self, name: str | None, note: str, *, automatic: bool, on_progress: Callable[[float], None] | None = None
+    ) -> Snapshot:
+        async with self._node.snapshotting:  # one after the other, else two of one second would get one name
+            now_ms = self._node.seams.time.now_ms()
+            path = self._path(name if name is not None else self._free_name(now_ms))
+            if path.exists():
+                raise UsageError(
+                    "there is a snapshot of this name", subject=path.stem, remedy="Choose another, or drop it."
+                )
+            make_folder(self.folder)
+            origin = Origin(name=path.stem, note=note, made_ms=now_ms, automatic=automatic)
+            await self._node.readers.run(copy_database, path, origin, on_progress)
+            path.chmod(READ_ONLY)
+        return await self._look(path)
+
+    async def _look(self, path: Path) -> Snapshot:
+        async with reading(self._node, path) as connection:
+            origin, records, lsn, size = await connection.run(_look, str(path))
+        return Snapshot(
+            name=path.stem,
+            path=path,
+            made_ms=origin.made_ms,
+            note=origin.note,
+            automatic=origin.automatic,
+            records=records,
+            lsn=lsn,
+            bytes=size,
+        )
+
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(sorted(path for path in self.folder.glob(f"*{SUFFIX}") if path.is_file()))
+
+    def _existing(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.is_file():
+            have = ", ".join(path.stem for path in self._paths()) or "none yet"
+            raise NoSuchSnapshot("there is no snapshot of this name", subject=name, remedy=f"There are: {have}.")
+        return path
+
+    def _path(self, name: object) -> Path:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InvalidName(
+                "the name of a snapshot has 1 to 100 letters, digits, dots, dashes and underscores",
+                subject=shown(name),
+                remedy="Choose a plain name, as `before-import`.",
+            )
+        return self.folder / f"{name}{SUFFIX}"
+
+    def _free_name(self, now_ms: int) -> str:
+        stem = utc(now_ms, "%Y-%m-%dT%H-%M-%S")
+        taken = {path.stem for path in self.folder.glob(f"{stem}*{SUFFIX}")}
+        names = (stem if number == 1 else f"{stem}.{number}" for number in range(1, len(taken) + 2))
+        return next(name for name in names if name not in taken)
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"the snapshot cannot be deleted: {error.strerror}"
+        raise FileUnreadable(what, subject=str(path), remedy="Check folder and rights.") from error
+
+
+def _look(connection: sqlite3.Connection, path: str) -> tuple[Origin, int, int, int]:
+    origin = origin_of(connection)
+    if origin is None and 0 < format_of(connection, path) < MARKED_SINCE:
+        origin = Origin(name="", note="of an older format", made_ms=0, automatic=True)
+    if origin is None:
+        raise StorageError(
+            "this is no snapshot: it is empty, or was written to",
+            subject=path,
+            remedy="Move it out of the folder of snapshots.",
+        )
+    (records,) = connection.execute("SELECT count(*) FROM record WHERE live = 1").fetchone()
+    (lsn,) = connection.execute("SELECT lsn FROM node").fetchone()
+    (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
+    return origin, int(records), int(lsn), int(size)

@@ -1,0 +1,193 @@
+"""How records read at an earlier moment: from how they read now, by taking back the turns that the log keeps.
+
+Knows nothing of who asks. Invariant: what it gives for an lsn is what readers of this node saw when that was the last
+one, under the rules that were in force then.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from holdfast.clocks import Actor, Dot
+from holdfast.errors import UsageError
+
+from ..documents import split
+from ..edits import Delete, Edit, Put, Update
+from ..turns import Texts, Turn, taken_back
+from .journal import Kind
+from .store import Tx
+from .write import Write, write_all
+
+_PRESENT: Final = (
+    "SELECT r.id, r.key, r.live, r.doc FROM json_each(?1) j CROSS JOIN collection c CROSS JOIN record r"
+    " ON r.collection = c.id AND r.key = j.value WHERE c.name = ?2"
+)
+_SINCE: Final = (
+    "SELECT record, old, added, was FROM log WHERE record IN (SELECT value FROM json_each(?)) AND lsn > ?"
+    " ORDER BY id DESC"
+)
+_KEYS: Final = (
+    "SELECT r.key FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
+    " ORDER BY r.key LIMIT ?3"
+)
+_LIFE: Final = (
+    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"
+    " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? ORDER BY l.id DESC LIMIT ?"
+)
+_AT: Final = (
+    "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
+    " WHERE l.lsn = ? ORDER BY c.name, r.key"
+)
+_LATER: Final = (
+    "SELECT min(lsn) FROM (SELECT min(lsn) lsn FROM log WHERE kind < ?1 AND clock >= ?2 << 16"
+    " UNION ALL SELECT min(lsn) FROM arrival WHERE ms >= ?2)"
+)
+
+_MS_END: Final = 2**47 - 1
+"""The last millisecond that a stamp can name: a later moment, shifted, would be beyond SQLite's integers."""
+
+State = tuple[bool, Texts]
+"""Whether a record lives, and its fields."""
+
+NOTHING: Final[State] = (False, {})
+
+
+class Step(NamedTuple):
+    """One change in a record's life, and how the record read after it."""
+
+    lsn: int
+    kind: Kind
+    dot: Dot
+    clock: int
+    author: str | None
+    note: str | None
+    after: State
+
+
+def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
+    """How these records read when `lsn` was the last one; those that were never there are left out."""
+    rows = connection.execute(_PRESENT, (json.dumps(list(keys)), collection)).fetchall()
+    found: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
+    for record, *turn in connection.execute(_SINCE, (json.dumps([*found]), lsn)):
+        found[record] = taken_back(*found[record], Turn(*turn))
+    return {key: found[number] for number, key, _, _ in rows}
+
+
+def keys_after(connection: sqlite3.Connection, collection: str, after: str, limit: int) -> list[str]:
+    """The next keys of a collection, of deleted records too."""
+    return [key for (key,) in connection.execute(_KEYS, (collection, after, limit))]
+
+
+def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) -> list[Step]:
+    """The changes of a record, newest first."""
+    row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
+    if row is None:
+        return []
+    number, _, live, doc = row
+    state: State = (bool(live), split(doc))
+    steps = []
+    for lsn, kind, actor, seq, clock, author, note, *turn in connection.execute(_LIFE, (number, limit)):
+        steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
+        state = taken_back(*state, Turn(*turn))
+    return steps
+
+
+def lsn_before(connection: sqlite3.Connection, ms: int) -> int:
+    """The last lsn of before a moment, by this node's clock."""
+    (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END))).fetchone()
+    if later is not None:
+        return int(later) - 1
+    (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+    return int(head)
+
+
+@dataclass(frozen=True, slots=True)
+class Reverting:
+    """A job that lets records read as they did at an lsn; gives how many were written."""
+
+    collection: str
+    keys: Sequence[str]
+    lsn: int
+    author: str
+    note: str
+
+    def __call__(self, tx: Tx) -> int:
+        """Write what reads otherwise."""
+        then = states_at(tx.connection, self.collection, self.keys, self.lsn)
+        now = states_at(tx.connection, self.collection, self.keys, tx.lsn)
+        edits = {key: edit_to(then.get(key, NOTHING), now.get(key, NOTHING)) for key in self.keys}
+        return _written(tx, _writes(self.collection, edits, self.author, self.note))
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """A job that takes back what the transaction of an lsn changed; gives records written, and those left alone."""
+
+    lsn: int
+    author: str
+    note: str
+
+    def __call__(self, tx: Tx) -> tuple[int, list[tuple[str, str]]]:
+        """Write what still reads as the transaction left it as it did before; raises UsageError."""
+        if self.lsn > tx.lsn:
+            what, remedy = f"there is no such transaction yet: the last is {tx.lsn}", "Look it up in history or log."
+            raise UsageError(what, subject=f"lsn {self.lsn}", remedy=remedy)
+        writes: list[Write] = []
+        left: list[tuple[str, str]] = []
+        for collection, keys in _grouped(tx.connection.execute(_AT, (self.lsn,)).fetchall()).items():
+            moments = (self.lsn - 1, self.lsn, tx.lsn)
+            before, after, now = (states_at(tx.connection, collection, keys, at) for at in moments)
+            edits = {}
+            for key in keys:
+                edits[key], whole = _undo(before[key], after[key], now[key])
+                left += [] if whole else [(collection, key)]
+            writes += _writes(collection, edits, self.author, self.note)
+        return _written(tx, writes), left
+
+
+def _grouped(places: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for collection, key in places:
+        found.setdefault(collection, []).append(key)
+    return found
+
+
+def _writes(collection: str, edits: Mapping[str, Edit | None], author: str, note: str) -> list[Write]:
+    return [
+        Write(collection=collection, key=key, edit=edit, author=author, note=note)
+        for key, edit in edits.items()
+        if edit is not None
+    ]
+
+
+def _written(tx: Tx, writes: list[Write]) -> int:
+    return len(write_all(tx, writes)) if writes else 0
+
+
+def edit_to(then: State, now: State) -> Edit | None:
+    """What makes a record read as it did; None if it does."""
+    (lived, old), (lives, new) = then, now
+    if not lived:
+        return Delete() if lives else None
+    if not lives:
+        return Put(old)
+    changed = {name: text for name, text in old.items() if new.get(name) != text}
+    gone = frozenset(new.keys() - old.keys())
+    return Update(changed, gone) if changed or gone else None
+
+
+def _undo(before: State, after: State, now: State) -> tuple[Edit | None, bool]:
+    """What takes a change back, and whether all of it can be: what was changed since stays."""
+    (lived, old), (lives, new), (alive, present) = before, after, now
+    if lived != lives:
+        unchanged = alive == lives and (present == new or not lives)
+        return (edit_to(before, now) if unchanged else None), unchanged
+    touched = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    same = {name for name in touched if alive and present.get(name) == new.get(name)}
+    changed = {name: old[name] for name in same if name in old}
+    gone = frozenset(same - old.keys())
+    return (Update(changed, gone) if same else None), same == touched

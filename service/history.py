@@ -1,0 +1,170 @@
+"""The commands about what was: history, revert, undo, disown.
+
+Invariant: the ways back are ordinary writes, so they reach every node and can be taken back themselves.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .files import Target, check_collection, file_argument, reading, run, writing
+from .output import moment, note, print_json, printable, say, shown, table
+from .program import Command, wants_json
+from .records import collection_argument
+
+if TYPE_CHECKING:
+    from holdfast import DisownReport, Revision, UndoReport
+
+_AUTHOR = click.option("--author", default="", metavar="TEXT", help="Who writes, for the log.")
+_NOTE = click.option("--note", "why", default="", metavar="TEXT", help="Why, for the log.")
+
+
+class Moment(click.ParamType[int | datetime]):
+    """A moment: an lsn, or a time as ISO 8601 with its zone."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
+        """The moment, or a complaint about the option."""
+        text = str(value)
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail("it must be an lsn, or a time with its zone, as 2026-11-21T08:00:00Z", param, ctx)
+        return found
+
+
+@click.command(cls=Command)
+@file_argument
+@collection_argument
+@click.argument("key")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most so many."
+)
+def history(*, file: Path, collection: str, key: str, limit: int) -> None:
+    """Show how a record has read at this node, newest first.
+
+    One line for each change, by a write here or by a sync, with what readers saw after it.
+    """
+    found = run(_history(file, collection, key, limit))
+    if wants_json():
+        print_json([revision.as_json() for revision in found])
+    elif found:
+        say(table(("lsn", "time", "kind", "author", "note", "record"), [_row(revision) for revision in found]))
+    else:
+        note("Nothing.")
+
+
+async def _history(file: Path, collection: str, key: str, limit: int) -> list[Revision]:
+    async with reading(file) as engine:
+        found = await engine[collection].history(key, limit=limit)
+        if not found:
+            await check_collection(engine, collection)
+        return found
+
+
+def _row(revision: Revision) -> tuple[object, ...]:
+    read = "(deleted)" if revision.fields is None else shown(revision.fields)
+    return revision.lsn, moment(revision.clock_ms), revision.kind, revision.author or "", revision.note or "", read
+
+
+@click.command(cls=Command)
+@file_argument
+@collection_argument
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@click.option("--to", "then", type=Moment(), required=True, metavar="MOMENT", help="An lsn, or a time with its zone.")
+@_AUTHOR
+@_NOTE
+def revert(*, file: Path, collection: str, keys: tuple[str, ...], then: int | datetime, author: str, why: str) -> None:
+    """Let records read as they did at an earlier moment.
+
+    MOMENT is an lsn, as `holdfast history` shows it, or a time by this node's clock. Records that did not exist then
+    are deleted.
+
+    \b
+    Examples:
+      holdfast revert edge.db tasks t1 --to 17
+      holdfast revert edge.db tasks t1 t2 --to 2026-11-21T08:00:00Z --note "before the import"
+    """
+    written = run(_revert(file, collection, keys, then, author, why))
+    if wants_json():
+        print_json({"written": written})
+    else:
+        say(f"{written:,} records were written")
+
+
+async def _revert(
+    file: Path, collection: str, keys: tuple[str, ...], then: int | datetime, author: str, why: str
+) -> int:
+    async with writing(Target(file)) as engine:
+        written = await engine[collection].revert(keys, then, author=author, note=why)
+        if not written:
+            await check_collection(engine, collection)
+        return written
+
+
+@click.command(cls=Command)
+@file_argument
+@click.argument("lsn", type=click.IntRange(min=1))
+@_AUTHOR
+@_NOTE
+def undo(*, file: Path, lsn: int, author: str, why: str) -> None:
+    """Take back what one transaction changed, as far as it was not changed since.
+
+    LSN is its number, as `holdfast history` and `holdfast log --json` show it; what a sync brought can be undone like
+    a write of this node.
+    """
+    report = run(_undo(file, lsn, author, why))
+    if wants_json():
+        print_json({"written": report.written, "left": [list(place) for place in report.left]})
+        return
+    say(f"{report.written:,} records were written")
+    for collection, key in report.left:
+        note(printable(f"{collection}/{key} was changed since: what was changed stays"))
+
+
+async def _undo(file: Path, lsn: int, author: str, why: str) -> UndoReport:
+    async with writing(Target(file)) as engine:
+        return await engine.undo(lsn, author=author, note=why)
+
+
+@click.command(cls=Command)
+@file_argument
+@click.argument("node")
+@click.option("--since", type=Moment(), required=True, metavar="MOMENT", help="An lsn, or a time with its zone.")
+@click.option("--preview", is_flag=True, help="Only say what would be done.")
+@_AUTHOR
+@_NOTE
+def disown(*, file: Path, node: str, since: int | datetime, preview: bool, author: str, why: str) -> None:
+    """Take back what a misbehaving node has changed since a moment, where it still shows.
+
+    NODE is its label, or the beginning of its identity (8 characters or more). What others wrote stays. A snapshot of
+    what stands now is taken first. Revoke the node's token before.
+
+    \b
+    Example:
+      holdfast disown edge.db pump-7 --since 2026-11-21T08:00:00Z --preview
+    """
+    report = run(_disown(file, node, since, author, why, preview=preview))
+    if wants_json():
+        print_json(report.as_json())
+        return
+    verb = "would be" if preview else "were"
+    say(f"{report.written:,} records {verb} written, {report.deleted:,} deleted")
+    if report.before:
+        note(printable(f"What stood here until now is kept as snapshot {report.before}."))
+
+
+async def _disown(
+    file: Path, node: str, since: int | datetime, author: str, why: str, *, preview: bool
+) -> DisownReport:
+    async with reading(file) if preview else writing(Target(file)) as engine:
+        return await engine.disown(node, since, preview=preview, author=author, note=why)
