@@ -67,6 +67,6 @@ EQUIVALENT: Final[Mapping[str, str]] = {
 
 OPEN: Final[Mapping[str, str]] = {
     "what comes back under names that were used twice keeps them": "seeds 20 to 49 of `copies`",
-    "a batch goes on where another session has come to": "seeds 0 to 59 of `overtaken`",
+    "a batch goes on where another session has come to": "seeds 0 to 129 of `overtaken`",
 }
 """Mutants that are planted and that no world has caught yet: holes of the harness, with what was searched."""
