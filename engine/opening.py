@@ -101,7 +101,8 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
     # Only now: a file of another program, or of a newer format, must stay as it is.
     _begin_log(connection, path)
     _make_certain(connection)
-    if 0 < format_of(connection, path) < FORMAT:
+    # A process that died while it made the file has left one that holds nothing yet.
+    if 0 < format_of(connection, path) < FORMAT and connection.execute("SELECT 1 FROM node").fetchone():
         keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None

@@ -220,10 +220,18 @@ class Engine(Node):
 
 
 def _check_guard(guard: object) -> None:
-    from holdfast.engine.guard import Guard
+    if guard is None:
+        return
+    with _loading():
+        from holdfast.engine.guard import Guard
 
-    if guard is not None and not isinstance(guard, Guard):
-        raise UsageError(f"guard is {shown(guard)}", subject="guard", remedy="Pass Guard(share=...), or leave it out.")
+    if not isinstance(guard, Guard):
+        raise UsageError(
+            f"guard is {shown(guard)}",
+            subject="guard",
+            remedy="Pass Guard(share=...), or leave it out.",
+            typed="Pass --hold-above SHARE, or leave it out.",
+        )
 
 
 @contextmanager

@@ -74,3 +74,18 @@ async def test_a_file_that_cannot_be_kept_is_not_brought_up(tmp_path: Path):
     with pytest.raises(FileUnreadable):
         await opened(path)
     assert _format(path) == was
+
+
+async def test_a_file_that_was_never_finished_is_finished(tmp_path: Path):
+    """Killed between two scripts: it has an older format and holds no node."""
+    path = tmp_path / "a.db"
+    connection = sqlite3.connect(path)
+    script = migrations.scripts()[migrations.OLDEST_FORMAT]
+    connection.executescript(
+        f"{script} PRAGMA application_id = {migrations.APPLICATION_ID};"
+        f" PRAGMA user_version = {migrations.OLDEST_FORMAT};"
+    )
+    connection.close()
+    async with opened(path, space="plant") as node:
+        await node["t"].put("k", {})
+        assert await node.snapshots.list() == []
