@@ -188,7 +188,7 @@ async def test_a_node_that_was_put_back_is_found_by_a_bundle(tmp_path: Path):
             assert await _documents(a) == await _documents(b) == {f"k{n}": {"n": n} for n in (1, 2, 3)}
 
 
-FLEETS = range(12)
+FLEETS = range(6)
 
 
 class Fleet:
