@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from holdfast.engine.storage.copying import sync
 from holdfast.engine.storage.drafts import begin
 from holdfast.errors import DiskFull, FileUnreadable, HoldfastError
 
@@ -42,11 +43,7 @@ def _finish(file: BinaryIO, target: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     Path(file.name).rename(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(target.parent)
 
 
 def _fault(error: OSError, target: Path) -> HoldfastError:
