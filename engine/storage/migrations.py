@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.errors import NewerFormat, NotADatabase, OlderFormat
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """The format that this version writes; stands in the file as PRAGMA user_version."""
 
 OLDEST_FORMAT: Final = 3
