@@ -19,6 +19,7 @@ from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
 from .inspection import audit, ledger, log, status, verify
+from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
@@ -58,6 +59,6 @@ def main(*, verbose: int) -> None:
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
     log, audit, ledger, status, verify,
-    snapshot, backup, restore, bundle, hub, simulate,
+    snapshot, backup, restore, bundle, members, purge, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)
