@@ -72,6 +72,41 @@ def test_a_failing_seed_says_what_broke_how_to_see_it_again_and_where_the_files_
     assert "Seed 3" in artefact.with_suffix(".html").read_text()
 
 
+WRITES_AND_FAILS = """
+import pytest
+
+@pytest.mark.partition(seeds=range(3, 4), nodes=3, hours=0.05, operations=20, processes=1)
+async def test_that_writes(engine):
+    await engine["notes"].put("mine", {"text": "written"})
+    raise ValueError("mine")
+"""
+
+
+def test_a_failure_shrinks_with_the_functions_that_it_needs(tmp_path: Path):
+    (tmp_path / "test_app.py").write_text(WRITES_AND_FAILS)
+    ran = run(tmp_path, "--partition-shrink", "2")
+    assert ran.returncode == 1, ran.stdout
+    said = re.search(
+        r"^(?:E\s+)?smaller: +(\S+) \((\d+) of (\d+) nodes, (\d+) of (\d+) events\)$", ran.stdout, re.MULTILINE
+    )
+    assert said, ran.stdout
+    whole = json.loads(Path(re.search(r"^(?:E\s+)?artefact: (.*)$", ran.stdout, re.MULTILINE)[1]).read_text())
+    small = json.loads(Path(said[1]).read_text())
+    assert small["invariant"] == whole["invariant"]
+    assert small["fault"]["what"] == whole["fault"]["what"]
+    assert (len(small["plan"]["nodes"]), len(small["plan"].get("events", ()))) == (int(said[2]), int(said[4]))
+    assert int(said[4]) < int(said[5])
+    assert small["needs"] == whole["needs"] == {"programs": ["test_that_writes"], "resolvers": [], "checks": []}
+    assert "programs=..." in small["again"]
+
+
+def test_a_time_to_shrink_that_is_none_is_refused(tmp_path: Path):
+    (tmp_path / "test_app.py").write_text(WRITES_AND_FAILS)
+    wrong = run(tmp_path, "--partition-shrink", "0")
+    assert wrong.returncode == 4
+    assert "--partition-shrink: invalid" in wrong.stderr
+
+
 def test_the_option_replaces_the_seeds_and_is_checked(tmp_path: Path):
     (tmp_path / "test_app.py").write_text(FAILS)
     assert "seed 9 failed (1 of 1 seeds did)" in run(tmp_path, "--partition-seeds", "9-9").stdout
