@@ -30,6 +30,7 @@ from .storage.peers import (
     Peer,
     count_as_shared,
     find_peer,
+    maybe_elsewhere,
     peer_at,
     read_anew,
     save_peer,
@@ -304,7 +305,7 @@ class Replica:
         def begin(tx: Tx) -> bool:
             if of is not None and of != tx.actor:
                 return False
-            old, known, stored = tx.own, stored_elsewhere(tx, peer), stored_elsewhere(tx)
+            old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
             begin_incarnation(tx, self._node.label)
             reissue(tx, old, known, stored)
             return True

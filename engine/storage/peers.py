@@ -203,6 +203,17 @@ def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:
     return int(seq)
 
 
+def maybe_elsewhere(tx: Tx, giver: Actor | None) -> int:
+    """The highest own operation that a peer other than `giver` may hold as it stands in this file.
+
+    Who calls this node acknowledges what it has read when it calls again, or never: until then all that was shared
+    may stand with it.
+    """
+    query = "SELECT 1 FROM peer WHERE url IS NULL AND actor IS NOT ? LIMIT 1"
+    called_by_others = tx.connection.execute(query, (giver,)).fetchone() is not None
+    return max(stored_elsewhere(tx), tx.shared if called_by_others else 0)
+
+
 def forget_sessions(tx: Tx) -> None:
     """A new identity or feed began here: nothing that was keyed by the old one may be used again."""
     told = tx.connection.execute("SELECT DISTINCT told FROM peer").fetchall()
