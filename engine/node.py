@@ -89,6 +89,8 @@ class Node:
         self.renewed: str | None = None
         self.handshakes = 0
         self.snapshotting = asyncio.Lock()
+        self.starting = asyncio.Lock()
+        self.holds = False
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None

@@ -24,7 +24,7 @@ from .queries import list_, query
 from .records import delete, get, init, put, update
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
-from .syncing import sync
+from .syncing import bootstrap, sync
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
 
@@ -56,7 +56,8 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
+    init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
+    disown,
     log, audit, ledger, status, verify,
     snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip

@@ -230,6 +230,7 @@ def run_hub(
 async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] | None, *, insecure: bool) -> None:
     from holdfast import Engine, __version__
     from holdfast.engine.replica import Replica
+    from holdfast.engine.starters import Offering
     from holdfast.transport.hub.server import serve, tls_context
     from holdfast.transport.responder import respond
 
@@ -245,6 +246,7 @@ async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] |
         port,
         open_engine=opened,
         respond=answer,
+        offering=Offering,
         tls=tls_context(*tls) if tls else None,
         insecure=insecure,
         version=__version__,
