@@ -18,7 +18,7 @@ from .exporting import export
 from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import audit, ledger, log, status, verify
+from .inspection import audit, ledger, log, quarantine, status, verify
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
@@ -58,7 +58,7 @@ def main(*, verbose: int) -> None:
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
     disown,
-    log, audit, ledger, status, verify,
+    log, audit, ledger, quarantine, status, verify,
     snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

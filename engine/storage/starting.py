@@ -17,9 +17,9 @@ from ..declared import has_absent_rules
 from ..documents import is_name
 from ..membership import Bond, Membership
 from ..projection import project
-from ..schema import Schema, policies_fingerprint
+from ..schema import Schema
 from ..tickets import MARK_BYTES, marked
-from .declare import declare, keep_declared
+from .declare import declare, keep_declared, rules_in_force
 from .inbox import Inbox
 from .journal import Kind
 from .members import unite
@@ -98,7 +98,7 @@ def take_starter(tx: Tx, starter: Starter, url: str, schemas: Sequence[Schema]) 
     tx.connection.execute(_LOG, (tx.lsn, int(Kind.MERGE)))
     tx.connection.execute("INSERT INTO arrival (lsn, ms) VALUES (?, ?)", (tx.lsn, tx.now_ms))
     # Only what has siblings reads otherwise under other rules, and that is read anew below.
-    tx.connection.execute("UPDATE node SET policy = ?", (policies_fingerprint(schemas),))
+    tx.connection.execute("UPDATE node SET policy = ?", (rules_in_force(schemas),))
     declare(tx, schemas)
     if any(has_absent_rules(schema.policy) for schema in schemas):
         keep_declared(tx)
