@@ -37,6 +37,7 @@ from .storage.migrations import format_of, show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
 from .transaction import Transaction
+from .unreadable import Unreadable, read_unreadable
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
@@ -91,6 +92,8 @@ class Node:
         self.handshakes = 0
         self.purging = Purge()
         self.snapshotting = asyncio.Lock()
+        self.starting = asyncio.Lock()
+        self.holds = False
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
@@ -249,6 +252,12 @@ class Node:
         check_place(collection, key)
         check_count(limit, "limit")
         return await self.readers.run(read_ledger, collection, key, limit)
+
+    async def quarantine(self, *, collection: str | None = None, limit: int = 100) -> list[Unreadable]:
+        """Records that this node cannot show, or not in full, with why; those that are not held first."""
+        check_place(collection, None)
+        check_count(limit, "limit")
+        return await self.readers.run(read_unreadable, collection, limit)
 
     async def log(self, *, collection: str | None = None, key: str | None = None, limit: int = 100) -> list[LogEntry]:
         """The operation log, newest first."""

@@ -257,6 +257,7 @@ async def _serve(
 ) -> None:
     from holdfast import Engine, Purge, __version__
     from holdfast.engine.replica import Replica
+    from holdfast.engine.starters import Offering
     from holdfast.transport.hub.server import serve, tls_context
     from holdfast.transport.responder import respond
 
@@ -275,6 +276,7 @@ async def _serve(
         port,
         open_engine=opened,
         respond=answer,
+        offering=Offering,
         tls=tls_context(*tls) if tls else None,
         insecure=insecure,
         version=__version__,

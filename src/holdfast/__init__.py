@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
+    from holdfast.engine.unreadable import Unreadable
     from holdfast.engine.verify import VerifyReport
     from holdfast.engine.versions import NO_RECORD
     from holdfast.engine.witness import SideFile, Testimony, Witness
@@ -222,6 +223,7 @@ __all__ = [
     "Unauthorized",
     "UndoReport",
     "Unreachable",
+    "Unreadable",
     "UpdateWins",
     "UsageError",
     "Value",
@@ -263,6 +265,7 @@ _LAZY: dict[str, str] = {
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",
     "LedgerEntry": "holdfast.engine.entries",
+    "Unreadable": "holdfast.engine.unreadable",
     "LogEntry": "holdfast.engine.entries",
     "Manual": "holdfast.resolvers",
     "MultiValue": "holdfast.resolvers",
