@@ -198,7 +198,7 @@ class _Check:
     def _plain(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        collections, keys, _, _, ids, live, nodes, seqs, clocks, flags, digests, conflicts, extras, _, docs = zip(
+        collections, keys, _, _, ids, live, nodes, seqs, clocks, flags, digests, conflicts, extras, _, docs, _ = zip(
             *rows, strict=True
         )
         found = plain_digests(zip(map(self._head, collections, nodes), keys, seqs, clocks, flags, docs, strict=True))
