@@ -25,6 +25,7 @@ from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .readers import Readers
+from .reserve import KeepsReserve
 from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import Status, read_status
@@ -271,7 +272,8 @@ class Node:
 
     async def status(self) -> Status:
         """What this node holds, whom it met, and what blocks it."""
-        return await self.readers.run(read_status, self.path)
+        oldest_s = self.readers.oldest_s()
+        return await self.readers.run(read_status, self.path, oldest_s)
 
     async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
         """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
@@ -333,7 +335,9 @@ class Node:
         lock.acquire(opening.label or self.path.name)
         self._lock, self._witness = lock, witness
         self._thread, store, self.renewed = await open_store(opening, witness)
-        self._writer = Writer(self._thread, store, witness, self._committed)
+        storage = self.seams.storage
+        reserve = storage.reserve(self.path) if isinstance(storage, KeepsReserve) else None
+        self._writer = Writer(self._thread, store, witness, self._committed, reserve)
 
     async def _open_readers(self) -> None:
         with reachable(str(self.path)):

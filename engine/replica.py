@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
@@ -19,6 +20,7 @@ from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
 from .reached import reached
+from .reserve import Freeing
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
@@ -42,6 +44,8 @@ from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,14 +156,19 @@ class Replica:
             with nullcontext() if self._watch is None else self._watch.over(tx):
                 return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
 
-        return await self._node.write(apply)
+        # A batch without records only notes how far this node has read: a full disk must not stop what it sends.
+        return await (self._node.write(apply) if len(batch.delta) else self._note(apply))
+
+    async def _note(self, job: Callable[[Tx], T]) -> T:
+        """Note what a session has brought about, which takes next to no room."""
+        return await self._node.write(Freeing(job))
 
     async def meet(self, peer: Peer, head: int) -> None:
         """Remember what a handshake said of a peer whose feed ends at `head`.
 
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
-        await self._node.write(lambda tx: _meet(tx, peer, head))
+        await self._note(lambda tx: _meet(tx, peer, head))
 
     async def acknowledged(
         self,
@@ -194,7 +203,7 @@ class Replica:
                 peer.ticket = ticket
             save_peer(tx, peer)
 
-        await self._node.write(note)
+        await self._note(note)
 
     async def has_reached(self, receipt: Receipt, url: str) -> bool:
         """Whether the peer that was last met at this URL said, when it was, that it has stored a write durably."""
@@ -227,7 +236,7 @@ class Replica:
                 save_peer(tx, peer)
             return peer.pending
 
-        return await self._node.write(issue)
+        return await self._note(issue)
 
     def session(self, url: str) -> AbstractAsyncContextManager[None]:
         """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
@@ -244,7 +253,7 @@ class Replica:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
-        await self._node.write(lambda tx: count_as_shared(tx, mark))
+        await self._note(lambda tx: count_as_shared(tx, mark))
         return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
@@ -261,19 +270,19 @@ class Replica:
             tx.shared = min(tx.shared, shared.before)
             unmark_tickets(tx, shared.mark)
 
-        await self._node.write(take_back)
+        await self._note(take_back)
 
     async def read_anew(self, actor: Actor) -> None:
         """Go on from the start of this peer's feed."""
-        await self._node.write(lambda tx: read_anew(tx, actor))
+        await self._note(lambda tx: read_anew(tx, actor))
 
     async def fix_space(self, space: SpaceId) -> None:
         """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""
-        await self._node.write(lambda tx: fix(tx, space, str(self._node.path)))
+        await self._note(lambda tx: fix(tx, space, str(self._node.path)))
 
     async def unite(self, theirs: Membership, *, they_hold: bool) -> None:
         """Become a member of the space of a node that was met (see `members.unite`)."""
-        await self._node.write(lambda tx: unite(tx, theirs, they_hold=they_hold))
+        await self._note(lambda tx: unite(tx, theirs, they_hold=they_hold))
 
     async def renew(self, reason: str, *, of: Actor | None = None, peer: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
@@ -295,7 +304,7 @@ class Replica:
             reissue(tx, old, known, stored)
             return True
 
-        if await self._node.write(begin):
+        if await self._note(begin):
             reached("identity: a peer's sign shows a copy")
             self._node.renewed = reason
             _log.warning("new incarnation of %s: %s", self._node.path, reason)
