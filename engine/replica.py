@@ -16,6 +16,7 @@ from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId, StretchId
+from .forgetting import Forgetting
 from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
@@ -31,6 +32,7 @@ from .storage.peers import (
     Peer,
     count_as_shared,
     find_peer,
+    maybe_elsewhere,
     peer_at,
     read_anew,
     save_peer,
@@ -38,6 +40,7 @@ from .storage.peers import (
     unmark_tickets,
 )
 from .storage.reissue import present_name, reissue
+from .storage.roster import NOBODY, Decision, Seat, decision_of, heard_ms, told_to
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
 from .storage.write import Receipt
@@ -63,6 +66,9 @@ class Facts:
         peer: What it knows of the other side; None if it does not know who that is.
         held: The highest sequence number of the other side's identity that it holds, extra contexts included.
         holes: (collection, key) of records of the other side's feed that could not be joined.
+        fence: Up to where it may have purged what was deleted.
+        decision: Who purges, as far as it knows; seats: who takes part, if the other side is the heir of that.
+        heard_ms: When it last noted that it met the other side; 0 for never.
         asking: Whether this node has a session under way that it has begun itself.
     """
 
@@ -81,6 +87,10 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+    fence: VersionVector = EMPTY
+    decision: Decision = NOBODY
+    seats: tuple[Seat, ...] = ()
+    heard_ms: int = 0
     asking: bool = False
 
 
@@ -105,6 +115,7 @@ class Replica:
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
         self._watch = None if guard is None else Watch(guard)
+        self.forgetting = Forgetting(node)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -145,8 +156,8 @@ class Replica:
         await self.share()
         return batch
 
-    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
-        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.
+    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True, heard: int | None = None) -> Applied:
+        """Apply a batch of that identity's feed, durably; `follows`, `heard`: see `apply_batch`.
 
         Raises:
             SyncHeld: The guard of this replica holds it; nothing of it was stored.
@@ -154,10 +165,13 @@ class Replica:
 
         def apply(tx: Tx) -> Applied:
             with nullcontext() if self._watch is None else self._watch.over(tx):
-                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
 
         # A batch without records only notes how far this node has read: a full disk must not stop what it sends.
-        return await (self._node.write(apply) if len(batch.delta) else self._note(apply))
+        applied = await (self._node.write(apply) if len(batch.delta) else self._note(apply))
+        if applied.completed:
+            await self.forgetting.after_session()
+        return applied
 
     async def _note(self, job: Callable[[Tx], T]) -> T:
         """Note what a session has brought about, which takes next to no room."""
@@ -169,6 +183,7 @@ class Replica:
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
         await self._note(lambda tx: _meet(tx, peer, head))
+        await self.forgetting.after_session()
 
     async def acknowledged(
         self,
@@ -299,7 +314,7 @@ class Replica:
         def begin(tx: Tx) -> bool:
             if of is not None and of != tx.actor:
                 return False
-            old, known, stored = tx.own, stored_elsewhere(tx, peer), stored_elsewhere(tx)
+            old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
             begin_incarnation(tx, self._node.label)
             reissue(tx, old, known, stored)
             return True
@@ -313,9 +328,9 @@ class Replica:
 def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
     connection.execute("BEGIN")
     try:
-        own, label, seq, feed, head, digest, space_name = connection.execute(
-            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name"
-            " FROM node n JOIN actor a ON a.id = n.actor"
+        own, label, seq, feed, head, digest, space_name, fence = connection.execute(
+            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name, p.fence"
+            " FROM node n JOIN actor a ON a.id = n.actor JOIN purging p"
         ).fetchone()
         peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
         vector, waiting = vector_of(connection), _unsettled(connection)
@@ -336,6 +351,10 @@ def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None,
             peer=peer,
             held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
             holes=holes,
+            fence=VersionVector.decode(fence),
+            decision=decision_of(connection),
+            seats=told_to(connection, peer.actor) if peer else (),
+            heard_ms=heard_ms(connection, peer.actor) if peer else 0,
         )
     finally:
         connection.execute("COMMIT")

@@ -19,6 +19,7 @@ from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
 from .inspection import audit, ledger, log, quarantine, status, verify
+from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
@@ -59,6 +60,6 @@ for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
     disown,
     log, audit, ledger, quarantine, status, verify,
-    snapshot, backup, restore, bundle, hub, simulate,
+    snapshot, backup, restore, bundle, members, purge, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

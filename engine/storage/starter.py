@@ -23,7 +23,10 @@ COPIED: Final = frozenset({"record", "collection", "actor", "vector", "context",
 """Tables whose rows every reader gets, or part of them; `node` and `stretch` say which state of which feed it is."""
 
 LEFT_OUT: Final = frozenset(
-    {"arrival", "conflict", "hole", "ledger", "log", "member", "peer", "quarantine", "reused", "taken_back"}
+    {
+        *("arrival", "buried", "conflict", "hole", "ledger", "log", "member", "peer", "quarantine", "reused", "stub"),
+        "taken_back",
+    }
 )
 """Tables that are the file's own: a node that starts makes its own rows, or has none."""
 

@@ -182,7 +182,7 @@ class _Check:
 
     def _page(self, page: Sequence[tuple[Any, ...]]) -> None:
         """Check some records: most of them as columns, the others one by one."""
-        collections, keys, lsns, returned, ids, *_, extras, cells, _ = zip(*page, strict=True)
+        collections, keys, lsns, returned, ids, *_, extras, cells, _, _ = zip(*page, strict=True)
         fits = {*collections} <= self.collections.keys() and {*returned} <= self.forgotten
         fits = fits and min(lsns) > 0 and max(lsns) <= self.lsn and min(ids) > 0
         fits = fits and all(extra is None or 0 < extra <= self.extra_max for extra in {*extras})
@@ -198,7 +198,7 @@ class _Check:
     def _plain(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        collections, keys, _, _, ids, live, nodes, seqs, clocks, flags, digests, conflicts, extras, _, docs = zip(
+        collections, keys, _, _, ids, live, nodes, seqs, clocks, flags, digests, conflicts, extras, _, docs, _ = zip(
             *rows, strict=True
         )
         found = plain_digests(zip(map(self._head, collections, nodes), keys, seqs, clocks, flags, docs, strict=True))

@@ -41,11 +41,13 @@ from holdfast.errors import (
     NewerFormat,
     NoSuchCollection,
     NoSuchConflict,
+    NoSuchMember,
     NoSuchRecord,
     NoSuchSnapshot,
     NoSuchSpace,
     NotADatabase,
     NotReached,
+    NotTheAuthority,
     OlderFormat,
     ProgramFault,
     ProtocolError,
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
+    from holdfast.engine.members import Member, Members, PurgeReport
+    from holdfast.engine.purge import Purge
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
@@ -165,16 +169,20 @@ __all__ = [
     "MalformedMessage",
     "MalformedVector",
     "Manual",
+    "Member",
+    "Members",
     "MissingExtra",
     "MultiValue",
     "NewerFormat",
     "NoSuchCollection",
     "NoSuchConflict",
+    "NoSuchMember",
     "NoSuchRecord",
     "NoSuchSnapshot",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
+    "NotTheAuthority",
     "OlderFormat",
     "OpenConflict",
     "Past",
@@ -182,6 +190,8 @@ __all__ = [
     "Policy",
     "ProgramFault",
     "ProtocolError",
+    "Purge",
+    "PurgeReport",
     "ReadOnlyEngine",
     "ReadOnlyToken",
     "Receipt",
@@ -247,6 +257,10 @@ _LAZY: dict[str, str] = {
     "Engine": "holdfast.facade",
     "FirstWriterWins": "holdfast.resolvers",
     "Guard": "holdfast.engine.guard",
+    "Purge": "holdfast.engine.purge",
+    "PurgeReport": "holdfast.engine.members",
+    "Members": "holdfast.engine.members",
+    "Member": "holdfast.engine.members",
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",

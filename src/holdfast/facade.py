@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import UndoReport
+    from holdfast.engine.members import Members, PurgeReport
     from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.bundle import BundleReport
@@ -116,6 +117,19 @@ class Engine(Node):
         from holdfast.engine.snapshots import Snapshots
 
         return Snapshots(self)
+
+    @property
+    def members(self) -> Members:
+        """Who takes part in the space, and who decides that."""
+        from holdfast.engine.members import Members
+
+        return Members(self)
+
+    async def purge(self) -> PurgeReport:
+        """Let go for good what was deleted, as far as all that count have heard of it; hubs do it by themselves."""
+        from holdfast.engine.members import purge
+
+        return await purge(self)
 
     async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
         """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""
