@@ -26,7 +26,7 @@ from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .purge import Purge
 from .readers import Readers
-from .reserve import KeepsReserve
+from .reserve import Freeing, KeepsReserve
 from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import Status, read_status
@@ -294,6 +294,10 @@ class Node:
                 raise EngineClosed("the engine is closed", subject=str(self.path), remedy="Open it again.")
             raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it for writing.")
         return await self._writer.run(job)
+
+    async def go_on(self, job: Callable[[Tx], T]) -> T:
+        """As `write`, for what makes room or gives away what is held: a full disk must not stop it."""
+        return await self.write(Freeing(job))
 
     def columns(self, collection: str) -> tuple[str, ...]:
         """The declared fields of a collection."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
@@ -21,7 +20,6 @@ from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
 from .reached import reached
-from .reserve import Freeing
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
@@ -47,8 +45,6 @@ from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,21 +164,17 @@ class Replica:
                 return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
 
         # A batch without records only notes how far this node has read: a full disk must not stop what it sends.
-        applied = await (self._node.write(apply) if len(batch.delta) else self._note(apply))
+        applied = await (self._node.write(apply) if len(batch.delta) else self._node.go_on(apply))
         if applied.completed:
             await self.forgetting.after_session()
         return applied
-
-    async def _note(self, job: Callable[[Tx], T]) -> T:
-        """Note what a session has brought about, which takes next to no room."""
-        return await self._node.write(Freeing(job))
 
     async def meet(self, peer: Peer, head: int) -> None:
         """Remember what a handshake said of a peer whose feed ends at `head`.
 
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
-        await self._note(lambda tx: _meet(tx, peer, head))
+        await self._node.go_on(lambda tx: _meet(tx, peer, head))
         await self.forgetting.after_session()
 
     async def acknowledged(
@@ -218,7 +210,7 @@ class Replica:
                 peer.ticket = ticket
             save_peer(tx, peer)
 
-        await self._note(note)
+        await self._node.go_on(note)
 
     async def has_reached(self, receipt: Receipt, url: str) -> bool:
         """Whether the peer that was last met at this URL said, when it was, that it has stored a write durably."""
@@ -251,7 +243,7 @@ class Replica:
                 save_peer(tx, peer)
             return peer.pending
 
-        return await self._note(issue)
+        return await self._node.go_on(issue)
 
     def session(self, url: str) -> AbstractAsyncContextManager[None]:
         """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
@@ -268,7 +260,7 @@ class Replica:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
-        await self._note(lambda tx: count_as_shared(tx, mark))
+        await self._node.go_on(lambda tx: count_as_shared(tx, mark))
         return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
@@ -285,19 +277,19 @@ class Replica:
             tx.shared = min(tx.shared, shared.before)
             unmark_tickets(tx, shared.mark)
 
-        await self._note(take_back)
+        await self._node.go_on(take_back)
 
     async def read_anew(self, actor: Actor) -> None:
         """Go on from the start of this peer's feed."""
-        await self._note(lambda tx: read_anew(tx, actor))
+        await self._node.go_on(lambda tx: read_anew(tx, actor))
 
     async def fix_space(self, space: SpaceId) -> None:
         """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""
-        await self._note(lambda tx: fix(tx, space, str(self._node.path)))
+        await self._node.go_on(lambda tx: fix(tx, space, str(self._node.path)))
 
     async def unite(self, theirs: Membership, *, they_hold: bool) -> None:
         """Become a member of the space of a node that was met (see `members.unite`)."""
-        await self._note(lambda tx: unite(tx, theirs, they_hold=they_hold))
+        await self._node.go_on(lambda tx: unite(tx, theirs, they_hold=they_hold))
 
     async def renew(self, reason: str, *, of: Actor | None = None, peer: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
@@ -319,7 +311,7 @@ class Replica:
             reissue(tx, old, known, stored)
             return True
 
-        if await self._note(begin):
+        if await self._node.go_on(begin):
             reached("identity: a peer's sign shows a copy")
             self._node.renewed = reason
             _log.warning("new incarnation of %s: %s", self._node.path, reason)

@@ -80,6 +80,8 @@ class _Instant:
         with self._side.store.transaction() as tx:
             return job(tx)
 
+    go_on = write
+
 
 @dataclass
 class Side:
