@@ -31,11 +31,11 @@ class Forgetting:
 
     async def heed(self, decision: Decision, seats: tuple[Seat, ...], *, heir: bool) -> None:
         """Take over the decision of a peer (see `roster.take_decision`)."""
-        await self._node.write(lambda tx: take_decision(tx, decision, seats, heir=heir))
+        await self._node.go_on(lambda tx: take_decision(tx, decision, seats, heir=heir))
 
     async def meet_fence(self, fence: VersionVector) -> None:
         """Take over the fence of a peer, before it says what it does not hold."""
-        await self._node.write(lambda tx: tx.raise_fence(fence))
+        await self._node.go_on(lambda tx: tx.raise_fence(fence))
 
     async def question(self) -> Question:
         """What to ask a peer behind whose fence this node is."""
@@ -49,7 +49,7 @@ class Forgetting:
         """Join what stands here with a peer's absence."""
         places = iter(await self._node.readers.run(absent_here, theirs))
         while some := [*islice(places, PLACES_AT_ONCE)]:
-            await self._node.write(partial(apply_absences, theirs=theirs, places=some))
+            await self._node.go_on(partial(apply_absences, theirs=theirs, places=some))
 
     async def after_session(self) -> None:
         """What a session has made due: the authority's step, once in a while, and what may go here."""
@@ -60,7 +60,7 @@ class Forgetting:
 
     async def step(self) -> Step:
         """The authority's step (see `roster.step`); elsewhere nothing."""
-        done = await self._node.write(partial(step, silent_ms=self._node.purging.silent_ms))
+        done = await self._node.go_on(partial(step, silent_ms=self._node.purging.silent_ms))
         for label in done.left_out:
             _log.warning("%s was not heard of for long: %s does not wait for it any more", label, self._node.space)
         return done
@@ -69,7 +69,7 @@ class Forgetting:
         """Drop the deleted records that may go; gives how many went."""
         dropped = 0
         while await self._node.readers.run(has_unjudged):
-            purged = await self._node.write(drop_dead)
+            purged = await self._node.go_on(drop_dead)
             dropped += purged.dropped
             if not purged.more:
                 break

@@ -26,6 +26,7 @@ from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .purge import Purge
 from .readers import Readers
+from .reserve import Freeing, KeepsReserve
 from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import Status, read_status
@@ -278,7 +279,8 @@ class Node:
 
     async def status(self) -> Status:
         """What this node holds, whom it met, and what blocks it."""
-        return await self.readers.run(read_status, self.path)
+        oldest_s = self.readers.oldest_s()
+        return await self.readers.run(read_status, self.path, oldest_s)
 
     async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
         """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
@@ -292,6 +294,10 @@ class Node:
                 raise EngineClosed("the engine is closed", subject=str(self.path), remedy="Open it again.")
             raise ReadOnlyEngine("the engine only reads", subject=str(self.path), remedy="Open it for writing.")
         return await self._writer.run(job)
+
+    async def go_on(self, job: Callable[[Tx], T]) -> T:
+        """As `write`, for what makes room or gives away what is held: a full disk must not stop it."""
+        return await self.write(Freeing(job))
 
     def columns(self, collection: str) -> tuple[str, ...]:
         """The declared fields of a collection."""
@@ -340,7 +346,9 @@ class Node:
         lock.acquire(opening.label or self.path.name)
         self._lock, self._witness = lock, witness
         self._thread, store, self.renewed = await open_store(opening, witness)
-        self._writer = Writer(self._thread, store, witness, self._committed)
+        storage = self.seams.storage
+        reserve = storage.reserve(self.path) if isinstance(storage, KeepsReserve) else None
+        self._writer = Writer(self._thread, store, witness, self._committed, reserve)
 
     async def _open_readers(self) -> None:
         with reachable(str(self.path)):

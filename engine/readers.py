@@ -40,6 +40,12 @@ class Readers:
         self._idle: list[Connection] = []
         self._all: list[Connection] = []
         self._closed = False
+        self._begun: dict[asyncio.Future[Any], float] = {}
+
+    def oldest_s(self) -> float:
+        """For how long the oldest read that is under way has been; 0 for none. It holds the write-ahead log."""
+        now = asyncio.get_running_loop().time()
+        return now - min(self._begun.values(), default=now)
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -54,6 +60,7 @@ class Readers:
         # Shielded: a cancelled caller must leave neither a connection to two readers nor one that nobody closes.
         busy: list[Connection] = []
         task = asyncio.ensure_future(self._on_reader(busy, function, *args, **kwargs))
+        self._begun[task] = asyncio.get_running_loop().time()
         task.add_done_callback(self._released)
         try:
             return await asyncio.shield(task)
@@ -71,6 +78,7 @@ class Readers:
 
     def _released(self, task: asyncio.Future[Any]) -> None:
         self._slots.release()
+        del self._begun[task]
         if not task.cancelled():
             task.exception()  # a caller that was cancelled does not ask for it
 

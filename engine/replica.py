@@ -164,7 +164,8 @@ class Replica:
             with nullcontext() if self._watch is None else self._watch.over(tx):
                 return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
 
-        applied = await self._node.write(apply)
+        # A batch without records only notes how far this node has read: a full disk must not stop what it sends.
+        applied = await (self._node.write(apply) if len(batch.delta) else self._node.go_on(apply))
         if applied.completed:
             await self.forgetting.after_session()
         return applied
@@ -174,7 +175,7 @@ class Replica:
 
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
-        await self._node.write(lambda tx: _meet(tx, peer, head))
+        await self._node.go_on(lambda tx: _meet(tx, peer, head))
         await self.forgetting.after_session()
 
     async def acknowledged(
@@ -210,7 +211,7 @@ class Replica:
                 peer.ticket = ticket
             save_peer(tx, peer)
 
-        await self._node.write(note)
+        await self._node.go_on(note)
 
     async def has_reached(self, receipt: Receipt, url: str) -> bool:
         """Whether the peer that was last met at this URL said, when it was, that it has stored a write durably."""
@@ -243,7 +244,7 @@ class Replica:
                 save_peer(tx, peer)
             return peer.pending
 
-        return await self._node.write(issue)
+        return await self._node.go_on(issue)
 
     def session(self, url: str) -> AbstractAsyncContextManager[None]:
         """One session with whoever is at a URL at a time: hellos that overtake each other look like those of copies."""
@@ -260,7 +261,7 @@ class Replica:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
 
-        await self._node.write(lambda tx: count_as_shared(tx, mark))
+        await self._node.go_on(lambda tx: count_as_shared(tx, mark))
         return Shared(before, mark, handshakes)
 
     async def withdraw(self, shared: Shared) -> None:
@@ -277,19 +278,19 @@ class Replica:
             tx.shared = min(tx.shared, shared.before)
             unmark_tickets(tx, shared.mark)
 
-        await self._node.write(take_back)
+        await self._node.go_on(take_back)
 
     async def read_anew(self, actor: Actor) -> None:
         """Go on from the start of this peer's feed."""
-        await self._node.write(lambda tx: read_anew(tx, actor))
+        await self._node.go_on(lambda tx: read_anew(tx, actor))
 
     async def fix_space(self, space: SpaceId) -> None:
         """Give a file that holds nothing the id of a space that stands elsewhere (see `members.fix`)."""
-        await self._node.write(lambda tx: fix(tx, space, str(self._node.path)))
+        await self._node.go_on(lambda tx: fix(tx, space, str(self._node.path)))
 
     async def unite(self, theirs: Membership, *, they_hold: bool) -> None:
         """Become a member of the space of a node that was met (see `members.unite`)."""
-        await self._node.write(lambda tx: unite(tx, theirs, they_hold=they_hold))
+        await self._node.go_on(lambda tx: unite(tx, theirs, they_hold=they_hold))
 
     async def renew(self, reason: str, *, of: Actor | None = None, peer: Actor | None = None) -> None:
         """A peer's sign says that this file is a copy: go on under a new identity.
@@ -311,7 +312,7 @@ class Replica:
             reissue(tx, old, known, stored)
             return True
 
-        if await self._node.write(begin):
+        if await self._node.go_on(begin):
             reached("identity: a peer's sign shows a copy")
             self._node.renewed = reason
             _log.warning("new incarnation of %s: %s", self._node.path, reason)

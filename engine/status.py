@@ -16,6 +16,7 @@ from typing import Any, Final
 from holdfast.clocks import Actor, VersionVector, node_of
 
 from .documents import is_name
+from .storage.connection import JOURNAL_BYTES_MAX
 from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
@@ -23,6 +24,9 @@ from .storage.peers import all_peers
 from .storage.store import vector_of
 
 DRIFT_REPORTED_MS = 60_000
+
+LOG_REPORTED: Final = 2 * JOURNAL_BYTES_MAX
+"""Bytes of the write-ahead log from which on status names it: twice what a checkpoint leaves of it."""
 
 _CARRIED: Final = "SELECT DISTINCT extra FROM record WHERE extra IN (SELECT value FROM json_each(?))"
 
@@ -66,6 +70,7 @@ class Status:
         quarantined, holes: Records that cannot be shown in full, or not even joined.
         peers: Whom it met.
         bytes: Of the database file and its write-ahead log.
+        reading_s: For how long the oldest read in this process has been under way: the log cannot shrink behind it.
         blockers: What keeps it from converging, in words; empty if nothing does.
     """
 
@@ -88,6 +93,7 @@ class Status:
     holes: int
     peers: tuple[PeerStatus, ...]
     bytes: dict[str, int]
+    reading_s: float
     blockers: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -95,16 +101,16 @@ class Status:
         return asdict(self)
 
 
-def read_status(connection: sqlite3.Connection, path: Path) -> Status:
-    """The status, read in one transaction."""
+def read_status(connection: sqlite3.Connection, path: Path, reading_s: float = 0.0) -> Status:
+    """The status, read in one transaction; `reading_s`: for how long the oldest other read has been under way."""
     connection.execute("BEGIN")
     try:
-        return _status(connection, path)
+        return _status(connection, path, reading_s)
     finally:
         connection.execute("COMMIT")
 
 
-def _status(connection: sqlite3.Connection, path: Path) -> Status:
+def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Status:
     actor, label, seq, lsn, digest, feed, space, name = connection.execute(
         "SELECT a.actor, n.label, n.seq, n.lsn, n.digest, n.feed, n.space, n.space_name"
         " FROM node n JOIN actor a ON a.id = n.actor"
@@ -131,6 +137,7 @@ def _status(connection: sqlite3.Connection, path: Path) -> Status:
         for peer in all_peers(connection)
     )
     lives = connection.execute("SELECT actor FROM actor").fetchall()
+    size = {"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))}
     return Status(
         path=str(path),
         space=name,
@@ -150,8 +157,9 @@ def _status(connection: sqlite3.Connection, path: Path) -> Status:
         quarantined=_one(connection, "SELECT count(*) FROM quarantine"),
         holes=len(holes),
         peers=peers,
-        bytes={"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))},
-        blockers=_blockers(holes, waiting, peers) + _used_twice(connection),
+        bytes=size,
+        reading_s=round(reading_s, 1),
+        blockers=_blockers(holes, waiting, peers) + _used_twice(connection) + _overgrown(size["log"], reading_s),
     )
 
 
@@ -199,6 +207,14 @@ def _used_twice(connection: sqlite3.Connection) -> tuple[str, ...]:
         " use; both values are kept, see the conflicts, and let only one copy go on"
         for actor, count in sorted(found.items())
     )
+
+
+def _overgrown(log: int, reading_s: float) -> tuple[str, ...]:
+    """A log that does not shrink: each commit makes it longer while somebody reads what it was at the beginning."""
+    if log < LOG_REPORTED:
+        return ()
+    here = f"one in this process for {reading_s:.0f} s" if reading_s else "none in this process"
+    return (f"the write-ahead log has {log:,} bytes: it grows until the oldest read ends ({here}), or there is room",)
 
 
 def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:

@@ -11,15 +11,18 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
+from .edits import Delete
+from .reserve import Freeing, Reserve
 from .storage.attached import Attached
-from .storage.connection import Connection
-from .storage.faults import translated
+from .storage.connection import CHECKPOINT_PAGES, Connection
+from .storage.faults import disk_full, is_full, translated
 from .storage.store import Store, Tx
 from .storage.write import SinglePut, SingleWrite, write_each
 from .witness import Witness, testify
@@ -28,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = Callable[[Tx], T]
+
+CHECKPOINT_PAGES_LOW: Final = 32
+"""WAL pages (128 KiB) after which a commit checkpoints while the disk has little room."""
 
 GROUP_MAX: Final = 256
 """Jobs in one commit: bounds how long one transaction holds the file."""
@@ -46,11 +52,19 @@ class _Failed:
 class Writer:
     """Runs jobs on the writing connection, several to a commit when they come together."""
 
-    def __init__(self, thread: Connection, store: Store, witness: Witness, committed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        thread: Connection,
+        store: Store,
+        witness: Witness,
+        committed: Callable[[int], None],
+        reserve: Reserve | None = None,
+    ) -> None:
         self._thread = thread
         self._store = store
         self._witness = witness
         self._committed = committed
+        self._reserve = reserve
         self._queue: deque[_Waiting] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -71,6 +85,8 @@ class Writer:
     async def close(self) -> None:
         """Wait for the jobs that were accepted."""
         await self._idle.wait()
+        if self._reserve is not None:
+            self._reserve.close()
 
     def _next(self) -> None:
         """Hand the next group to the storage thread."""
@@ -108,7 +124,42 @@ class Writer:
             self._next()
 
     def _commit(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
-        """On the storage thread: one transaction for all jobs."""
+        """On the storage thread: one transaction for all jobs, or, on a full disk, for those that make it less full."""
+        if self._reserve is None:
+            return self._commit_all(jobs, connection)
+        if self._reserve.look():
+            # What the file grows by is taken while there is room; a full disk then stops no checkpoint.
+            pages = CHECKPOINT_PAGES_LOW if self._reserve.low else CHECKPOINT_PAGES
+            connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+        if not self._reserve.spent or self._reserve.retake():
+            try:
+                return self._commit_all(jobs, connection)
+            except sqlite3.OperationalError as error:
+                if not is_full(error):
+                    raise
+                self._reserve.give_up()
+        return self._commit_freeing(jobs, connection)
+
+    def _commit_freeing(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
+        """Those that a full disk must not stop; the others learn that it is full."""
+        going = [job for job in jobs if _frees(job)]
+        full = _Failed(disk_full(self._thread.path))
+        if not going:
+            raise full.error
+        self._checkpoint(connection)
+        outcomes, lsn = self._commit_all(going, connection)
+        done = iter(outcomes)
+        return [next(done) if _frees(job) else full for job in jobs], lsn
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """What the log holds goes into the file, if that has room to grow, and the log's space is used again."""
+        assert self._reserve is not None, "only where room is kept"
+        (pages,), (size,) = (connection.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+        if pages * size - Path(self._thread.path).stat().st_size < self._reserve.free():
+            with suppress(sqlite3.OperationalError):  # somebody took the room
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _commit_all(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
         with _beside(jobs[0], connection), self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
@@ -153,6 +204,11 @@ class Writer:
             if not tx.connection.in_transaction:  # a full disk has undone the whole group
                 raise
             return _Failed(error)
+
+
+def _frees(job: Job[Any]) -> bool:
+    """Whether a full disk must not stop it."""
+    return isinstance(job, Freeing) or (isinstance(job, SingleWrite) and isinstance(job.write.edit, Delete))
 
 
 def _beside(job: Job[Any], connection: sqlite3.Connection) -> AbstractContextManager[None]:

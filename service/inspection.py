@@ -65,7 +65,7 @@ def _status_text(found: Status) -> str:
                 ("operations", f"{found.operations:,} own; position {found.lsn:,}"),
                 ("digest", found.digest),
                 ("unreadable", f"{found.quarantined:,} in part, {found.holes:,} in full"),
-                ("bytes", f"{found.bytes['file']:,} and {found.bytes['log']:,} in the log"),
+                ("bytes", f"{found.bytes['file']:,} and {found.bytes['log']:,} in the log{_held_log(found)}"),
             )
         )
     ]
@@ -76,6 +76,10 @@ def _status_text(found: Status) -> str:
         parts.append(table(heads, [_peer_row(peer) for peer in found.peers]))
     parts += [f"! {printable(blocker)}" for blocker in found.blockers]
     return "\n\n".join(parts)
+
+
+def _held_log(found: Status) -> str:
+    return f"; a read has held it for {found.reading_s:,.0f} s" if found.reading_s >= 1 else ""
 
 
 def _peer_row(peer: PeerStatus) -> tuple[object, ...]:

@@ -293,7 +293,7 @@ GIVEN = {
     ),
     *("Member", "PurgeReport"),
     *("RestoreReport", "Revision", "Snapshot", "UndoReport"),
-    *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
+    *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "Unreadable", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
     # Ports, and rules that only the engine asks.
     *("Resolver", "Witness", "AskOnDelete", "DeleteWins", "FirstWriterWins", "LastWriterWins", "Manual", "MultiValue"),

@@ -32,7 +32,7 @@ from .sources import documents as pages
 
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"(?:\.ci|benchmarks|clocks|docs|engine|examples|resolvers|service|src|tests|transport)/[\w./-]*")
-INTERNAL = {"start", "write", "columns"}  # for the parts of Holdfast
+INTERNAL = {"start", "write", "go_on", "columns"}  # for the parts of Holdfast
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 

@@ -18,6 +18,7 @@ import aiosqlite
 
 from holdfast.errors import EngineClosed, ForkedEngine, StorageError
 
+from ..reserve import Reserve
 from .faults import translated
 
 P = ParamSpec("P")
@@ -185,6 +186,10 @@ class Threads:
     async def open_reader(self, path: Path) -> Connection:
         """Open a query-only connection to a file that exists."""
         return await _open(path, lambda: connect_reader(path))
+
+    def reserve(self, database: Path) -> Reserve:
+        """The room that is kept for a database."""
+        return Reserve(database)
 
 
 async def _open(path: Path, connector: Callable[[], sqlite3.Connection]) -> StorageThread:

@@ -48,13 +48,24 @@ def reachable(path: str) -> Iterator[None]:
         ) from error
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk is full."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def disk_full(path: str) -> DiskFull:
+    """What a write learns that found no room."""
+    remedy = "Free space; the write was undone. Reads, deletes and what syncs send go on."
+    return DiskFull("no space left on the device", subject=path, remedy=remedy)
+
+
 def fault(error: sqlite3.Error, path: str) -> HoldfastError:
     """The error of the tree that stands for `error`."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     what = f"SQLite says: {error}"
     match code:
         case sqlite3.SQLITE_FULL:
-            return DiskFull("no space left on the device", subject=path, remedy="Free space; the write was undone.")
+            return disk_full(path)
         case sqlite3.SQLITE_NOTADB:
             return NotADatabase(what, subject=path, remedy="Check the path; the file was left as it is.")
         case sqlite3.SQLITE_CORRUPT:  # also what SQLite makes of a page that the device could not read (EIO)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
+import subprocess
+import sys
 from contextlib import asynccontextmanager, closing
 
 import pytest
@@ -304,3 +307,13 @@ async def test_damaged_bytes_are_found_or_say_nothing(tmp_path):
                     assert (await new.status()).digest == (await hub.status()).digest
                     assert (await new.verify()).problems == ()
         assert found >= 10
+
+
+async def test_a_process_that_is_killed_while_it_takes_one_in_has_all_of_it_or_nothing(tmp_path):
+    async with full_hub(tmp_path):
+        pass
+    words = [sys.executable, "-m", "tests.engine.starting", str(tmp_path), "5"]
+    done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    killed, blank = map(int, done.stdout.split())
+    assert killed >= blank > killed // 2 > 5

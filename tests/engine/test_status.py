@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
 import pytest
 import pytest_asyncio
@@ -187,3 +189,31 @@ async def test_a_record_of_several_writers_that_the_peer_holds_does_not_wait_for
     await a["t"].update("k", {"w": 1})
     (peer,) = (await a.status()).peers
     assert peer.pending == 1
+
+
+async def test_a_log_that_a_long_read_holds_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("holdfast.engine.status.LOG_REPORTED", 4_000_000)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def long_read(connection):
+        connection.execute("BEGIN")
+        found = connection.execute("SELECT count(*) FROM record").fetchone()
+        reading.set()
+        go_on.wait(20)
+        connection.execute("COMMIT")
+        return found
+
+    async with opened(tmp_path / "a.db") as node:
+        await node["t"].put("k", {"v": 0})
+        assert (await node.status()).blockers == ()
+        task = asyncio.create_task(node.readers.run(long_read))
+        await asyncio.to_thread(reading.wait, 20)
+        for n in range(6):
+            await node["t"].put_many((f"{n}-{m}", {"v": "x" * 4_000}) for m in range(250))
+        status = await node.status()
+        assert status.bytes["log"] >= 4_000_000
+        assert status.reading_s >= 0
+        assert [one for one in status.blockers if "write-ahead log" in one and "in this process" in one]
+        go_on.set()
+        await task
+        assert node.readers.oldest_s() == 0

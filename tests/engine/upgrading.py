@@ -32,6 +32,8 @@ def forked(work: Callable[[], None]) -> int:
     if not child:
         try:
             work()
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
         except BaseException:  # noqa: BLE001 - the parent learns of it by the exit code
             traceback.print_exc()
             os._exit(1)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.edits import Delete, Edit, Put, Update
+from holdfast.engine.purge import Purge
 from holdfast.engine.replica import Facts, Replica
 from holdfast.engine.schema import Schema
 from holdfast.engine.seams import Seams
@@ -71,6 +72,7 @@ class _Instant:
         self.renewed: str | None = None
         self.handshakes = 0
         self.sessions: dict[str, asyncio.Lock] = {}
+        self.purging = Purge()
         self._side = side
 
     async def run(self, function, *args, **options):
@@ -79,6 +81,8 @@ class _Instant:
     async def write(self, job):
         with self._side.store.transaction() as tx:
             return job(tx)
+
+    go_on = write
 
 
 @dataclass

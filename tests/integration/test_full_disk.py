@@ -10,7 +10,7 @@ import pytest
 from holdfast.errors import DiskFull, FileUnreadable, StorageError
 
 from ..disk import fill, small_disk, told
-from ..nodes import assert_equal, heal, opened
+from ..nodes import assert_equal, heal, meet, opened
 
 FULL = (DiskFull, FileUnreadable)
 
@@ -28,8 +28,8 @@ async def test_a_write_to_a_full_disk_is_undone_and_the_node_goes_on(small):
         before = await node.status()
         ballast = fill(small)
         for attempt in (
-            node["t"].put("big", {"v": "x" * 100_000}),
-            node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(500)),
+            node["t"].put("big", {"v": "x" * 500_000}),
+            node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(900)),
         ):
             with pytest.raises(FULL) as caught:
                 await attempt
@@ -71,9 +71,9 @@ async def test_a_sync_that_does_not_fit_ends_with_the_error_and_goes_on_when_the
         opened(tmp_path / "hub.db", space="s", name="hub") as hub,
         opened(small / "n.db", space="s", durability="full") as node,
     ):
-        await hub["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(1_500))
+        await hub["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(1_000))
         await node["t"].put("own", {})
-        ballast = fill(small, leave=400_000)
+        ballast = fill(small, leave=300_000)
         with pytest.raises(FULL):
             await heal(hub, node)
         assert (await node["t"].get("own")).fields == {}
@@ -126,3 +126,82 @@ async def test_a_disk_that_only_reads_is_named(small):
         await opened(small / "n.db")
     with pytest.raises(FileUnreadable):
         await opened(small / "new.db")
+
+
+async def filled(node, small):
+    """The disk is full, and the node has learnt it."""
+    ballast = fill(small)
+
+    async def write_until_it_is_full():
+        for n in range(1_000):
+            await node["t"].put(f"more{n}", {"v": "x" * 3_000})
+
+    with pytest.raises(FULL):
+        await write_until_it_is_full()
+    return ballast
+
+
+async def test_deletes_and_what_a_sync_sends_go_on_when_the_disk_is_full(small, tmp_path):
+    async with (
+        opened(tmp_path / "hub.db", space="s", name="hub") as hub,
+        opened(small / "n.db", space="s", durability="full") as node,
+    ):
+        await node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(600))
+        await heal(hub, node)
+        await node["t"].put("own", {"n": 1})
+        ballast = await filled(node, small)
+        for n in range(80):
+            await node["t"].delete(f"k{n}")
+            with pytest.raises(DiskFull):
+                await node["t"].put("big", {"v": "x" * 1_000})
+        assert (await node["t"].get("k500")).fields == {"v": "x" * 1_000}
+        assert (await meet(node, hub)).completed
+        assert (await hub["t"].get("own")).fields == {"n": 1}
+        assert await hub["t"].get("k79") is None
+        await hub["t"].put_many((f"h{n}", {"v": "y" * 2_000}) for n in range(300))
+        await node["t"].delete("k100")
+        with pytest.raises(FULL):  # there is no room for what comes; what goes has gone
+            await meet(node, hub)
+        assert await hub["t"].get("k100") is None
+        ballast.unlink()
+        await node["t"].put("big", {"v": "x"})
+        await heal(hub, node)
+        await assert_equal(hub, node)
+        assert (await node.verify()).problems == ()
+
+
+async def test_of_writes_that_come_together_a_full_disk_refuses_those_that_add(small):
+    async with opened(small / "n.db", durability="full") as node:
+        await node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(600))
+        ballast = await filled(node, small)
+        writes = [node["t"].delete(f"k{n}") if n % 2 else node["t"].update(f"k{n}", {"v": "y"}) for n in range(40)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert [isinstance(outcome, DiskFull) for outcome in outcomes] == [n % 2 == 0 for n in range(40)]
+        assert await node["t"].get("k1") is None
+        assert (await node["t"].get("k0")).fields == {"v": "x" * 1_000}
+        ballast.unlink()
+        await node["t"].update("k0", {"v": "y"})
+        assert (await node.verify()).problems == ()
+
+
+async def test_a_node_that_is_opened_on_a_full_disk_can_be_drained(small, tmp_path):
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with opened(small / "n.db", space="s", durability="full") as node:
+            await node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(600))
+            ballast = await filled(node, small)
+        ballast.unlink()
+        async with opened(small / "n.db", space="s", durability="full") as node:
+            await node["t"].put("own", {"n": 1})
+            await filled(node, small)
+        async with opened(small / "n.db", space="s", durability="full") as node:
+            assert (await meet(node, hub)).completed
+            await node["t"].delete("k1")
+            assert (await hub["t"].get("own")).fields == {"n": 1}
+
+
+async def test_room_is_kept_only_where_there_is_little(small, tmp_path):
+    for folder, kept in ((small, True), (tmp_path, False)):
+        async with opened(folder / "n.db") as node:
+            await node["t"].put("k", {})
+            assert (folder / "n.db-reserve").exists() == kept
+        assert not (folder / "n.db-reserve").exists()

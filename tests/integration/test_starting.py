@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import signal
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
@@ -326,6 +326,23 @@ async def test_a_client_waits_while_a_starter_is_drawn(tmp_path):
         go_on.set()
         assert (await beginning).started == RECORDS + 1
         await assert_equal(found.hub, one, two)
+
+
+async def test_for_those_who_come_at_once_one_is_drawn(tmp_path):
+    drawn = []
+
+    class Counted(Offering):
+        async def draw(self, target):
+            drawn.append(target)
+            await asyncio.sleep(0)
+            return await super().draw(target)
+
+    async with served(tmp_path / "hub", offering=Counted) as found, AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(node(tmp_path / f"n{number}.db")) for number in range(5)]
+        reports = await asyncio.gather(*(begun(one, found.at()) for one in nodes))
+        assert [report.started for report in reports] == [RECORDS] * 5
+        assert len(drawn) == 1
+        await assert_equal(found.hub, *nodes)
 
 
 async def test_what_is_written_meanwhile_stays(tmp_path):

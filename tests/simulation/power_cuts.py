@@ -7,10 +7,13 @@ writes leave: with `durability="full"` at least all that were acknowledged, or s
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from holdfast import Engine, SideFile
@@ -86,6 +89,7 @@ class Campaign:
     Attributes:
         counts: Images, lives, lost writes and the like.
         problems: What must not be.
+        most: The most acknowledged writes that one image had lost.
     """
 
     seed: int
@@ -93,6 +97,7 @@ class Campaign:
     durability: str = "full"
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    most: int = 0
 
     def run(self) -> None:
         """Several lives of one node."""
@@ -125,12 +130,16 @@ class Campaign:
     def _judge(self, image: Path, truth: Truth, name: str) -> int | None:
         """Reopen an image in production; gives after how many writes it is."""
         self.counts["images"] += 1
+        self.counts["acknowledged writes that an image should hold"] += truth.certain
         found, problems, renewed, dot = asyncio.run(_reopened(image / "node.db", name))
         place = truth.place(found)
         if place is None:
             self.problems.append(f"{name}: not what any first writes leave: {found}, {truth}")
         elif place < truth.certain:
+            lost = truth.certain - place
             self.counts["images that lost acknowledged writes"] += 1
+            self.counts["acknowledged writes lost"] += lost
+            self.most = max(self.most, lost)
             if self.durability == "full":
                 self.problems.append(f"{name}: {truth.certain - place} writes lost: {found}, {truth}")
         else:
@@ -206,3 +215,23 @@ async def _reopened(path: Path, name: str) -> tuple[dict[str, int], tuple[str, .
         renewed = node.renewed is not None
         receipt = await node["other"].put("next", {})
         return found, problems, renewed, receipt.dot
+
+
+def measured(durability: str, seeds: range) -> dict[str, int]:
+    """What the power cuts of so many seeds have taken, by a level of durability."""
+    counts: Counter[str] = Counter()
+    most = 0
+    for seed in seeds:
+        with TemporaryDirectory(prefix="holdfast-power-") as name:
+            campaign = Campaign(seed, Path(name), durability)
+            campaign.run()
+            if campaign.problems:
+                raise AssertionError(campaign.problems)
+            counts += campaign.counts
+            most = max(most, campaign.most)
+    return dict(sorted(counts.items())) | {"most that one image lost": most}
+
+
+if __name__ == "__main__":  # python -m tests.simulation.power_cuts SEEDS
+    for level in ("full", "normal"):
+        sys.stdout.write(f"{level}: {json.dumps(measured(level, range(int(sys.argv[1]))), indent=1)}\n")

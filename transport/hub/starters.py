@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -97,6 +98,7 @@ class Shelf:
         self._folder = folder
         self._clock = clock
         self._limits = limits
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: dict[str, asyncio.Task[Kept | None]] = {}
         self._failed: dict[str, float] = {}
 
@@ -106,17 +108,18 @@ class Shelf:
         Raises:
             TimeoutError: It is being drawn, and not ready yet: ask again.
         """
-        kept = await asyncio.to_thread(self._kept, space.stem)
-        for one in kept:
-            if one.etag == wanted and await source.behind(one.position) is not None:
-                return one
-        if kept and await self._is_good(kept[0], source):
-            return kept[0]
-        task = self._making.get(space.stem)
-        if task is None:
-            if not await self._is_wanted(space, source):
-                return None
-            task = self._making[space.stem] = asyncio.create_task(self._make(space, source))
+        async with self._looking[space.stem]:  # of those who come at once, one begins to draw
+            kept = await asyncio.to_thread(self._kept, space.stem)
+            for one in kept:
+                if one.etag == wanted and await source.behind(one.position) is not None:
+                    return one
+            task = self._making.get(space.stem)
+            if task is None:
+                if kept and await self._is_good(kept[0], source):
+                    return kept[0]
+                if not await self._is_wanted(space, source):
+                    return None
+                task = self._making[space.stem] = asyncio.create_task(self._make(space, source))
         async with asyncio.timeout(self._limits.starter_wait_s):
             return await asyncio.shield(task)
 
