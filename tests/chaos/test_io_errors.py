@@ -32,7 +32,7 @@ async def sweep(tmp_path, recorder, deed, point, failure, **numbers):
 
 
 async def test_an_error_of_the_disk_in_a_write(tmp_path, recorder):
-    found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[17])
+    found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[19])
     assert (found.points, found.refused) == (1, 1)
     assert found.acknowledged
 
@@ -41,6 +41,14 @@ async def test_a_file_whose_log_cannot_be_begun_is_refused_and_has_one_later(tmp
     """SQLite says that it is in WAL mode before it commits that; the error came and nobody stepped to it."""
     found = await sweep(tmp_path, recorder, "put", "fdatasync", Failure("EIO"), numbers=[3])
     assert (found.points, found.refused) == (1, 1)
+
+
+@pytest.mark.parametrize(("error", "point", "number"), [("EIO", "fdatasync", 19), ("ENOSPC", "pwrite64", 215)])
+async def test_an_error_that_lasts_is_refused_by_name_and_reads_go_on(tmp_path, recorder, error, point, number):
+    found = await sweep(tmp_path, recorder, "put", point, Failure(error, lasting=True), numbers=[number])
+    assert found.points == 1
+    assert found.refused
+    assert found.acknowledged
 
 
 @pytest.mark.soak
