@@ -47,6 +47,12 @@ _SAVE = (
     " drift_ms = excluded.drift_ms"
 )
 
+_HEARD = (
+    "INSERT INTO member (actor, label, heard_ms, marked) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (actor) DO UPDATE SET label = excluded.label, heard_ms = excluded.heard_ms,"
+    " marked = max(marked, excluded.marked)"
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class Peer:
@@ -145,6 +151,9 @@ def save_peer(tx: Tx, peer: Peer) -> None:
     )
     if before is not None:
         tx.names.free({*before} - {vector, told})
+    mark = tx.purging.mark
+    marked = mark is not None and peer.vector.dominates(mark)
+    tx.connection.execute(_HEARD, (peer.actor, peer.label, tx.now_ms, marked))
 
 
 def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
