@@ -23,7 +23,7 @@ from .program import Family, wants_json
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from holdfast import Status
+    from holdfast import Engine, Purge, Status
     from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
 
 DAY_S = 24 * 60 * 60
@@ -255,17 +255,14 @@ async def _serve(
     insecure: bool,
     silent_s: float | None,
 ) -> None:
-    from holdfast import Engine, Purge, __version__
+    from holdfast import Purge, __version__
     from holdfast.engine.replica import Replica
     from holdfast.engine.starters import Offering
     from holdfast.transport.hub.server import serve, tls_context
     from holdfast.transport.responder import respond
 
     async def opened(name: str, path: Path) -> Engine:
-        engine = await Engine.open(path, space=name, name="hub", purge=Purge(silent_after_s=silent_s))
-        if not any(member.decides for member in await engine.members.list()):
-            await engine.members.seize("nobody did, and this is the hub")
-        return engine
+        return await open_space(path, name, Purge(silent_after_s=silent_s))
 
     def answer(replica: Engine, chunks: AsyncIterator[bytes], *, rights: Rights) -> AsyncGenerator[bytes, None]:
         return respond(Replica(replica), chunks, rights=rights)
@@ -282,6 +279,20 @@ async def _serve(
         version=__version__,
         ready=_announce,
     )
+
+
+async def open_space(path: Path, name: str, purge: Purge) -> Engine:
+    """Open a space as its hub, which decides who takes part if nobody does; what fails leaves nothing open."""
+    from holdfast import Engine
+
+    engine = await Engine.open(path, space=name, name="hub", purge=purge)
+    try:
+        if not any(member.decides for member in await engine.members.list()):
+            await engine.members.seize("nobody did, and this is the hub")
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
 
 
 async def _fix_space(space: Space, space_id: SpaceId) -> None:

@@ -40,6 +40,9 @@ POINTS = {
 
 NEEDING_SPACE = ("ftruncate", "openat", "mmap", "pwrite64", "pwrite64 beside it")
 
+BESIDE_READING = ("fdatasync", "ftruncate", "unlink", "flock", "pwrite64", "pwrite64 beside it")
+"""Calls that an open node does not need for reading: as long as only these fail, it answers reads."""
+
 CODES = {
     ("edge", "EIO"): {"file-unreadable"},
     ("edge", "ENOSPC"): {"file-unreadable", "disk-full"},
@@ -128,6 +131,7 @@ class FailingSweep:
         if deed.victim == "edge":
             if await edge.start(self.hub.url, tracer=tracer, env=env):
                 await deed.during(edge)
+                await self._reads_on(name, edge)
             await edge.untrace()
         else:
             await edge.start(self.hub.url)
@@ -140,9 +144,24 @@ class FailingSweep:
         if code not in (0, UNUSABLE):
             self.findings.append(f"{name}: the edge ended with {code}")
 
+    async def _reads_on(self, name: str, edge: Edge) -> None:
+        """While the error lasts, what needs nothing that fails goes on."""
+        if not self.failure.lasting or self.point not in BESIDE_READING:
+            return
+        for order in (edge.order("read", key="a"), edge.order("status")):
+            try:
+                await order
+            except OrderError as error:
+                self.findings.append(f"{name}: reading does not need what fails, and still: {error}")
+
     async def _goes_on(self, name: str, edge: Edge) -> None:
         """The cause is gone: nobody needs to be started again."""
-        for order in (edge.order("put", key="after", value=f"{edge.name}#after"), edge.order("sync")):
+        after = (
+            edge.order("put", key="after", value=f"{edge.name}#after"),
+            edge.order("sync"),
+            edge.order("read", key="a"),
+        )
+        for order in after:
             try:
                 await order
             except OrderError as error:

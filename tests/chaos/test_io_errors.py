@@ -49,6 +49,14 @@ async def test_a_file_whose_log_cannot_be_begun_is_refused_and_has_one_later(tmp
     assert (found.points, found.refused) == (1, 1)
 
 
+@pytest.mark.parametrize(("error", "point", "number"), [("EIO", "fdatasync", 19), ("ENOSPC", "pwrite64", 215)])
+async def test_an_error_that_lasts_is_refused_by_name_and_reads_go_on(tmp_path, recorder, error, point, number):
+    found = await sweep(tmp_path, recorder, "put", point, Failure(error, lasting=True), numbers=[number])
+    assert found.points == 1
+    assert found.refused
+    assert found.acknowledged
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("deed", [deed for deed in DEEDS if deed != "both ways"])
 @pytest.mark.parametrize("point", POINTS)

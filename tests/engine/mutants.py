@@ -320,7 +320,7 @@ def _(patch: Patch) -> None:
 
 @mutant("any batch moves the checkpoint", "Sessions 3")
 def _(patch: Patch) -> None:
-    def careless(tx, batch, peer, *, follows, heard=None):
+    def careless(tx, batch, peer, **how):
         moves = batch.start >= 0
         stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if moves else peer
         return apply.apply_batch(tx, batch, stood)
@@ -330,7 +330,7 @@ def _(patch: Patch) -> None:
 
 @mutant("a gap in the feed moves the checkpoint", "Sessions 3")
 def _(patch: Patch) -> None:
-    def hopeful(tx, batch, peer, *, follows, heard=None):
+    def hopeful(tx, batch, peer, **how):
         gap = 0 <= peer.checkpoint_in(batch.feed) < batch.start
         stood = replace(peer, feed=batch.feed, checkpoint=batch.start, stretch=batch.start_stretch) if gap else peer
         return apply.apply_batch(tx, batch, stood)
@@ -340,8 +340,8 @@ def _(patch: Patch) -> None:
 
 @mutant("a batch goes on where another session has come to", "Sessions 3")
 def _(patch: Patch) -> None:
-    def unaware(tx, batch, peer, *, follows, heard=None):
-        return apply.apply_batch(tx, batch, peer, follows=True, heard=heard)
+    def unaware(tx, batch, peer, **how):
+        return apply.apply_batch(tx, batch, peer, **{**how, "follows": True})
 
     _plant(patch, "apply_batch", unaware)
 

@@ -71,6 +71,7 @@ class _Instant:
         self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
+        self.purging = Purge()
         self.sessions: dict[str, asyncio.Lock] = {}
         self.purging = Purge()
         self._side = side

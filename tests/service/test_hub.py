@@ -9,6 +9,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from holdfast import Purge
+from holdfast.engine.members import Members
+from holdfast.errors import DiskFull
+from holdfast.service.hub import open_space
 from holdfast.transport.links.address import FRAMES_TYPE
 from holdfast.transport.wire import Decoder
 from tests.transport.samples import decoded
@@ -105,6 +109,21 @@ def test_a_hub_tells_who_is_how_far_behind(directory: Path, file: Path, tmp_path
         assert head.startswith("plant: 3 records, digest ")
         assert head.endswith("2 nodes, 1 behind")
         assert first.startswith("b ")
+
+
+async def test_a_space_that_failed_behind_its_opening_is_opened_by_the_next_request(tmp_path: Path, monkeypatch):
+    """The engine was left open once, and its lock was in the hub's own way until the hub was started again."""
+
+    async def fail(self, reason: str) -> None:
+        raise DiskFull("no space left on the device", subject="plant.db", remedy="Free space.")
+
+    with monkeypatch.context() as full:
+        full.setattr(Members, "seize", fail)
+        with pytest.raises(DiskFull):
+            await open_space(tmp_path / "plant.db", "plant", Purge())
+    engine = await open_space(tmp_path / "plant.db", "plant", Purge())
+    assert [member.decides for member in await engine.members.list()] == [True]
+    await engine.close()
 
 
 def test_ctrl_c_stops_a_hub_in_good_order(directory: Path):

@@ -24,11 +24,11 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = replica.Replica.apply
 
-    async def apply_sensible(self, batch, actor, *, follows=True, heard=None):
+    async def apply_sensible(self, batch, actor, **how):
         horizon = self._node.seams.time.now_ms() + 300_000
         if any(clock >> 16 > horizon for clock in batch.delta.clock):
             raise SessionRefused("its clock is wrong", subject=actor, remedy="Set it.")
-        return await original(self, batch, actor, follows=follows, heard=heard)
+        return await original(self, batch, actor, **how)
 
     patch.setattr(replica.Replica, "apply", apply_sensible)
 

@@ -144,17 +144,17 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = replica.Replica.apply
 
-    async def apply(self, batch, actor, *, follows=True, heard=None):
+    async def apply(self, batch, actor, **how):
         if batch.drained:
             await self._node.write(lambda tx: tx.take_in(batch.vector))
-        return await original(self, batch, actor, follows=follows, heard=heard)
+        return await original(self, batch, actor, **how)
 
     patch.setattr(replica.Replica, "apply", apply)
 
 
 @mutant("the checkpoint is stored before the records", "Sessions 3; B19; B21", "disk")
 def _(patch: Patch) -> None:
-    async def apply(self, batch, actor, *, follows=True, heard=None):
+    async def apply(self, batch, actor, **how):
         stood = []
 
         def advance(tx) -> None:
@@ -164,7 +164,7 @@ def _(patch: Patch) -> None:
                 advance_checkpoint(tx, peer, batch, completed=False)
 
         await self._node.write(advance)
-        return await self._node.write(lambda tx: apply_batch(tx, batch, stood[0], follows=follows, heard=heard))
+        return await self._node.write(lambda tx: apply_batch(tx, batch, stood[0], **how))
 
     patch.setattr(replica.Replica, "apply", apply)
 

@@ -45,7 +45,7 @@ def _(patch: Patch) -> None:
     def first(ours, our_context, theirs, their_context):
         apart = ours.existence and not (ours.existence.keys() & theirs.existence.keys())
         born = apart and any(life.stamp.flags & BIRTH for life in ours.existence.values())
-        if born and not our_context.dominates(their_context):
+        if born and not all(our_context.knows(dot) for dot in theirs.existence):
             return ours
         return join(ours, our_context, theirs, their_context)
 

@@ -60,9 +60,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = replica.Replica.apply
 
-    async def apply(self, batch, actor, *, follows=True, heard=None):
+    async def apply(self, batch, actor, **how):
         try:
-            return await original(self, batch, actor, follows=follows, heard=heard)
+            return await original(self, batch, actor, **how)
         except HoldfastError:
             return _applied(batch)
 
