@@ -22,7 +22,7 @@ AUDIT_PAGE: Final = 1_000
 _ENTRY: Final = (
     "SELECT l.id, l.lsn, l.kind, c.name, r.key, a.actor, a.label, l.seq, l.clock, l.author, l.note, l.old, l.added,"
     " l.was FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-    " LEFT JOIN actor a ON a.id = l.node WHERE "
+    " LEFT JOIN actor a ON a.id = l.node WHERE l.stub IS NULL AND "
 )
 _LOG: Final = f"{_ENTRY}(?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
 _LOG_OF_KEY: Final = (

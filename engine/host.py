@@ -16,6 +16,7 @@ from .schema import Schema
 from .seams import Seams
 from .storage.reading import Change
 from .storage.store import Tx
+from .upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Host(Protocol):
     seams: Seams
     handshakes: int
     snapshotting: asyncio.Lock
+    upkeep: Upkeep | None
 
     @property
     def read_only(self) -> bool:

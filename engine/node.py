@@ -25,6 +25,7 @@ from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
 from .readers import Readers
+from .retention import Retention
 from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import Status, read_status
@@ -36,6 +37,7 @@ from .storage.migrations import format_of
 from .storage.reading import Change
 from .storage.store import Tx
 from .transaction import Transaction
+from .upkeep import Upkeep, is_due
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
@@ -93,6 +95,7 @@ class Node:
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
         self._witness: Witness | None = None
+        self.upkeep: Upkeep | None = None
         self._watchers: dict[asyncio.Event, None] = {}  # a set would wake them in the order of their addresses
         self.sessions: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open = False
@@ -107,6 +110,7 @@ class Node:
         name: str = "",
         schemas: Sequence[Schema] | None = (),
         durability: Durability = "full",
+        retention: Retention | None = None,
         witness: Witness | None = None,
         read_only: bool = False,
         seams: Seams | None = None,
@@ -119,6 +123,8 @@ class Node:
             name: Human name of the node; the file's stem if a new file names none.
             schemas: Declared collections; others work too. None keeps what the file's application declared last.
             durability: "full" survives a power cut; "normal" survives a crash of the process only.
+            retention: How much of the log is kept; None for what was asked for last, at first 250,000 changes and
+                64 MiB of each collection. A schema may ask for more or less.
             witness: What stands outside the file to recognise copies; by default a side file.
             read_only: Only read, beside a process that writes.
             seams: Time and randomness.
@@ -134,7 +140,13 @@ class Node:
             )
         node = cls(found, declared, Seams() if seams is None else seams)
         opening = Opening(
-            path=found, space=space, label=name, schemas=declared, durability=durability, seams=node.seams
+            path=found,
+            space=space,
+            label=name,
+            schemas=declared,
+            durability=durability,
+            seams=node.seams,
+            retention=retention,
         )
         check_opening(opening)
         if witness is None:
@@ -159,6 +171,8 @@ class Node:
             await self.close()
             raise
         self._open = True
+        if self.upkeep is not None and await self.readers.run(is_due):
+            self.upkeep.begin()
 
     @property
     def read_only(self) -> bool:
@@ -290,8 +304,10 @@ class Node:
 
     async def _close(self) -> None:
         self._open = False
-        self._committed(0)
+        self._wake()
         try:
+            if self.upkeep is not None:
+                self.upkeep.stop()
             if self._writer is not None:
                 writer, self._writer = self._writer, None
                 await writer.close()
@@ -325,6 +341,7 @@ class Node:
         self._lock, self._witness = lock, witness
         self._thread, store, self.renewed = await open_store(opening, witness)
         self._writer = Writer(self._thread, store, witness, self._committed)
+        self.upkeep = Upkeep(self._writer, self._thread)
 
     async def _open_readers(self) -> None:
         with reachable(str(self.path)):
@@ -338,7 +355,12 @@ class Node:
             )
         await self.readers.run(_check_readable, str(self.path))
 
-    def _committed(self, _lsn: int) -> None:
+    def _committed(self, _lsn: int, changes: int) -> None:
+        self._wake()
+        if self.upkeep is not None:
+            self.upkeep.committed(changes)
+
+    def _wake(self) -> None:
         for news in self._watchers:
             news.set()
 

@@ -22,6 +22,7 @@ from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
+from .storage.erasing import REGISTER, follow_erasures
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
@@ -147,12 +148,18 @@ class Replica:
         Raises:
             SyncHeld: The guard of this replica holds it; nothing of it was stored.
         """
+        entries = batch.delta.keys_in(REGISTER)
 
-        def apply(tx: Tx) -> Applied:
+        def apply(tx: Tx) -> tuple[Applied, int]:
+            before = tx.lsn
             with nullcontext() if self._watch is None else self._watch.over(tx):
-                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+                applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+            return applied, follow_erasures(tx, entries, before)
 
-        return await self._node.write(apply)
+        applied, erased = await self._node.write(apply)
+        if erased and self._node.upkeep is not None:
+            self._node.upkeep.erased()
+        return applied
 
     async def meet(self, peer: Peer, head: int) -> None:
         """Remember what a handshake said of a peer whose feed ends at `head`.

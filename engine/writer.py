@@ -44,7 +44,9 @@ class _Failed:
 class Writer:
     """Runs jobs on the writing connection, several to a commit when they come together."""
 
-    def __init__(self, thread: Connection, store: Store, witness: Witness, committed: Callable[[int], None]) -> None:
+    def __init__(
+        self, thread: Connection, store: Store, witness: Witness, committed: Callable[[int, int], None]
+    ) -> None:
         self._thread = thread
         self._store = store
         self._witness = witness
@@ -84,26 +86,26 @@ class Writer:
         self._idle.set()
 
     def _finish(
-        self, group: list[_Waiting], committed: tuple[list[object], int] | None, error: BaseException | None
+        self, group: list[_Waiting], committed: tuple[list[object], int, int] | None, error: BaseException | None
     ) -> None:
         """On the event loop, once per commit: tell the callers, go on."""
         try:
             if error is not None:
                 _settle(group, [_Failed(error)] * len(group))
             elif committed is not None:
-                outcomes, lsn = committed
+                outcomes, lsn, changes = committed
                 _settle(group, outcomes)
-                self._committed(lsn)
+                self._committed(lsn, changes)
         finally:
             self._next()
 
-    def _commit(self, jobs: list[Job[Any]], _connection: sqlite3.Connection) -> tuple[list[object], int]:
-        """On the storage thread: one transaction for all jobs."""
+    def _commit(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
+        """On the storage thread: one transaction for all jobs; gives also the lsn, and the rows changed so far."""
         with self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
         testify(self._witness, actor, seq, shared, given_up)
-        return outcomes, tx.lsn
+        return outcomes, tx.lsn, connection.total_changes
 
     def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:
         """Several jobs, in order; single writes that come together are read and written together."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from ..documents import split
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, Turn, taken_back
 from .journal import Kind
+from .retained import check_dated, check_kept
 from .store import Tx
 from .write import Write, write_all
 
@@ -36,14 +38,16 @@ _KEYS: Final = (
 )
 _LIFE: Final = (
     "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"
-    " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? ORDER BY l.id DESC LIMIT ?"
+    " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND l.stub IS NULL ORDER BY l.id DESC LIMIT ?"
 )
 _AT: Final = (
     "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-    " WHERE l.lsn = ? ORDER BY c.name, r.key"
+    " WHERE l.lsn = ? AND l.stub IS NULL ORDER BY c.name, r.key"
 )
 _LATER: Final = (
-    "SELECT min(lsn) FROM (SELECT min(lsn) lsn FROM log WHERE kind < ?1 AND clock >= ?2 << 16"
+    "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN record r ON r.id = l.record"
+    " WHERE l.kind < ?1 AND l.clock >= ?2 << 16"
+    " AND (?3 IS NULL OR r.collection = (SELECT id FROM collection WHERE name = ?3))"
     " UNION ALL SELECT min(lsn) FROM arrival WHERE ms >= ?2)"
 )
 
@@ -69,7 +73,17 @@ class Step(NamedTuple):
 
 
 def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
-    """How these records read when `lsn` was the last one; those that were never there are left out."""
+    """How these records read when `lsn` was the last one; those that were never there are left out.
+
+    Raises:
+        HistoryTrimmed: Not all that was changed since is known.
+    """
+    with _one_state(connection):
+        check_kept(connection, collection, lsn)
+        return _states_at(connection, collection, keys, lsn)
+
+
+def _states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
     rows = connection.execute(_PRESENT, (json.dumps(list(keys)), collection)).fetchall()
     found: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
     for record, *turn in connection.execute(_SINCE, (json.dumps([*found]), lsn)):
@@ -83,26 +97,42 @@ def keys_after(connection: sqlite3.Connection, collection: str, after: str, limi
 
 
 def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) -> list[Step]:
-    """The changes of a record, newest first."""
-    row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
-    if row is None:
-        return []
-    number, _, live, doc = row
-    state: State = (bool(live), split(doc))
+    """The changes of a record that are known, newest first."""
+    with _one_state(connection):
+        row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
+        changes = connection.execute(_LIFE, (row[0], limit)).fetchall() if row else []
     steps = []
-    for lsn, kind, actor, seq, clock, author, note, *turn in connection.execute(_LIFE, (number, limit)):
+    state: State = (bool(row[2]), split(row[3])) if row else NOTHING
+    for lsn, kind, actor, seq, clock, author, note, *turn in changes:
         steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
         state = taken_back(*state, Turn(*turn))
     return steps
 
 
-def lsn_before(connection: sqlite3.Connection, ms: int) -> int:
-    """The last lsn of before a moment, by this node's clock."""
-    (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END))).fetchone()
-    if later is not None:
-        return int(later) - 1
-    (head,) = connection.execute("SELECT lsn FROM node").fetchone()
-    return int(head)
+def lsn_before(connection: sqlite3.Connection, ms: int, collection: str | None) -> int:
+    """The last lsn of before a moment, by this node's clock, as far as one collection or all can tell.
+
+    Raises:
+        HistoryTrimmed: Not all that was changed since is known.
+    """
+    with _one_state(connection):
+        check_dated(connection, collection, ms)
+        (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END), collection)).fetchone()
+        (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+    return int(head) if later is None else int(later) - 1
+
+
+@contextmanager
+def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read one committed state: between two statements of a reader a record may change, or the log be trimmed."""
+    if connection.in_transaction:  # the writer's
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +162,11 @@ class Undoing:
     note: str
 
     def __call__(self, tx: Tx) -> tuple[int, list[tuple[str, str]]]:
-        """Write what still reads as the transaction left it as it did before; raises UsageError."""
+        """Write what still reads as the transaction left it as it did before; raises UsageError, HistoryTrimmed."""
         if self.lsn > tx.lsn:
             what, remedy = f"there is no such transaction yet: the last is {tx.lsn}", "Look it up in history or log."
             raise UsageError(what, subject=f"lsn {self.lsn}", remedy=remedy)
+        check_kept(tx.connection, None, self.lsn - 1)  # it may have changed records of any collection
         writes: list[Write] = []
         left: list[tuple[str, str]] = []
         for collection, keys in _grouped(tx.connection.execute(_AT, (self.lsn,)).fetchall()).items():

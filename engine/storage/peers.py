@@ -15,6 +15,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
 from ..tickets import marked
+from .letting_go import stored_of_gone
 from .store import Tx
 
 _FIELDS = [
@@ -191,7 +192,7 @@ def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:
         " AND l.lsn <= (SELECT max(acked) FROM peer WHERE acked_feed = ?2 AND (?3 IS NULL OR actor = ?3))"
     )
     (seq,) = tx.connection.execute(query, (tx.own, tx.feed, actor)).fetchone()
-    return int(seq)
+    return max(int(seq), stored_of_gone(tx, actor))
 
 
 def forget_sessions(tx: Tx) -> None:

@@ -19,6 +19,7 @@ from holdfast.errors import (
     FileUnreadable,
     ForkedEngine,
     FrameTooLarge,
+    HistoryTrimmed,
     HoldfastError,
     HubError,
     ImportFailed,
@@ -75,9 +76,11 @@ if TYPE_CHECKING:
     from holdfast.engine.conflicts import OpenConflict
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.entries import LedgerEntry, LogEntry
+    from holdfast.engine.erasure import EraseReport
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
+    from holdfast.engine.retention import Retention, TrimReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
@@ -134,12 +137,14 @@ __all__ = [
     "Dot",
     "Engine",
     "EngineClosed",
+    "EraseReport",
     "FileLocked",
     "FileUnreadable",
     "FirstWriterWins",
     "ForkedEngine",
     "FrameTooLarge",
     "Guard",
+    "HistoryTrimmed",
     "HoldfastError",
     "Hub",
     "HubError",
@@ -188,6 +193,7 @@ __all__ = [
     "Resolver",
     "ResolverFault",
     "RestoreReport",
+    "Retention",
     "Revision",
     "Schema",
     "Seams",
@@ -209,6 +215,7 @@ __all__ = [
     "Transaction",
     "TransactionConflict",
     "TransactionTooLarge",
+    "TrimReport",
     "Unauthorized",
     "UndoReport",
     "Unreachable",
@@ -243,6 +250,7 @@ _LAZY: dict[str, str] = {
     "Document": "holdfast.engine.storage.reading",
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
+    "EraseReport": "holdfast.engine.erasure",
     "FirstWriterWins": "holdfast.resolvers",
     "Guard": "holdfast.engine.guard",
     "Hub": "holdfast.transport.links.address",
@@ -262,6 +270,7 @@ _LAZY: dict[str, str] = {
     "RestoreReport": "holdfast.engine.going_back",
     "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
+    "Retention": "holdfast.engine.retention",
     "Schema": "holdfast.engine.schema",
     "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
@@ -274,6 +283,7 @@ _LAZY: dict[str, str] = {
     "Take": "holdfast.resolvers",
     "Testimony": "holdfast.engine.witness",
     "Transaction": "holdfast.engine.transaction",
+    "TrimReport": "holdfast.engine.retention",
     "UndoReport": "holdfast.engine.history",
     "UpdateWins": "holdfast.resolvers",
     "Value": "holdfast.resolvers",

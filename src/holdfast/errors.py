@@ -7,7 +7,8 @@ the command line and the REST interface print it, and it does not change when a 
     ├── UsageError        The caller must change the call.
     │   └── InvalidName, InvalidKey, InvalidValue, InvalidQuery, InvalidSchema, InvalidUrl, NoSuchCollection,
     │       NoSuchRecord, VersionMismatch, TransactionConflict, TransactionTooLarge, EngineClosed, ReadOnlyEngine,
-    │       MissingExtra, NoSuchConflict, NoSuchSnapshot, InvalidDecision, ImportFailed, InvalidPlan, ResolverFault
+    │       MissingExtra, NoSuchConflict, NoSuchSnapshot, HistoryTrimmed, InvalidDecision, ImportFailed, InvalidPlan,
+    │       ResolverFault
     ├── StorageError      The disk or the file is at fault.
     │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
     ├── ProtocolError     The two nodes do not speak of the same thing.
@@ -155,6 +156,12 @@ class NoSuchConflict(UsageError):
     """Raised when a conflict is named that is unknown here or no longer open."""
 
     code = "no-such-conflict"
+
+
+class HistoryTrimmed(UsageError):
+    """Raised when a moment is asked for of which the log is gone."""
+
+    code = "history-trimmed"
 
 
 class NoSuchSnapshot(UsageError):
