@@ -23,8 +23,8 @@ from ..edits import Edit, Erase, Put
 from ..reached import reached
 from .journal import Kind
 from .letting_go import Gone, Pins, let_go
+from .retained import ROW_SIZE
 from .store import Tx
-from .trimming import ROW_SIZE
 from .write import Receipt, Write, write_all
 
 REGISTER: Final = "holdfast-erasures"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.errors import HistoryTrimmed
@@ -15,6 +16,7 @@ from holdfast.errors import HistoryTrimmed
 from ..retention import DEFAULT, Retention, retention_from, retention_text
 from ..schema import Schema
 from .copying import utc
+from .journal import Kind
 from .store import Tx
 
 _FLOOR: Final = (
@@ -27,10 +29,65 @@ _REMEDY: Final = (
 _MS_MAX: Final = 253_402_300_799_999
 """The end of the year 9999."""
 
+ROW_BYTES: Final = 48
+"""What a row of the log takes beside texts, about."""
+
+ROW_SIZE: Final = (
+    f"{ROW_BYTES} + coalesce(length(l.old), 0) + coalesce(length(l.added), 0) + coalesce(length(l.author), 0)"
+    " + coalesce(length(l.note), 0)"
+)
+"""Of the row `l`, in SQL."""
+
+_COUNTED: Final = "SELECT coalesce(sum(entries), 0), coalesce(sum(size), 0) FROM retained"
+_UNCOUNTED: Final = (
+    f"SELECT count(*), coalesce(sum({ROW_SIZE}), 0) FROM log l WHERE l.id > (SELECT counted FROM node)"  # noqa: S608 - constants only
+    " AND l.stub IS NULL"
+)
+_OLDEST: Final = (
+    f"SELECT CASE WHEN l.kind < {int(Kind.MERGE)} THEN l.clock >> 16"  # noqa: S608 - constants only
+    " ELSE coalesce(a.ms, l.clock >> 16) END FROM log l LEFT JOIN arrival a ON a.lsn = l.lsn"
+    " WHERE l.stub IS NULL ORDER BY l.id LIMIT 1"
+)
+_FLOORS: Final = (
+    "SELECT c.name, t.floor FROM retained t JOIN collection c ON c.id = t.collection WHERE t.floor > 0 ORDER BY c.name"
+)
 _DECLARE: Final = (
     "INSERT INTO retained (collection, retention) VALUES (?1, ?2)"
     " ON CONFLICT (collection) DO UPDATE SET retention = excluded.retention"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What stands of the log: rows and their bytes, the time of the oldest, floors by collection, and stubs.
+
+    Attributes:
+        unstored: Stubs of operations that no peer has stored.
+    """
+
+    rows: int
+    size: int
+    oldest_ms: int | None
+    floors: dict[str, int]
+    stubs: int
+    unstored: int
+
+
+def kept_of(connection: sqlite3.Connection) -> Kept:
+    """What stands of the log."""
+    rows, size = connection.execute(_COUNTED).fetchone()
+    more, more_size = connection.execute(_UNCOUNTED).fetchone()
+    (unstored,) = connection.execute("SELECT count(*) FROM log WHERE stub = 1").fetchone()
+    (total,) = connection.execute("SELECT count(*) FROM log").fetchone()
+    oldest = connection.execute(_OLDEST).fetchone()
+    return Kept(
+        rows=rows + more,
+        size=size + more_size,
+        oldest_ms=oldest[0] if oldest else None,
+        floors=dict(connection.execute(_FLOORS).fetchall()),
+        stubs=max(0, total - rows - more),
+        unstored=unstored,
+    )
 
 
 def floor_of(connection: sqlite3.Connection, collection: str | None) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from ..reached import reached
 from ..retention import Retention, retention_from
 from .journal import Kind
 from .letting_go import Gone, Pins, acked_by_any, let_go
-from .retained import retention_of_file
+from .retained import ROW_SIZE, retention_of_file
 from .store import Tx
 
 SLICE_ROWS: Final = 1_000
@@ -26,15 +26,6 @@ LOOK_ROWS: Final = 20_000
 
 DATES_KEPT: Final = 100_000
 """Batches of peers, at least, of which the log knows when they came, however old the oldest row is."""
-
-ROW_BYTES: Final = 48
-"""What a row of the log takes beside texts, about."""
-
-ROW_SIZE: Final = (
-    f"{ROW_BYTES} + coalesce(length(l.old), 0) + coalesce(length(l.added), 0) + coalesce(length(l.author), 0)"
-    " + coalesce(length(l.note), 0)"
-)
-"""Of the row `l`, in SQL."""
 
 _COUNT: Final = (
     "INSERT INTO retained (collection, entries, size)"  # noqa: S608 - constants only
