@@ -150,7 +150,7 @@ class Replica:
         """
         entries = batch.delta.keys_in(REGISTER)
 
-        def apply(tx: Tx) -> tuple[Applied, int]:
+        def apply(tx: Tx) -> tuple[Applied, bool]:
             before = tx.lsn
             with nullcontext() if self._watch is None else self._watch.over(tx):
                 applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)

@@ -110,8 +110,8 @@ class EraseRecord:
         return Write(collection=collection, key=key, edit=edit, upsert=True, author=self.author, note=self.note)
 
 
-def follow_erasures(tx: Tx, keys: Sequence[str], before: int) -> int:
-    """Clear the history of what entries of the register name that came behind an lsn; gives how many came.
+def follow_erasures(tx: Tx, keys: Sequence[str], before: int) -> bool:
+    """Clear the history of what entries of the register name that came behind an lsn; gives whether anything was.
 
     Args:
         tx: The transaction in which they came.
@@ -130,8 +130,7 @@ def follow_erasures(tx: Tx, keys: Sequence[str], before: int) -> int:
             "INSERT INTO erasing (collection, key, fields, node, seq) VALUES (?, ?, ?, ?, ?)",
             (entry.collection, entry.key, fields, node, seq),
         )
-    _end(tx)
-    return len(rows)
+    return _end(tx) or bool(rows)
 
 
 def remove_traces(connection: sqlite3.Connection) -> bool:
@@ -171,15 +170,21 @@ def _entry(doc: str) -> _Entry | None:
     return _Entry(collection, key, frozenset(name for name in fields if isinstance(name, str)))
 
 
-def _end(tx: Tx) -> None:
-    """Clear once more what the vector covers by now: from then on nothing of before the erasure can stand here."""
+def _end(tx: Tx) -> bool:
+    """Clear once more what the vector covers by now: from then on nothing of before the erasure can stand here.
+
+    Returns:
+        Whether there was something.
+    """
     pending = tx.connection.execute("SELECT id, collection, key, fields, node, seq FROM erasing ORDER BY id").fetchall()
-    vector = tx.vector if pending else EMPTY
+    vector, ended = tx.vector if pending else EMPTY, False
     for number, collection, key, fields, node, seq in pending:
         if vector.covers(Dot(tx.names.actor(node), seq)):
             names = None if fields is None else frozenset(json.loads(fields))
             _clear_entry(tx, _Entry(collection, key, names), (node, seq))
             tx.connection.execute("DELETE FROM erasing WHERE id = ?", (number,))
+            ended = True
+    return ended
 
 
 def _clear_entry(tx: Tx, entry: _Entry, dot: tuple[int, int]) -> None:
