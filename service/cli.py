@@ -22,6 +22,7 @@ from .inspection import audit, ledger, log, status, verify
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
+from .retention import erase, trim
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
 from .syncing import sync
@@ -57,6 +58,7 @@ def main(*, verbose: int) -> None:
 
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
+    trim, erase,
     log, audit, ledger, status, verify,
     snapshot, backup, restore, bundle, hub, simulate,
 ):  # fmt: skip

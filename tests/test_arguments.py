@@ -20,6 +20,7 @@ from holdfast import (
     InvalidQuery,
     OpenConflict,
     Policy,
+    Retention,
     Schema,
     Seams,
     SideFile,
@@ -134,6 +135,7 @@ CALLS = {
     "open name": lambda e, c, d, x: _open(d, name=x),
     "open schemas": lambda e, c, d, x: _open(d, schemas=x),
     "open durability": lambda e, c, d, x: _open(d, durability=x),
+    "open retention": lambda e, c, d, x: _open(d, retention=x),
     "open witness": lambda e, c, d, x: _open(d, witness=x),
     "open seams": lambda e, c, d, x: _open(d, seams=x),
     "open read_only": lambda e, c, d, x: _open(d, read_only=x),
@@ -193,6 +195,10 @@ CALLS = {
     "revert moment": lambda e, c, d, x: e["t"].revert(["none"], x),
     "revert author": lambda e, c, d, x: e["t"].revert(["none"], 1, author=x),
     "revert note": lambda e, c, d, x: e["t"].revert(["none"], 1, note=x),
+    "erase key": lambda e, c, d, x: e["t"].erase(x),
+    "erase fields": lambda e, c, d, x: e["t"].erase("none", x),
+    "erase author": lambda e, c, d, x: e["t"].erase("none", author=x),
+    "erase note": lambda e, c, d, x: e["t"].erase("none", note=x),
     "undo lsn": lambda e, c, d, x: e.undo(x if x != 1 else None),
     "undo author": lambda e, c, d, x: e.undo(10**9, author=x),
     "undo note": lambda e, c, d, x: e.undo(10**9, note=x),
@@ -247,6 +253,10 @@ CALLS = {
     "Schema default": lambda e, c, d, x: Schema(name="t", default=x),
     "Schema on_delete": lambda e, c, d, x: Schema(name="t", on_delete=x),
     "Schema version": lambda e, c, d, x: Schema(name="t", version=x),
+    "Schema retention": lambda e, c, d, x: Schema(name="t", retention=x),
+    "Retention age": lambda e, c, d, x: Retention(age=x),
+    "Retention rows": lambda e, c, d, x: Retention(rows=x),
+    "Retention bytes": lambda e, c, d, x: Retention(bytes=x),
     "Policy fields": lambda e, c, d, x: Policy(fields=x),
     "Policy default": lambda e, c, d, x: Policy(default=x),
     "Policy existence": lambda e, c, d, x: Policy(existence=x),
@@ -264,7 +274,7 @@ CALLS = {
 
 WALKED = {
     *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
-    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "Guard"),
+    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "Guard", "Retention"),
 }
 GIVEN = {
     # What Holdfast hands out, and values that are looked at where they are used.
@@ -278,11 +288,13 @@ GIVEN = {
         "DisownReport",
         "Document",
         "Dot",
+        "EraseReport",
+        "HistoryStatus",
         "LedgerEntry",
         "LogEntry",
         "PeerStatus",
     ),
-    *("RestoreReport", "Revision", "Snapshot", "UndoReport"),
+    *("RestoreReport", "Revision", "Snapshot", "TrimReport", "UndoReport"),
     *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
     # Ports, and rules that only the engine asks.

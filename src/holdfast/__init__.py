@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
-    from holdfast.engine.status import PeerStatus, Status
+    from holdfast.engine.status import HistoryStatus, PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
@@ -144,6 +144,7 @@ __all__ = [
     "ForkedEngine",
     "FrameTooLarge",
     "Guard",
+    "HistoryStatus",
     "HistoryTrimmed",
     "HoldfastError",
     "Hub",
@@ -253,6 +254,7 @@ _LAZY: dict[str, str] = {
     "EraseReport": "holdfast.engine.erasure",
     "FirstWriterWins": "holdfast.resolvers",
     "Guard": "holdfast.engine.guard",
+    "HistoryStatus": "holdfast.engine.status",
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",

@@ -61,7 +61,7 @@ async def _told(node: Engine) -> dict[str, Any]:
     return {
         "digest": status.digest,
         "vector": status.vector,
-        "peers": [(peer.actor, peer.read, peer.acknowledged, peer.pending) for peer in status.peers],
+        "peers": [(peer.actor, peer.read, peer.pending) for peer in status.peers],
         "conflicts": conflicts,
         "documents": documents,
     }
