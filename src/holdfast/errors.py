@@ -158,16 +158,16 @@ class NoSuchConflict(UsageError):
     code = "no-such-conflict"
 
 
-class HistoryTrimmed(UsageError):
-    """Raised when a moment is asked for of which the log is gone."""
-
-    code = "history-trimmed"
-
-
 class NoSuchSnapshot(UsageError):
     """Raised when a snapshot is named that this file does not have."""
 
     code = "no-such-snapshot"
+
+
+class HistoryTrimmed(UsageError):
+    """Raised when a moment is asked for of which the log is gone."""
+
+    code = "history-trimmed"
 
 
 class InvalidDecision(UsageError):
