@@ -26,6 +26,9 @@ _FLOOR: Final = (
 _REMEDY: Final = (
     "Ask for a later moment, or look into a snapshot of before; a larger `retention` keeps more from now on."
 )
+_TYPED: Final = (
+    "Ask for a later moment, or look into a snapshot of before; `holdfast trim FILE --rows N` keeps more from now on."
+)
 _MS_MAX: Final = 253_402_300_799_999
 """The end of the year 9999."""
 
@@ -117,6 +120,7 @@ def trimmed(collection: str | None, moment: str, floor: int) -> HistoryTrimmed:
         f"the history is kept from lsn {floor} on, not from {moment}",
         subject=collection or "all collections",
         remedy=_REMEDY,
+        typed=_TYPED,
     )
 
 
