@@ -390,3 +390,28 @@ def test_a_bound_that_is_none_is_refused(wrong: dict[str, Any]):
     with pytest.raises(UsageError):
         Retention(**wrong)
     assert Retention().is_unbounded
+
+
+@pytest.mark.parametrize("trims", [False, True])
+async def test_a_node_is_disowned_alike_when_older_changes_are_gone(tmp_path: Path, *, trims: bool):
+    """The record was dead at that moment and has been revived since: no row of before says now that it was known."""
+    kept = Retention(rows=1) if trims else Retention()
+    async with (
+        opened(tmp_path / "a.db", space="s", retention=kept) as node,
+        opened(tmp_path / "b.db", space="s") as bad,
+    ):
+        for key in "kl":
+            await node["t"].put(key, {"n": 1})
+        await node["t"].delete("k")
+        await node["t"].put("last", {})
+        await meet(bad, node)
+        await meet(bad, node)
+        assert ((await node.trim()).deleted > 2) == trims
+        since = (await node.status()).lsn
+        await bad["t"].update("k", {"m": 2}, upsert=True)
+        await bad["t"].update("l", {"n": -1})
+        await bad["t"].put("new", {"n": -1})
+        await meet(bad, node)
+        report = await node.disown("b", since)
+        assert (report.written, report.deleted) == (1, 2)
+        assert {doc.key: doc.fields for doc in await node["t"].query()} == {"l": {"n": 1}, "last": {}}
