@@ -103,7 +103,8 @@ class EraseRecord:
         (last,) = tx.connection.execute(
             "SELECT max(id) FROM log WHERE record = ? AND lsn = ?", (row[0], receipt.lsn)
         ).fetchone()
-        _clear(tx, row[0], row[2], self.fields, last)
+        clear_history(tx, row[0], row[2], self.fields, stays=last)
+        _mark(tx)
         return receipt
 
     def _write(self, collection: str, key: str, edit: Edit) -> Write:
@@ -198,11 +199,27 @@ def _clear_entry(tx: Tx, entry: _Entry, dot: tuple[int, int]) -> None:
         (clock,) = tx.connection.execute("SELECT clock FROM record WHERE id = ?", (record,)).fetchone()
         boundary = (tx.lsn, record, int(Kind.MERGE), *dot, clock, "erased", 0 if live else None)
         (stays,) = tx.connection.execute(_BOUNDARY, boundary).fetchone()
-    _clear(tx, record, collection, entry.fields, stays)
+    clear_history(tx, record, collection, entry.fields, stays=stays)
+    _mark(tx)
 
 
-def _clear(tx: Tx, record: int, collection: int, fields: frozenset[str] | None, stays: int) -> None:
-    """Clear what log, ledger and ended conflicts say of a record's fields, or of all; one row of the log stays."""
+def _mark(tx: Tx) -> None:
+    """The write-ahead log holds values that were erased, until `remove_traces`."""
+    tx.connection.execute("UPDATE node SET traces = traces | 1 WHERE traces & 1 = 0")
+
+
+def clear_history(
+    tx: Tx, record: int, collection: int, fields: frozenset[str] | None = None, *, stays: int = 0
+) -> None:
+    """Clear what log, ledger and ended conflicts say of a record, and leave stubs where names are needed.
+
+    Args:
+        tx: The transaction.
+        record: Its number.
+        collection: The number of its collection.
+        fields: Only of these fields; None for the whole record.
+        stays: The row of the log that is kept as it is, if any.
+    """
     rows = tx.connection.execute(_ROWS, (record, stays)).fetchall()
     (counted,) = tx.connection.execute("SELECT counted FROM node").fetchone()
     if fields is None:
@@ -215,7 +232,6 @@ def _clear(tx: Tx, record: int, collection: int, fields: frozenset[str] | None, 
     names = None if fields is None else json.dumps(sorted(fields))
     tx.connection.execute(_LEDGER, (record, names))
     tx.connection.execute(_INBOX, (record, names))
-    tx.connection.execute("UPDATE node SET traces = traces | 1 WHERE traces & 1 = 0")
 
 
 def _without(

@@ -20,7 +20,7 @@ from ..documents import split
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, Turn, taken_back
 from .journal import Kind
-from .retained import check_dated, check_kept
+from .retained import STANDING, check_dated, check_kept, standing
 from .store import Tx
 from .write import Write, write_all
 
@@ -37,12 +37,13 @@ _KEYS: Final = (
     " ORDER BY r.key LIMIT ?3"
 )
 _LIFE: Final = (
-    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"
-    " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND l.stub IS NULL ORDER BY l.id DESC LIMIT ?"
+    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"  # noqa: S608 - constants only
+    f" LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
 )
 _AT: Final = (
-    "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-    " WHERE l.lsn = ? AND l.stub IS NULL ORDER BY c.name, r.key"
+    "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record"  # noqa: S608 - constants only
+    " JOIN collection c ON c.id = r.collection"
+    f" WHERE l.lsn = ? AND {STANDING} ORDER BY c.name, r.key"
 )
 _LATER: Final = (
     "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN record r ON r.id = l.record"
@@ -100,7 +101,7 @@ def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) 
     """The changes of a record that are known, newest first."""
     with _one_state(connection):
         row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
-        changes = connection.execute(_LIFE, (row[0], limit)).fetchall() if row else []
+        changes = connection.execute(standing(connection, _LIFE), (row[0], limit)).fetchall() if row else []
     steps = []
     state: State = (bool(row[2]), split(row[3])) if row else NOTHING
     for lsn, kind, actor, seq, clock, author, note, *turn in changes:

@@ -41,15 +41,22 @@ ROW_SIZE: Final = (
 )
 """Of the row `l`, in SQL."""
 
+STANDING: Final = "l.stub IS NULL"
+"""That a row of the log is no stub, in SQL."""
+
+_SINCE: Final = 5
+"""The first format of files whose log may be trimmed."""
+
+_OLD_FORMAT: Final = f"SELECT count(*), coalesce(sum({ROW_BYTES} + coalesce(length(old), 0)), 0) FROM log"  # noqa: S608 - constants only
 _COUNTED: Final = "SELECT coalesce(sum(entries), 0), coalesce(sum(size), 0) FROM retained"
 _UNCOUNTED: Final = (
     f"SELECT count(*), coalesce(sum({ROW_SIZE}), 0) FROM log l WHERE l.id > (SELECT counted FROM node)"  # noqa: S608 - constants only
-    " AND l.stub IS NULL"
+    f" AND {STANDING}"
 )
 _OLDEST: Final = (
     f"SELECT CASE WHEN l.kind < {int(Kind.MERGE)} THEN l.clock >> 16"  # noqa: S608 - constants only
     " ELSE coalesce(a.ms, l.clock >> 16) END FROM log l LEFT JOIN arrival a ON a.lsn = l.lsn"
-    " WHERE l.stub IS NULL ORDER BY l.id LIMIT 1"
+    f" WHERE {STANDING} ORDER BY l.id LIMIT 1"
 )
 _FLOORS: Final = (
     "SELECT c.name, t.floor FROM retained t JOIN collection c ON c.id = t.collection WHERE t.floor > 0 ORDER BY c.name"
@@ -76,8 +83,16 @@ class Kept:
     unstored: int
 
 
+def standing(connection: sqlite3.Connection, query: str) -> str:
+    """A query that asks for `STANDING` rows of the log, for this file; one of an older format may be read as well."""
+    return query if _has_retention(connection) else query.replace(STANDING, "1")
+
+
 def kept_of(connection: sqlite3.Connection) -> Kept:
     """What stands of the log."""
+    if not _has_retention(connection):
+        rows, size = connection.execute(_OLD_FORMAT).fetchone()
+        return Kept(rows=rows, size=size, oldest_ms=None, floors={}, stubs=0, unstored=0)
     rows, size = connection.execute(_COUNTED).fetchone()
     more, more_size = connection.execute(_UNCOUNTED).fetchone()
     (unstored,) = connection.execute("SELECT count(*) FROM log WHERE stub = 1").fetchone()
@@ -95,6 +110,8 @@ def kept_of(connection: sqlite3.Connection) -> Kept:
 
 def floor_of(connection: sqlite3.Connection, collection: str | None) -> tuple[int, int]:
     """The floor of a collection, or the highest of all: lsn, and the latest time of own operations below it."""
+    if not _has_retention(connection):
+        return 0, 0
     floor, ms = connection.execute(_FLOOR, (collection,)).fetchone()
     return int(floor), int(ms)
 
@@ -109,6 +126,8 @@ def check_kept(connection: sqlite3.Connection, collection: str | None, lsn: int)
 def check_dated(connection: sqlite3.Connection, collection: str | None, ms: int) -> None:
     """Return if it is known what changed from a time on, in a collection or in all; raises HistoryTrimmed."""
     floor, floor_ms = floor_of(connection, collection)
+    if not _has_retention(connection):
+        return
     undated, undated_ms = connection.execute("SELECT undated, undated_ms FROM node").fetchone()
     if (floor and ms <= floor_ms) or (undated and ms <= undated_ms):
         raise trimmed(collection, _spelled(ms), max(floor, undated))
@@ -136,6 +155,11 @@ def declare_retention(tx: Tx, schemas: Sequence[Schema], retention: Retention | 
         ).fetchone()
         if found != text:
             tx.connection.execute(_DECLARE, (number, text))
+
+
+def _has_retention(connection: sqlite3.Connection) -> bool:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version >= _SINCE)
 
 
 def retention_of_file(connection: sqlite3.Connection) -> Retention:
