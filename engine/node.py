@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
-from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
+from holdfast.errors import EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
 
 from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
@@ -23,7 +23,8 @@ from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_confl
 from .documents import shown
 from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
-from .opening import Opening, check_opening, open_store
+from .opening import Opening, check_opening, check_readable, open_store
+from .purge import Purge
 from .readers import Readers
 from .retention import Retention
 from .schema import Schema, check_schemas
@@ -33,10 +34,11 @@ from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
 from .storage.faults import reachable
-from .storage.migrations import format_of
+from .storage.migrations import show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
 from .transaction import Transaction
+from .unreadable import Unreadable, read_unreadable
 from .upkeep import Upkeep, is_due
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
@@ -90,7 +92,10 @@ class Node:
         self.space = ""
         self.renewed: str | None = None
         self.handshakes = 0
+        self.purging = Purge()
         self.snapshotting = asyncio.Lock()
+        self.starting = asyncio.Lock()
+        self.holds = False
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
@@ -113,6 +118,7 @@ class Node:
         retention: Retention | None = None,
         witness: Witness | None = None,
         read_only: bool = False,
+        purge: Purge | None = None,
         seams: Seams | None = None,
     ) -> Opened[Self]:
         """Open a file, creating it unless `read_only`: ``async with Engine.open(path) as engine`` or ``await``.
@@ -127,6 +133,7 @@ class Node:
                 64 MiB of each collection. A schema may ask for more or less.
             witness: What stands outside the file to recognise copies; by default a side file.
             read_only: Only read, beside a process that writes.
+            purge: How this node goes about purging, if it is the one that decides (see `members`).
             seams: Time and randomness.
 
         Raises:
@@ -138,7 +145,10 @@ class Node:
             raise UsageError(
                 f"seams is {shown(seams)}", subject=str(found), remedy="Pass an object of Seams, or leave it out."
             )
+        if purge is not None and not isinstance(purge, Purge):
+            raise UsageError(f"purge is {shown(purge)}", subject=str(found), remedy="Pass Purge(...), or leave it out.")
         node = cls(found, declared, Seams() if seams is None else seams)
+        node.purging = purge or node.purging
         opening = Opening(
             path=found,
             space=space,
@@ -257,6 +267,12 @@ class Node:
         check_count(limit, "limit")
         return await self.readers.run(read_ledger, collection, key, limit)
 
+    async def quarantine(self, *, collection: str | None = None, limit: int = 100) -> list[Unreadable]:
+        """Records that this node cannot show, or not in full, with why; those that are not held first."""
+        check_place(collection, None)
+        check_count(limit, "limit")
+        return await self.readers.run(read_unreadable, collection, limit)
+
     async def log(self, *, collection: str | None = None, key: str | None = None, limit: int = 100) -> list[LogEntry]:
         """The operation log, newest first."""
         check_place(collection, key)
@@ -353,7 +369,8 @@ class Node:
                 remedy="Open it for writing once.",
                 typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
             )
-        await self.readers.run(_check_readable, str(self.path))
+        self.readers.prepare = show_as_current
+        await self.readers.run(check_readable, str(self.path))
 
     def _committed(self, _lsn: int, changes: int) -> None:
         self._wake()
@@ -379,13 +396,3 @@ def _names(connection: sqlite3.Connection) -> tuple[str, str]:
 def _actor(connection: sqlite3.Connection) -> Actor:
     (actor,) = connection.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
     return Actor(actor)
-
-
-def _check_readable(connection: sqlite3.Connection, path: str) -> None:
-    if format_of(connection, path) == 0:
-        raise NotADatabase(
-            "the file is empty",
-            subject=path,
-            remedy="Open it for writing once.",
-            typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
-        )

@@ -62,6 +62,17 @@ def check_opening(opening: Opening) -> None:
     check_retention(opening.retention, str(opening.path))
 
 
+def check_readable(connection: sqlite3.Connection, path: str) -> None:
+    """Return if a connection reads a file of this program, of whatever format; raises NotADatabase, NewerFormat."""
+    if format_of(connection, path) == 0:
+        raise NotADatabase(
+            "the file is empty",
+            subject=path,
+            remedy="Open it for writing once.",
+            typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
+        )
+
+
 async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, Store, str | None]:
     """Open the writing side of a file, creating it if there is none.
 

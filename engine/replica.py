@@ -15,6 +15,7 @@ from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .delta import FeedBatch, FeedId, StretchId
+from .forgetting import Forgetting
 from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
@@ -22,7 +23,7 @@ from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
-from .storage.erasing import REGISTER, follow_erasures
+from .storage.erasing import follow_erasures
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
@@ -30,13 +31,16 @@ from .storage.peers import (
     Peer,
     count_as_shared,
     find_peer,
+    maybe_elsewhere,
     peer_at,
     read_anew,
     save_peer,
+    shared_of,
     stored_elsewhere,
     unmark_tickets,
 )
 from .storage.reissue import present_name, reissue
+from .storage.roster import NOBODY, Decision, Seat, decision_of, heard_ms, told_to
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
 from .storage.write import Receipt
@@ -60,6 +64,9 @@ class Facts:
         peer: What it knows of the other side; None if it does not know who that is.
         held: The highest sequence number of the other side's identity that it holds, extra contexts included.
         holes: (collection, key) of records of the other side's feed that could not be joined.
+        fence: Up to where it may have purged what was deleted.
+        decision: Who purges, as far as it knows; seats: who takes part, if the other side is the heir of that.
+        heard_ms: When it last noted that it met the other side; 0 for never.
         asking: Whether this node has a session under way that it has begun itself.
     """
 
@@ -78,6 +85,10 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+    fence: VersionVector = EMPTY
+    decision: Decision = NOBODY
+    seats: tuple[Seat, ...] = ()
+    heard_ms: int = 0
     asking: bool = False
 
 
@@ -102,6 +113,7 @@ class Replica:
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
         self._watch = None if guard is None else Watch(guard)
+        self.forgetting = Forgetting(node)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -142,23 +154,24 @@ class Replica:
         await self.share()
         return batch
 
-    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
-        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.
+    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True, heard: int | None = None) -> Applied:
+        """Apply a batch of that identity's feed, durably; `follows`, `heard`: see `apply_batch`.
 
         Raises:
             SyncHeld: The guard of this replica holds it; nothing of it was stored.
         """
-        entries = batch.delta.keys_in(REGISTER)
 
         def apply(tx: Tx) -> tuple[Applied, bool]:
             before = tx.lsn
             with nullcontext() if self._watch is None else self._watch.over(tx):
-                applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
-            return applied, follow_erasures(tx, entries, before)
+                applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
+            return applied, follow_erasures(tx, batch.delta, before)
 
         applied, erased = await self._node.write(apply)
         if erased and self._node.upkeep is not None:
             self._node.upkeep.erased()
+        if applied.completed:
+            await self.forgetting.after_session()
         return applied
 
     async def meet(self, peer: Peer, head: int) -> None:
@@ -167,6 +180,7 @@ class Replica:
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
         await self._node.write(lambda tx: _meet(tx, peer, head))
+        await self.forgetting.after_session()
 
     async def acknowledged(
         self,
@@ -246,7 +260,7 @@ class Replica:
         Returns:
             What was noted, for `withdraw`; None if everything had been noted before.
         """
-        before, seq = await self._node.readers.run(_shared)
+        before, seq = await self._node.readers.run(shared_of)
         if before >= seq:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
@@ -297,7 +311,7 @@ class Replica:
         def begin(tx: Tx) -> bool:
             if of is not None and of != tx.actor:
                 return False
-            old, known, stored = tx.own, stored_elsewhere(tx, peer), stored_elsewhere(tx)
+            old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
             begin_incarnation(tx, self._node.label)
             reissue(tx, old, known, stored)
             return True
@@ -311,9 +325,9 @@ class Replica:
 def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
     connection.execute("BEGIN")
     try:
-        own, label, seq, feed, head, digest, space_name = connection.execute(
-            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name"
-            " FROM node n JOIN actor a ON a.id = n.actor"
+        own, label, seq, feed, head, digest, space_name, fence = connection.execute(
+            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name, p.fence"
+            " FROM node n JOIN actor a ON a.id = n.actor JOIN purging p"
         ).fetchone()
         peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
         vector, waiting = vector_of(connection), _unsettled(connection)
@@ -334,6 +348,10 @@ def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None,
             peer=peer,
             held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
             holes=holes,
+            fence=VersionVector.decode(fence),
+            decision=decision_of(connection),
+            seats=told_to(connection, peer.actor) if peer else (),
+            heard_ms=heard_ms(connection, peer.actor) if peer else 0,
         )
     finally:
         connection.execute("COMMIT")
@@ -379,8 +397,3 @@ def _see_ticket(peer: Peer, shown: bytes) -> None:
             "another session of this identity has come in between", subject=peer.label, remedy="Sync again."
         )
     peer.issued, peer.pending = seen(shown, peer.issued, peer.pending)
-
-
-def _shared(connection: sqlite3.Connection) -> tuple[int, int]:
-    shared, seq = connection.execute("SELECT shared, seq FROM node").fetchone()
-    return int(shared), int(seq)

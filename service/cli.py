@@ -18,14 +18,15 @@ from .exporting import export
 from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import audit, ledger, log, status, verify
+from .inspection import audit, ledger, log, quarantine, status, verify
+from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
 from .retention import erase, trim
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
-from .syncing import sync
+from .syncing import bootstrap, sync
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
 
@@ -57,9 +58,9 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
-    trim, erase,
-    log, audit, ledger, status, verify,
-    snapshot, backup, restore, bundle, hub, simulate,
+    init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
+    disown, trim, erase,
+    log, audit, ledger, quarantine, status, verify,
+    snapshot, backup, restore, bundle, members, purge, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.delta import FeedBatch, FeedId, StretchId
 from holdfast.engine.membership import Membership
+from holdfast.engine.storage.absence import Absences, KeySums
 from holdfast.engine.storage.peers import Peer
+from holdfast.engine.storage.roster import Decision, Seat
 from holdfast.errors import HoldfastError
 
 from .messages import Message
@@ -126,4 +128,65 @@ class Fail:
     error: HoldfastError
 
 
-Effect = Send | Recall | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Unite | Renew | Fail
+@dataclass(frozen=True, slots=True)
+class Heed:
+    """Take over a peer's decision.
+
+    `seats` is who takes part, if this node is its heir; `heir` is whether the peer is the authority.
+    """
+
+    decision: Decision
+    seats: tuple[Seat, ...]
+    heir: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeetFence:
+    """Take over the peer's fence, before it says what it does not hold."""
+
+    fence: VersionVector
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Read what to ask the peer behind whose fence this node is, and hand it to `asked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Read what this node does not hold of what the peer does, and hand it to `answered`.
+
+    It is said behind `drained`, with which the peer's vector takes in this one's.
+    """
+
+    sums: KeySums
+    drained: FeedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Join what stands here with the peer's absence, in answer to what was asked at that lsn."""
+
+    absences: Absences
+    asked: int
+
+
+Effect = (
+    Send
+    | Recall
+    | Introduce
+    | Meet
+    | Read
+    | ReadWhole
+    | Apply
+    | Acknowledge
+    | IssueTicket
+    | Unite
+    | Renew
+    | Heed
+    | MeetFence
+    | Ask
+    | Answer
+    | Hear
+    | Fail
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .messages import Absent, Ack, Batch, Hello, Keys, Message, NeedVector, NeedWhole, Refuse
 from .wire import Decoder, encode
 
 INLINE_BYTES_MAX: Final = 64 * 1024
@@ -53,5 +53,7 @@ def _size(message: Message) -> int:
             return _RECORD_BYTES * len(message.vector.entries)
         case NeedWhole():
             return _RECORD_BYTES * len(message.keys)
-        case Ack() | NeedVector() | Refuse():
+        case Absent():
+            return _RECORD_BYTES * len(message.keys)
+        case Ack() | NeedVector() | Keys() | Refuse():
             return 0

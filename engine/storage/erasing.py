@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from holdfast.clocks import EMPTY, Dot
 from holdfast.errors import NoSuchRecord, UsageError
 from holdfast.resolvers.canonical import encode
 
+from ..delta import Delta
 from ..documents import compose, decode_object, split
 from ..edits import Edit, Erase, Put
 from ..reached import reached
@@ -33,10 +34,12 @@ REGISTER: Final = "holdfast-erasures"
 ENTRY_BYTES: Final = 16
 """Random bytes that name an entry: none is ever written twice."""
 
-_RECORD: Final = (
-    "SELECT r.id, r.live, r.collection FROM record r JOIN collection c ON c.id = r.collection"
-    " WHERE c.name = ? AND r.key = ?"
+_PLACES: Final = (
+    "SELECT r.id, r.live, r.collection, EXISTS (SELECT 1 FROM buried b WHERE b.id = r.id) FROM place r"
+    " JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.key = ? ORDER BY r.id DESC"
 )
+"""A record, and those of its key that are gone for good and that the log still tells of; the latest first."""
+
 _ENTRIES: Final = (
     "SELECT r.doc, r.node, r.seq FROM json_each(?1) j CROSS JOIN collection c ON c.name = ?2"
     " CROSS JOIN record r ON r.collection = c.id AND r.key = j.value WHERE r.lsn > ?3 AND r.live = 1"
@@ -86,13 +89,13 @@ class EraseRecord:
         if self.collection == REGISTER:
             what, remedy = "an entry of the register of erasures says no value", "Delete it, if it must go."
             raise UsageError(what, subject=place, remedy=remedy)
-        row = tx.connection.execute(_RECORD, (self.collection, self.key)).fetchone()
-        if row is None:
+        rows = tx.connection.execute(_PLACES, (self.collection, self.key)).fetchall()
+        if not rows:
             raise NoSuchRecord("there never was such a record here", subject=place, remedy="Check the key.")
         fields = None if self.fields is None else sorted(self.fields)
         entry = {"collection": encode(self.collection), "key": encode(self.key), "fields": encode(fields)}
         name = tx.store.seams.entropy(ENTRY_BYTES).hex()
-        alive = bool(row[1]) and self.fields is not None
+        alive = any(live for _, live, *_ in rows) and self.fields is not None
         receipt, _ = write_all(
             tx,
             [
@@ -100,10 +103,11 @@ class EraseRecord:
                 self._write(REGISTER, name, Put(entry)),
             ],
         )
-        (last,) = tx.connection.execute(
-            "SELECT max(id) FROM log WHERE record = ? AND lsn = ?", (row[0], receipt.lsn)
-        ).fetchone()
-        clear_history(tx, row[0], row[2], self.fields, stays=last)
+        for record, _, collection, _ in tx.connection.execute(_PLACES, (self.collection, self.key)).fetchall():
+            query = "SELECT coalesce(max(id), 0) FROM log WHERE record = ? AND lsn = ?"
+            (last,) = tx.connection.execute(query, (record, receipt.lsn)).fetchone()
+            clear_history(tx, record, collection, self.fields, stays=last)
+        _clear_buried(tx, self.collection, self.key, self.fields)
         _mark(tx)
         return receipt
 
@@ -111,14 +115,15 @@ class EraseRecord:
         return Write(collection=collection, key=key, edit=edit, upsert=True, author=self.author, note=self.note)
 
 
-def follow_erasures(tx: Tx, keys: Sequence[str], before: int) -> bool:
+def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:
     """Clear the history of what entries of the register name that came behind an lsn; gives whether anything was.
 
     Args:
         tx: The transaction in which they came.
-        keys: Keys of entries, some of which may have stood here before.
+        delta: What came; some of it may have stood here before.
         before: The last lsn of before.
     """
+    keys = delta.keys_in(REGISTER)
     rows = tx.connection.execute(_ENTRIES, (json.dumps(keys), REGISTER, before)).fetchall() if keys else []
     for doc, node, seq in rows:
         entry = _entry(doc)
@@ -189,18 +194,29 @@ def _end(tx: Tx) -> bool:
 
 
 def _clear_entry(tx: Tx, entry: _Entry, dot: tuple[int, int]) -> None:
-    row = tx.connection.execute(_RECORD, (entry.collection, entry.key)).fetchone()
-    if row is None:
-        return
-    record, live, collection = row
-    stays = 0
-    if entry.fields is None:
-        # How it read before is nobody's business any more: there was nothing.
-        (clock,) = tx.connection.execute("SELECT clock FROM record WHERE id = ?", (record,)).fetchone()
-        boundary = (tx.lsn, record, int(Kind.MERGE), *dot, clock, "erased", 0 if live else None)
-        (stays,) = tx.connection.execute(_BOUNDARY, boundary).fetchone()
-    clear_history(tx, record, collection, entry.fields, stays=stays)
-    _mark(tx)
+    rows = tx.connection.execute(_PLACES, (entry.collection, entry.key)).fetchall()
+    for record, live, collection, buried in rows:
+        stays = 0
+        if entry.fields is None and not buried:
+            # How it read before is nobody's business any more: there was nothing.
+            (clock,) = tx.connection.execute("SELECT clock FROM record WHERE id = ?", (record,)).fetchone()
+            boundary = (tx.lsn, record, int(Kind.MERGE), *dot, clock, "erased", 0 if live else None)
+            (stays,) = tx.connection.execute(_BOUNDARY, boundary).fetchone()
+        clear_history(tx, record, collection, entry.fields, stays=stays)
+    if rows:
+        _clear_buried(tx, entry.collection, entry.key, entry.fields)
+        _mark(tx)
+
+
+def _clear_buried(tx: Tx, collection: str, key: str, fields: frozenset[str] | None) -> None:
+    """Clear how records of this key that are gone for good read when they were deleted."""
+    query = "SELECT b.id, b.doc FROM buried b JOIN collection c ON c.id = b.collection WHERE c.name = ? AND b.key = ?"
+    for number, doc in tx.connection.execute(query, (collection, key)).fetchall():
+        if fields is None:
+            tx.connection.execute("DELETE FROM buried WHERE id = ?", (number,))
+        else:
+            left = compose({name: text for name, text in split(doc).items() if name not in fields})
+            tx.connection.execute("UPDATE buried SET doc = ? WHERE id = ?", (left, number))
 
 
 def _mark(tx: Tx) -> None:

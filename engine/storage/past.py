@@ -20,20 +20,20 @@ from ..documents import split
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, Turn, taken_back
 from .journal import Kind
-from .retained import STANDING, check_dated, check_kept, standing
+from .retained import STANDING, as_kept, check_dated, check_kept
 from .store import Tx
 from .write import Write, write_all
 
 _PRESENT: Final = (
-    "SELECT r.id, r.key, r.live, r.doc FROM json_each(?1) j CROSS JOIN collection c CROSS JOIN record r"
-    " ON r.collection = c.id AND r.key = j.value WHERE c.name = ?2"
+    "SELECT r.id, r.key, r.live, r.doc FROM json_each(?1) j CROSS JOIN collection c CROSS JOIN place r"
+    " ON r.collection = c.id AND r.key = j.value WHERE c.name = ?2 ORDER BY r.id"
 )
 _SINCE: Final = (
     "SELECT record, old, added, was FROM log WHERE record IN (SELECT value FROM json_each(?)) AND lsn > ?"
     " ORDER BY id DESC"
 )
 _KEYS: Final = (
-    "SELECT r.key FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
+    "SELECT DISTINCT r.key FROM place r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
     " ORDER BY r.key LIMIT ?3"
 )
 _LIFE: Final = (
@@ -41,12 +41,12 @@ _LIFE: Final = (
     f" LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
 )
 _AT: Final = (
-    "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record"  # noqa: S608 - constants only
+    "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record"  # noqa: S608 - constants only
     " JOIN collection c ON c.id = r.collection"
     f" WHERE l.lsn = ? AND {STANDING} ORDER BY c.name, r.key"
 )
 _LATER: Final = (
-    "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN record r ON r.id = l.record"
+    "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN place r ON r.id = l.record"
     " WHERE l.kind < ?1 AND l.clock >= ?2 << 16"
     " AND (?3 IS NULL OR r.collection = (SELECT id FROM collection WHERE name = ?3))"
     " UNION ALL SELECT min(lsn) FROM arrival WHERE ms >= ?2)"
@@ -85,28 +85,33 @@ def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[st
 
 
 def _states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
-    rows = connection.execute(_PRESENT, (json.dumps(list(keys)), collection)).fetchall()
+    rows = connection.execute(as_kept(connection, _PRESENT), (json.dumps(list(keys)), collection)).fetchall()
     found: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
     for record, *turn in connection.execute(_SINCE, (json.dumps([*found]), lsn)):
         found[record] = taken_back(*found[record], Turn(*turn))
-    return {key: found[number] for number, key, _, _ in rows}
+    shown: dict[str, State] = {}
+    for number, key, _, _ in rows:  # of several that stood under a key one lived at most
+        if key not in shown or found[number][0]:
+            shown[key] = found[number]
+    return shown
 
 
 def keys_after(connection: sqlite3.Connection, collection: str, after: str, limit: int) -> list[str]:
     """The next keys of a collection, of deleted records too."""
-    return [key for (key,) in connection.execute(_KEYS, (collection, after, limit))]
+    return [key for (key,) in connection.execute(as_kept(connection, _KEYS), (collection, after, limit))]
 
 
 def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) -> list[Step]:
     """The changes of a record that are known, newest first."""
+    steps: list[Step] = []
     with _one_state(connection):
-        row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
-        changes = connection.execute(standing(connection, _LIFE), (row[0], limit)).fetchall() if row else []
-    steps = []
-    state: State = (bool(row[2]), split(row[3])) if row else NOTHING
-    for lsn, kind, actor, seq, clock, author, note, *turn in changes:
-        steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
-        state = taken_back(*state, Turn(*turn))
+        rows = connection.execute(as_kept(connection, _PRESENT), (json.dumps([key]), collection)).fetchall()
+        for number, _, live, doc in reversed(rows):
+            state: State = (bool(live), split(doc))
+            changes = connection.execute(as_kept(connection, _LIFE), (number, limit - len(steps)))
+            for lsn, kind, actor, seq, clock, author, note, *turn in changes:
+                steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
+                state = taken_back(*state, Turn(*turn))
     return steps
 
 
@@ -118,7 +123,9 @@ def lsn_before(connection: sqlite3.Connection, ms: int, collection: str | None) 
     """
     with _one_state(connection):
         check_dated(connection, collection, ms)
-        (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END), collection)).fetchone()
+        (later,) = connection.execute(
+            as_kept(connection, _LATER), (int(Kind.MERGE), min(ms, _MS_END), collection)
+        ).fetchone()
         (head,) = connection.execute("SELECT lsn FROM node").fetchone()
     return int(head) if later is None else int(later) - 1
 

@@ -83,9 +83,9 @@ class Kept:
     unstored: int
 
 
-def standing(connection: sqlite3.Connection, query: str) -> str:
-    """A query that asks for `STANDING` rows of the log, for this file; one of an older format may be read as well."""
-    return query if _has_retention(connection) else query.replace(STANDING, "1")
+def as_kept(connection: sqlite3.Connection, query: str) -> str:
+    """A query over `STANDING` rows of the log and over places, for this file: one of an older format may be read."""
+    return query if _has_retention(connection) else query.replace(STANDING, "1").replace("JOIN place", "JOIN record")
 
 
 def kept_of(connection: sqlite3.Connection) -> Kept:

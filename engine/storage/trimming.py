@@ -15,7 +15,7 @@ from ..reached import reached
 from ..retention import Retention, retention_from
 from .journal import Kind
 from .letting_go import Gone, Pins, acked_by_any, let_go
-from .retained import ROW_SIZE, retention_of_file
+from .retained import ROW_SIZE, STANDING, retention_of_file
 from .store import Tx
 
 SLICE_ROWS: Final = 1_000
@@ -29,8 +29,8 @@ DATES_KEPT: Final = 100_000
 
 _COUNT: Final = (
     "INSERT INTO retained (collection, entries, size)"  # noqa: S608 - constants only
-    f" SELECT r.collection, count(*), sum({ROW_SIZE}) FROM log l JOIN record r ON r.id = l.record"
-    " WHERE l.id > ?1 AND l.id <= ?2 AND l.stub IS NULL GROUP BY r.collection"
+    f" SELECT r.collection, count(*), sum({ROW_SIZE}) FROM log l JOIN place r ON r.id = l.record"
+    f" WHERE l.id > ?1 AND l.id <= ?2 AND {STANDING} GROUP BY r.collection"
     " ON CONFLICT (collection) DO UPDATE SET entries = entries + excluded.entries, size = size + excluded.size"
 )
 _COUNTED: Final = "SELECT max(id) FROM (SELECT id FROM log WHERE id > ? ORDER BY id LIMIT ?)"
@@ -39,8 +39,8 @@ _KEPT: Final = (
 )
 _ROWS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record, l.clock, a.ms,"  # noqa: S608 - constants only
-    f" {ROW_SIZE} FROM log l CROSS JOIN record r ON r.id = l.record LEFT JOIN arrival a ON a.lsn = l.lsn"
-    " WHERE l.id > ?1 AND l.id <= ?2 AND r.collection = ?3 AND l.stub IS NULL ORDER BY l.id LIMIT ?4"
+    f" {ROW_SIZE} FROM log l CROSS JOIN place r ON r.id = l.record LEFT JOIN arrival a ON a.lsn = l.lsn"
+    f" WHERE l.id > ?1 AND l.id <= ?2 AND r.collection = ?3 AND {STANDING} ORDER BY l.id LIMIT ?4"
 )
 _LOWER: Final = (
     "UPDATE retained SET floor = max(floor, ?2), floor_ms = max(floor_ms, ?3), position = max(position, ?4),"
@@ -48,6 +48,12 @@ _LOWER: Final = (
 )
 _LEDGER: Final = "DELETE FROM ledger WHERE record = ? AND lsn <= ?"
 _INBOX: Final = "DELETE FROM conflict WHERE record = ? AND standing = 0 AND state <> 'open' AND closed <= ?"
+_UNBURY: Final = (
+    "DELETE FROM buried WHERE id = ?"  # noqa: S608 - constants only
+    f" AND NOT EXISTS (SELECT 1 FROM log l WHERE l.record = buried.id AND {STANDING})"
+)
+"""Of a record that is gone for good nothing need be known when the log does not tell of it any more."""
+
 _STUBS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record FROM log l WHERE l.stub = 1 AND l.lsn <= ?"
     " ORDER BY l.lsn LIMIT ?"
@@ -153,6 +159,7 @@ class _Part:
         records = [(record, floor) for record in dict.fromkeys(row.record for row in rows)]
         self.tx.connection.executemany(_LEDGER, records)
         self.tx.connection.executemany(_INBOX, records)
+        self.tx.connection.executemany(_UNBURY, [(record,) for record, _ in records])
         return gone, left
 
 
