@@ -15,6 +15,7 @@ import pytest
 
 from holdfast import Engine, InvalidName, LinkCut, Manual, NoSuchRecord, ReadOnlyEngine, Retention, Schema, UsageError
 from holdfast.engine.storage.erasing import REGISTER
+from holdfast.engine.storage.purge import forget
 
 from ..nodes import assert_equal, heal, meet, opened, raw
 from .test_history import SCHEMAS, Fleet
@@ -355,3 +356,35 @@ async def test_fleets_that_erase_converge_and_forget(tmp_path: Path, seed: int):
     with raw(tmp_path / "x.db") as connection:
         assert connection.execute("SELECT count(*) FROM erasing").fetchone() == (0,)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+async def test_what_was_purged_is_erased_from_history_as_well(tmp_path: Path):
+    """The record is gone for good, and the log still tells how it read."""
+    async with opened(tmp_path / "a.db", space="s") as node:
+        for key in "pq":
+            await node["people"].put(key, {"name": SECRET, "n": 1})
+            await node["people"].delete(key)
+        await node.write(lambda tx: forget(tx, [1, 2]))
+        assert await node["people"].as_of(1).get("p") == {"name": SECRET, "n": 1}
+        await node["people"].erase("p")
+        await node["people"].erase("q", ["name"])
+        assert files_with(tmp_path) == []
+        assert await node["people"].as_of(1).get("p") is None
+        assert await node["people"].as_of(3).get("q") == {"n": 1}
+        assert await node["people"].count() == 0
+
+
+async def test_what_is_buried_goes_when_the_log_tells_of_it_no_more(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="s", retention=Retention(rows=1)) as node:
+        await node["people"].put("p", {"name": SECRET})
+        await node["people"].delete("p")
+        await node["people"].put("q", {})
+        await node.write(lambda tx: forget(tx, [1]))
+        await node["people"].put("q", {"n": 1})
+        await node.trim()
+        await node.upkeep._thread.run(
+            lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        )
+        assert files_with(tmp_path) == []
+        assert (await node.status()).history.rows == 1
+        assert (await node.verify()).ok
