@@ -28,6 +28,7 @@ SCENARIOS = {
     "W7": "cold_open",
     "DISK": "disk",
     "COPIES": "copies",
+    "RETENTION": "retention",
     "IDLE": "idle",
     "GROWTH": "growth",
 }
@@ -72,11 +73,11 @@ def _run(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    titles = "\n".join(f"  {name:<7} {module}" for name, module in SCENARIOS.items())
+    titles = "\n".join(f"  {name:<9} {module}" for name, module in SCENARIOS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures Holdfast against plain sqlite3. docs/benchmarks.md says what the numbers mean.",
-        epilog=f"scenarios:\n{titles}\n  ALL     all of them, as when none is named",
+        epilog=f"scenarios:\n{titles}\n  ALL       all of them, as when none is named",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -162,6 +162,17 @@ def check_keys(keys: object, collection: str) -> list[str]:
     return [check_key(key, collection) for key in keys]
 
 
+def check_fields(fields: object, subject: str) -> list[str]:
+    """The names of fields, at least one; raises InvalidName, UsageError."""
+    if not isinstance(fields, Iterable) or isinstance(fields, str | bytes):
+        what = f"fields are of type {type(fields).__name__}"
+        raise UsageError(what, subject=subject, remedy="Pass a list of names, or nothing for all of the record.")
+    found = [check_name(name, "field") for name in fields]
+    if not found:
+        raise UsageError("no field is named", subject=subject, remedy="Name some, or none at all for all of it.")
+    return found
+
+
 def _size(text: object) -> int | None:
     """Bytes of UTF-8; None if it is no text that has such a form."""
     if type(text) is not str:

@@ -16,6 +16,7 @@ from holdfast.resolvers import JSON
 from .arguments import (
     check_callable,
     check_count,
+    check_fields,
     check_keys,
     check_limit,
     check_remarks,
@@ -26,10 +27,12 @@ from .arguments import (
 from .delta import BATCH_RECORDS_MAX
 from .documents import check_key, check_name, encode_document, encode_value, split
 from .edits import Delete, Put, Update
+from .erasure import EraseReport, erase
 from .history import Past, Revision, check_moment, read_life
 from .host import Host
 from .storage import reading
 from .storage.bulk import BulkPut
+from .storage.erasing import EraseRecord
 from .storage.past import Reverting
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
@@ -171,7 +174,7 @@ class Collection:
         return await self._node.readers.run(reading.documents, self.name, checked)
 
     async def history(self, key: str, *, limit: int = 100) -> list[Revision]:
-        """How a record has read at this node, newest first: one revision for each change."""
+        """How a record has read at this node, newest first: one revision for each change that its retention keeps."""
         check_key(key, self.name)
         check_count(limit, "limit")
         return await read_life(self._node, self.name, key, limit)
@@ -197,6 +200,30 @@ class Collection:
         check_remarks(author, note, self.name)
         checked, lsn = check_keys(keys, self.name), await self.as_of(moment).lsn()
         return await self._node.write(Reverting(self.name, checked, lsn, author, note or f"as at {lsn}"))
+
+    async def erase(
+        self, key: str, fields: Sequence[str] | None = None, *, author: str = "", note: str = ""
+    ) -> EraseReport:
+        """Erase a record, or fields of it, with all that this file has kept of their values; peers do so with a sync.
+
+        The record is dead afterwards, or without the fields; its history reads as if they had never been. What others
+        write meanwhile without having seen the erasure stays: erase again. Snapshots, backups and bundles are not
+        touched, and keys are no values. A collection `holdfast-erasures` lists what was erased.
+
+        Args:
+            key: The record; it may be deleted already.
+            fields: Their names; None for all of it.
+            author: Who erases, for the log and the list.
+            note: Why.
+
+        Raises:
+            NoSuchRecord: There never was one here.
+            InvalidKey, UsageError, ReadOnlyEngine, StorageError: Nothing was erased.
+        """
+        check_key(key, self.name)
+        check_remarks(author, note, f"{self.name}/{key}")
+        names = None if fields is None else frozenset(check_fields(fields, f"{self.name}/{key}"))
+        return await erase(self._node, EraseRecord(self.name, key, names, author, note))
 
     async def count(self) -> int:
         """How many records exist."""

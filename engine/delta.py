@@ -90,6 +90,13 @@ class Delta:
         """Characters of keys and documents, and bytes of cells."""
         return sum(map(len, self.key)) + sum(map(len, self.doc)) + sum(map(len, self.cells.values()))
 
+    def keys_in(self, collection: str) -> list[str]:
+        """The keys of the records of one collection."""
+        if collection not in self.collections:
+            return []
+        wanted = self.collections.index(collection)
+        return [key for number, key in zip(self.collection, self.key, strict=True) if number == wanted]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedBatch:

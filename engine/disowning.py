@@ -13,7 +13,7 @@ from typing import Any, Final
 from holdfast.errors import UsageError
 
 from .documents import check_name
-from .history import Past, check_moment
+from .history import check_moment, lsn_of
 from .host import Host
 from .snapshots import Snapshots
 from .storage import reading
@@ -65,7 +65,7 @@ async def disown(
         )
     if not preview and host.read_only:
         await host.write(lambda _: None)  # which says so
-    moment = await Past(host, "", check_moment(since)).lsn()
+    moment = await lsn_of(host, check_moment(since), None)
     case = Case(actors, moment, await host.readers.run(reading.head))
     note = note or f"without {node} since {moment}"
     told = await _walk(host, case, DisownReport(node=node), author, note, write=False)

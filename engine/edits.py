@@ -34,7 +34,20 @@ class Delete:
     """Mark the record dead; its cells stay, so that a concurrent update revives it whole."""
 
 
-Edit = Put | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Take fields away for good, or all of them and mark the record dead; the rest stays.
+
+    Attributes:
+        names: Of the fields; None for all.
+        alive: Whether the record exists afterwards; one that is dead is not revived.
+    """
+
+    names: frozenset[str] | None
+    alive: bool
+
+
+Edit = Put | Update | Delete | Erase
 Seen = frozenset[Dot] | None
 """The dots that the author had read; None: the state at commit."""
 
@@ -48,6 +61,9 @@ def edited(record: Record, edit: Edit, stamp: Stamp, seen: Seen = None) -> Recor
             return _update(record, fields, removed, stamp, seen)
         case Delete():
             return Record(_lives(record, stamp, seen, alive=False), record.cells)
+        case Erase(names, alive):
+            left = {} if names is None else {name: c for name, c in record.cells.items() if name not in names}
+            return Record(_lives(record, stamp, seen, alive=alive), left)
 
 
 def _put(record: Record, fields: Mapping[str, str], stamp: Stamp, seen: Seen) -> Record:

@@ -16,13 +16,14 @@ from holdfast.resolvers import JSON
 from holdfast.resolvers.canonical import decode
 
 from .storage.journal import Kind
+from .storage.retained import STANDING, as_kept
 
 AUDIT_PAGE: Final = 1_000
 
 _ENTRY: Final = (
-    "SELECT l.id, l.lsn, l.kind, c.name, r.key, a.actor, a.label, l.seq, l.clock, l.author, l.note, l.old, l.added,"
+    "SELECT l.id, l.lsn, l.kind, c.name, r.key, a.actor, a.label, l.seq, l.clock, l.author, l.note, l.old, l.added,"  # noqa: S608 - constants only
     " l.was FROM log l JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-    " LEFT JOIN actor a ON a.id = l.node WHERE "
+    f" LEFT JOIN actor a ON a.id = l.node WHERE {STANDING} AND "
 )
 _LOG: Final = f"{_ENTRY}(?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
 _LOG_OF_KEY: Final = (
@@ -94,13 +95,14 @@ class LedgerEntry:
 
 def read_log(connection: sqlite3.Connection, collection: str | None, key: str | None, limit: int) -> list[LogEntry]:
     """Log entries, newest first."""
-    rows = connection.execute(_LOG if key is None else _LOG_OF_KEY, (collection, key, limit))
+    query = as_kept(connection, _LOG if key is None else _LOG_OF_KEY)
+    rows = connection.execute(query, (collection, key, limit))
     return [entry for _, entry in _entries(rows)]
 
 
 def read_audit(connection: sqlite3.Connection, collection: str | None, after: int) -> tuple[list[LogEntry], int]:
     """The next log entries behind a position, oldest first, and the position reached."""
-    found = _entries(connection.execute(_AUDIT, (collection, after, AUDIT_PAGE)))
+    found = _entries(connection.execute(as_kept(connection, _AUDIT), (collection, after, AUDIT_PAGE)))
     return [entry for _, entry in found], found[-1][0] if found else after
 
 

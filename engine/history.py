@@ -80,9 +80,7 @@ class Past:
 
     async def lsn(self) -> int:
         """The last transaction of that moment, at this node."""
-        if isinstance(self._moment, datetime):
-            return await self._node.readers.run(past.lsn_before, round(self._moment.timestamp() * 1000) + 1)
-        return self._moment
+        return await lsn_of(self._node, self._moment, self._collection)
 
     async def get(self, key: str) -> dict[str, JSON] | None:
         """How a record read; None if there was none."""
@@ -116,6 +114,13 @@ def check_moment(moment: object) -> int | datetime:
     raise UsageError(
         f"the moment is {shown(moment)}", subject="moment", remedy="Pass an lsn, or a datetime with its time zone."
     )
+
+
+async def lsn_of(node: Host, moment: int | datetime, collection: str | None) -> int:
+    """The last transaction of a moment at this node, as far as one collection, or all, can tell."""
+    if isinstance(moment, datetime):
+        return await node.readers.run(past.lsn_before, round(moment.timestamp() * 1000) + 1, collection)
+    return moment
 
 
 async def read_life(node: Host, collection: str, key: str, limit: int) -> list[Revision]:

@@ -17,6 +17,7 @@ from .schema import Schema
 from .seams import Seams
 from .storage.reading import Change
 from .storage.store import Tx
+from .upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Host(Protocol):
     handshakes: int
     purging: Purge
     snapshotting: asyncio.Lock
+    upkeep: Upkeep | None
 
     @property
     def read_only(self) -> bool:

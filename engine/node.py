@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
-from holdfast.errors import EngineClosed, FileUnreadable, NotADatabase, ReadOnlyEngine, UsageError
+from holdfast.errors import EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
 
 from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
@@ -23,10 +23,11 @@ from .conflicts import OpenConflict, find_conflict, find_conflicts, reopen_confl
 from .documents import shown
 from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
-from .opening import Opening, check_opening, open_store
+from .opening import Opening, check_opening, check_readable, open_store
 from .purge import Purge
 from .readers import Readers
 from .reserve import Freeing, KeepsReserve
+from .retention import Retention
 from .schema import Schema, check_schemas
 from .seams import Seams
 from .status import Status, read_status
@@ -34,11 +35,12 @@ from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
 from .storage.faults import reachable
-from .storage.migrations import format_of, show_as_current
+from .storage.migrations import show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
 from .transaction import Transaction
 from .unreadable import Unreadable, read_unreadable
+from .upkeep import Upkeep, is_due
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
@@ -99,6 +101,7 @@ class Node:
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
         self._witness: Witness | None = None
+        self.upkeep: Upkeep | None = None
         self._watchers: dict[asyncio.Event, None] = {}  # a set would wake them in the order of their addresses
         self.sessions: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open = False
@@ -113,6 +116,7 @@ class Node:
         name: str = "",
         schemas: Sequence[Schema] | None = (),
         durability: Durability = "full",
+        retention: Retention | None = None,
         witness: Witness | None = None,
         read_only: bool = False,
         purge: Purge | None = None,
@@ -126,6 +130,8 @@ class Node:
             name: Human name of the node; the file's stem if a new file names none.
             schemas: Declared collections; others work too. None keeps what the file's application declared last.
             durability: "full" survives a power cut; "normal" survives a crash of the process only.
+            retention: How much of the log is kept; None for what was asked for last, at first 250,000 changes and
+                64 MiB of each collection. A schema may ask for more or less.
             witness: What stands outside the file to recognise copies; by default a side file.
             read_only: Only read, beside a process that writes.
             purge: How this node goes about purging, if it is the one that decides (see `members`).
@@ -145,7 +151,13 @@ class Node:
         node = cls(found, declared, Seams() if seams is None else seams)
         node.purging = purge or node.purging
         opening = Opening(
-            path=found, space=space, label=name, schemas=declared, durability=durability, seams=node.seams
+            path=found,
+            space=space,
+            label=name,
+            schemas=declared,
+            durability=durability,
+            seams=node.seams,
+            retention=retention,
         )
         check_opening(opening)
         if witness is None:
@@ -170,6 +182,8 @@ class Node:
             await self.close()
             raise
         self._open = True
+        if self.upkeep is not None and await self.readers.run(is_due):
+            self.upkeep.begin()
 
     @property
     def read_only(self) -> bool:
@@ -312,8 +326,10 @@ class Node:
 
     async def _close(self) -> None:
         self._open = False
-        self._committed(0)
+        self._wake()
         try:
+            if self.upkeep is not None:
+                self.upkeep.stop()
             if self._writer is not None:
                 writer, self._writer = self._writer, None
                 await writer.close()
@@ -349,6 +365,7 @@ class Node:
         storage = self.seams.storage
         reserve = storage.reserve(self.path) if isinstance(storage, KeepsReserve) else None
         self._writer = Writer(self._thread, store, witness, self._committed, reserve)
+        self.upkeep = Upkeep(self._writer, self._thread)
 
     async def _open_readers(self) -> None:
         with reachable(str(self.path)):
@@ -361,9 +378,14 @@ class Node:
                 typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
             )
         self.readers.prepare = show_as_current
-        await self.readers.run(_check_readable, str(self.path))
+        await self.readers.run(check_readable, str(self.path))
 
-    def _committed(self, _lsn: int) -> None:
+    def _committed(self, _lsn: int, changes: int) -> None:
+        self._wake()
+        if self.upkeep is not None:
+            self.upkeep.committed(changes)
+
+    def _wake(self) -> None:
         for news in self._watchers:
             news.set()
 
@@ -382,13 +404,3 @@ def _names(connection: sqlite3.Connection) -> tuple[str, str]:
 def _actor(connection: sqlite3.Connection) -> Actor:
     (actor,) = connection.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
     return Actor(actor)
-
-
-def _check_readable(connection: sqlite3.Connection, path: str) -> None:
-    if format_of(connection, path) == 0:
-        raise NotADatabase(
-            "the file is empty",
-            subject=path,
-            remedy="Open it for writing once.",
-            typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
-        )

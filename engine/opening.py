@@ -18,6 +18,7 @@ from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
 from .arguments import check_choice
 from .documents import check_name
 from .reached import reached
+from .retention import Retention, check_retention
 from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
@@ -28,6 +29,7 @@ from .storage.faults import reachable
 from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.reissue import reissue
+from .storage.retained import declare_retention
 from .storage.store import Store, Tx
 from .witness import Testimony, Witness, doubt, lost, testify
 
@@ -47,6 +49,7 @@ class Opening:
     schemas: Sequence[Schema] | None
     durability: Durability
     seams: Seams
+    retention: Retention | None = None
 
 
 def check_opening(opening: Opening) -> None:
@@ -56,6 +59,18 @@ def check_opening(opening: Opening) -> None:
     if opening.label != "":
         check_name(opening.label, "node")
     check_choice(opening.durability, get_args(Durability), "durability")
+    check_retention(opening.retention, str(opening.path))
+
+
+def check_readable(connection: sqlite3.Connection, path: str) -> None:
+    """Return if a connection reads a file of this program, of whatever format; raises NotADatabase, NewerFormat."""
+    if format_of(connection, path) == 0:
+        raise NotADatabase(
+            "the file is empty",
+            subject=path,
+            remedy="Open it for writing once.",
+            typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
+        )
 
 
 async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, Store, str | None]:
@@ -132,6 +147,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             keep_declared(tx)
         else:
             declare(tx, opening.schemas)
+        declare_retention(tx, opening.schemas or (), opening.retention)
         if reason and returned is not None:  # by the rules that are in force now
             reissue(tx, *returned)
         actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up

@@ -48,8 +48,12 @@ OUT_OF_REACH: Final = {
         "two copies of a file write while each syncs with another hub; no plan may clone, or put back a snapshot, where"
         " there are two hubs, and one hub tells copies apart by their tickets before it takes anything from the second"
     ),
+    "log: stubs go": "worlds are too short for a log to be trimmed",
+    "identity: names are given up that the log has let go": "as above",
+    "erasures: an entry that says nothing": "no plan erases",
+    "erasures: a file that an older version has written": "no plan erases",
 }
-"""States that no plan leads to, and why; each has a test of its own (tests/engine/test_join.py)."""
+"""States that no plan leads to, and why; each has a test of its own (test_join, test_retention, test_erasure)."""
 
 _counters: list[Counter[str]] = []
 

@@ -23,6 +23,7 @@ from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
+from .storage.erasing import follow_erasures
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
@@ -34,6 +35,7 @@ from .storage.peers import (
     peer_at,
     read_anew,
     save_peer,
+    shared_of,
     stored_elsewhere,
     unmark_tickets,
 )
@@ -160,12 +162,16 @@ class Replica:
             SyncHeld: The guard of this replica holds it; nothing of it was stored.
         """
 
-        def apply(tx: Tx) -> Applied:
+        def apply(tx: Tx) -> tuple[Applied, bool]:
+            before = tx.lsn
             with nullcontext() if self._watch is None else self._watch.over(tx):
-                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
+                applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
+            return applied, follow_erasures(tx, batch.delta, before)
 
         # A batch without records only notes how far this node has read: a full disk must not stop what it sends.
-        applied = await (self._node.write(apply) if len(batch.delta) else self._node.go_on(apply))
+        applied, erased = await (self._node.write(apply) if len(batch.delta) else self._node.go_on(apply))
+        if erased and self._node.upkeep is not None:
+            self._node.upkeep.erased()
         if applied.completed:
             await self.forgetting.after_session()
         return applied
@@ -256,7 +262,7 @@ class Replica:
         Returns:
             What was noted, for `withdraw`; None if everything had been noted before.
         """
-        before, seq = await self._node.readers.run(_shared)
+        before, seq = await self._node.readers.run(shared_of)
         if before >= seq:
             return None
         mark, handshakes = self._node.seams.entropy(MARK_BYTES), self._node.handshakes
@@ -393,8 +399,3 @@ def _see_ticket(peer: Peer, shown: bytes) -> None:
             "another session of this identity has come in between", subject=peer.label, remedy="Sync again."
         )
     peer.issued, peer.pending = seen(shown, peer.issued, peer.pending)
-
-
-def _shared(connection: sqlite3.Connection) -> tuple[int, int]:
-    shared, seq = connection.execute("SELECT shared, seq FROM node").fetchone()
-    return int(shared), int(seq)

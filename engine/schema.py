@@ -28,6 +28,7 @@ from holdfast.resolvers import (
 from holdfast.resolvers.canonical import INTEGER_MAX, INTEGER_MIN, encode
 
 from .documents import check_name, shown
+from .retention import Retention, check_retention
 
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RESERVED_COLUMNS: Final = frozenset({"key", "doc"})
@@ -52,6 +53,7 @@ class Schema:
         default: The resolver of every other field.
         on_delete: The resolver of a record that one node deleted while another changed it.
         version: The application's own number for this declaration.
+        retention: How much of its history this node keeps; None for what holds for the whole file.
 
     Raises:
         InvalidSchema: A field cannot be a column, two would be one, a resolver is none or is for something else.
@@ -63,6 +65,7 @@ class Schema:
     default: Resolver = field(default_factory=LastWriterWins)
     on_delete: Resolver = field(default_factory=UpdateWins)
     version: int = 1
+    retention: Retention | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "collection")
@@ -79,6 +82,7 @@ class Schema:
                 subject=self.name,
                 remedy="Count it up from 1.",
             )
+        check_retention(self.retention, self.name)
 
     @property
     def index_fields(self) -> tuple[tuple[str, ...], ...]:

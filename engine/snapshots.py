@@ -100,7 +100,7 @@ class Snapshots:
         Raises:
             StorageError: One of the files in the folder cannot be read.
         """
-        found = [await self._look(path) for path in self._paths()]
+        found = [await self._look(path) for path in self.paths()]
         return sorted(found, key=lambda snapshot: (snapshot.made_ms, snapshot.name))
 
     async def find(self, name: str) -> Snapshot:
@@ -145,7 +145,7 @@ class Snapshots:
         """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
         kept = await self._take(None, note, automatic=True)
         automatic = []
-        for path in self._paths():
+        for path in self.paths():
             with suppress(StorageError):  # what cannot be read is in nobody's way: `list` names it
                 snapshot = await self._look(path)
                 automatic += [snapshot] if snapshot.automatic else []
@@ -184,13 +184,14 @@ class Snapshots:
             bytes=size,
         )
 
-    def _paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
+        """The files of all snapshots."""
         return tuple(sorted(path for path in self.folder.glob(f"*{SUFFIX}") if path.is_file()))
 
     def _existing(self, name: str) -> Path:
         path = self._path(name)
         if not path.is_file():
-            have = ", ".join(path.stem for path in self._paths()) or "none yet"
+            have = ", ".join(path.stem for path in self.paths()) or "none yet"
             raise NoSuchSnapshot("there is no snapshot of this name", subject=name, remedy=f"There are: {have}.")
         return path
 

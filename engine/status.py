@@ -21,6 +21,7 @@ from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
 from .storage.peers import all_peers
+from .storage.retained import kept_of
 from .storage.store import vector_of
 
 DRIFT_REPORTED_MS = 60_000
@@ -55,6 +56,26 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryStatus:
+    """How much of its log a node keeps.
+
+    Attributes:
+        rows, bytes: Changes that are known, and what they take, about.
+        oldest_ms: The time of the oldest, milliseconds since 1970; None if there is none.
+        floors: Per collection of which changes are gone, the last lsn of those: it can be looked at from there on.
+        stubs: Changes of which only their names are left.
+        waiting: What keeps stubs from going, in words.
+    """
+
+    rows: int
+    bytes: int
+    oldest_ms: int | None
+    floors: dict[str, int]
+    stubs: int
+    waiting: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What a node holds, whom it met and what blocks it.
 
@@ -71,6 +92,7 @@ class Status:
         peers: Whom it met.
         bytes: Of the database file and its write-ahead log.
         reading_s: For how long the oldest read in this process has been under way: the log cannot shrink behind it.
+        history: How much of the log is kept.
         blockers: What keeps it from converging, in words; empty if nothing does.
     """
 
@@ -94,6 +116,7 @@ class Status:
     peers: tuple[PeerStatus, ...]
     bytes: dict[str, int]
     reading_s: float
+    history: HistoryStatus
     blockers: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -159,7 +182,25 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
         peers=peers,
         bytes=size,
         reading_s=round(reading_s, 1),
+        history=_history(connection),
         blockers=_blockers(holes, waiting, peers) + _used_twice(connection) + _overgrown(size["log"], reading_s),
+    )
+
+
+def _history(connection: sqlite3.Connection) -> HistoryStatus:
+    kept = kept_of(connection)
+    waiting = []
+    if kept.unstored:
+        waiting.append(f"{kept.unstored:,} changes of this node that no peer has stored yet leave a stub")
+    if kept.stubs > kept.unstored:
+        waiting.append(f"{kept.stubs - kept.unstored:,} that have got other names leave one for good")
+    return HistoryStatus(
+        rows=kept.rows,
+        bytes=kept.size,
+        oldest_ms=kept.oldest_ms,
+        floors=kept.floors,
+        stubs=kept.stubs,
+        waiting=tuple(waiting),
     )
 
 

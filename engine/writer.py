@@ -57,7 +57,7 @@ class Writer:
         thread: Connection,
         store: Store,
         witness: Witness,
-        committed: Callable[[int], None],
+        committed: Callable[[int, int], None],
         reserve: Reserve | None = None,
     ) -> None:
         self._thread = thread
@@ -110,20 +110,20 @@ class Writer:
         return group
 
     def _finish(
-        self, group: list[_Waiting], committed: tuple[list[object], int] | None, error: BaseException | None
+        self, group: list[_Waiting], committed: tuple[list[object], int, int] | None, error: BaseException | None
     ) -> None:
         """On the event loop, once per commit: tell the callers, go on."""
         try:
             if error is not None:
                 _settle(group, [_Failed(error)] * len(group))
             elif committed is not None:
-                outcomes, lsn = committed
+                outcomes, lsn, changes = committed
                 _settle(group, outcomes)
-                self._committed(lsn)
+                self._committed(lsn, changes)
         finally:
             self._next()
 
-    def _commit(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
+    def _commit(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
         """On the storage thread: one transaction for all jobs, or, on a full disk, for those that make it less full."""
         if self._reserve is None:
             return self._commit_all(jobs, connection)
@@ -140,16 +140,16 @@ class Writer:
                 self._reserve.give_up()
         return self._commit_freeing(jobs, connection)
 
-    def _commit_freeing(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
+    def _commit_freeing(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
         """Those that a full disk must not stop; the others learn that it is full."""
         going = [job for job in jobs if _frees(job)]
         full = _Failed(disk_full(self._thread.path))
         if not going:
             raise full.error
         self._checkpoint(connection)
-        outcomes, lsn = self._commit_all(going, connection)
+        outcomes, lsn, changes = self._commit_all(going, connection)
         done = iter(outcomes)
-        return [next(done) if _frees(job) else full for job in jobs], lsn
+        return [next(done) if _frees(job) else full for job in jobs], lsn, changes
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """What the log holds goes into the file, if that has room to grow, and the log's space is used again."""
@@ -159,12 +159,13 @@ class Writer:
             with suppress(sqlite3.OperationalError):  # somebody took the room
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _commit_all(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
+    def _commit_all(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
+        """One transaction for all jobs; gives also the lsn, and the rows changed so far."""
         with _beside(jobs[0], connection), self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
         testify(self._witness, actor, seq, shared, given_up)
-        return outcomes, tx.lsn
+        return outcomes, tx.lsn, connection.total_changes
 
     def _parts(self, tx: Tx, jobs: list[Job[Any]]) -> list[object]:
         """Several jobs, in order; single writes that come together are read and written together."""

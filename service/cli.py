@@ -23,6 +23,7 @@ from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
+from .retention import erase, trim
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
 from .syncing import bootstrap, sync
@@ -58,7 +59,7 @@ def main(*, verbose: int) -> None:
 
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
-    disown,
+    disown, trim, erase,
     log, audit, ledger, quarantine, status, verify,
     snapshot, backup, restore, bundle, members, purge, hub, simulate,
 ):  # fmt: skip

@@ -21,7 +21,7 @@ from holdfast.errors import FileUnreadable, NoSuchCollection
 from .output import note
 
 if TYPE_CHECKING:
-    from holdfast import Engine
+    from holdfast import Engine, Retention
 
 T = TypeVar("T")
 Callback = Callable[..., T]
@@ -93,8 +93,8 @@ async def reading(path: Path) -> AsyncIterator[Engine]:
 
 
 @asynccontextmanager
-async def writing(target: Target) -> AsyncIterator[Engine]:
-    """The engine of a file, open for writing.
+async def writing(target: Target, retention: Retention | None = None) -> AsyncIterator[Engine]:
+    """The engine of a file, open for writing; with another retention from now on, if one is given.
 
     Raises:
         FileUnreadable: There is no file, and no space is named for a new one.
@@ -108,7 +108,9 @@ async def writing(target: Target) -> AsyncIterator[Engine]:
             subject=str(target.path),
             remedy=f"Check the path, or create it: holdfast init {target.path} --space NAME (or pass --space NAME).",
         )
-    async with Engine.open(target.path, space=target.space, name=target.label, schemas=None) as engine:
+    async with Engine.open(
+        target.path, space=target.space, name=target.label, schemas=None, retention=retention
+    ) as engine:
         if engine.renewed:
             note(f"Note: this node goes on under a new identity: {engine.renewed}.")
         yield engine

@@ -18,7 +18,17 @@ from .program import Command, found_problem, wants_json
 from .progress import bar
 
 if TYPE_CHECKING:
-    from holdfast import Dot, Engine, LedgerEntry, LogEntry, PeerStatus, Status, Unreadable, VerifyReport
+    from holdfast import (
+        Dot,
+        Engine,
+        HistoryStatus,
+        LedgerEntry,
+        LogEntry,
+        PeerStatus,
+        Status,
+        Unreadable,
+        VerifyReport,
+    )
 
 E = TypeVar("E")
 
@@ -65,6 +75,7 @@ def _status_text(found: Status) -> str:
                 ("operations", f"{found.operations:,} own; position {found.lsn:,}"),
                 ("digest", found.digest),
                 ("unreadable", f"{found.quarantined:,} in part, {found.holes:,} in full"),
+                ("history", _kept(found.history)),
                 ("bytes", f"{found.bytes['file']:,} and {found.bytes['log']:,} in the log{_held_log(found)}"),
             )
         )
@@ -80,6 +91,16 @@ def _status_text(found: Status) -> str:
 
 def _held_log(found: Status) -> str:
     return f"; a read has held it for {found.reading_s:,.0f} s" if found.reading_s >= 1 else ""
+
+
+def _kept(history: HistoryStatus) -> str:
+    """What is kept of the log, on one line."""
+    text = f"{history.rows:,} changes ({history.bytes:,} bytes)"
+    if history.oldest_ms is not None:
+        text += f" since {moment(history.oldest_ms)}"
+    if history.floors:
+        text += "; trimmed to " + ", ".join(f"{lsn:,} of {name}" for name, lsn in history.floors.items())
+    return "; ".join((text, *history.waiting))
 
 
 def _peer_row(peer: PeerStatus) -> tuple[object, ...]:
@@ -137,8 +158,9 @@ def log(*, file: Path, collection: str | None, key: str | None, limit: int) -> N
 def audit(*, file: Path, output: str, collection: str | None) -> None:
     """Write the whole operation log as JSON Lines, oldest first.
 
-    One line for each change of a record at this node, with its author, its note and how the record read before. OUTPUT
-    is replaced when it is whole; a name that ends in .gz is compressed; `-`, the default, is stdout.
+    The first line says where it begins: what is older has been trimmed. Then one line for each change of a record at
+    this node, with its author, its note and how the record read before. OUTPUT is replaced when it is whole; a name
+    that ends in .gz is compressed; `-`, the default, is stdout.
     """
     if output == STDOUT and wants_json():
         raise click.UsageError("--json reports on stdout, where the entries go: name an OUTPUT file")
@@ -156,12 +178,20 @@ async def _audit(file: Path, output: str, collection: str | None) -> int:
     count = 0
     async with reading(file) as engine:
         with opened_output(output) as stream:
+            stream.write(f"{json_text(await _beginning(engine, collection))}\n".encode())
             async for entry in engine.audit(collection=collection):
                 stream.write(f"{json_text(entry.as_json())}\n".encode())
                 count += 1
         if collection is not None and not count:
             await check_collection(engine, collection)
     return count
+
+
+async def _beginning(engine: Engine, collection: str | None) -> dict[str, Any]:
+    """Where an audit begins: behind which lsn of each collection all is known, and since when."""
+    found = await engine.status()
+    floors = {name: lsn for name, lsn in found.history.floors.items() if collection in (None, name)}
+    return {"audit": found.space, "node": found.label, "trimmed_to": floors, "oldest_ms": found.history.oldest_ms}
 
 
 @click.command(cls=Command)

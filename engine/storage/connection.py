@@ -239,6 +239,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> No
     connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted leaves no trace in free space: see erasing.py
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:

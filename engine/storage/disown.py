@@ -21,6 +21,7 @@ from ..turns import Texts, shown
 from .declare import declared_schemas
 from .past import State, states_at
 from .reading import all_actors
+from .retained import check_kept
 from .rows import COLUMNS, Row
 from .store import Tx
 from .write import Write, write_all
@@ -35,9 +36,14 @@ _CHANGED: Final = (
     " WHERE (r.lsn, r.id) > (?, ?) AND r.lsn <= ? ORDER BY r.lsn, r.id LIMIT ?"
 )
 _YOUNG: Final = (
-    "SELECT record FROM log WHERE record IN (SELECT value FROM json_each(?)) GROUP BY record HAVING min(lsn) > ?"
+    "SELECT l.record FROM log l JOIN record r ON r.id = l.record LEFT JOIN retained t ON t.collection = r.collection"
+    " WHERE l.record IN (SELECT value FROM json_each(?)) AND l.record > coalesce(t.newest, 0)"
+    " GROUP BY l.record HAVING min(l.lsn) > ?"
 )
-"""Records that were not known at a moment: what stands in them has been written since, also where it was superseded."""
+"""Records that were not known at a moment: what stands in them has been written since, also where it was superseded.
+
+Records are numbered as they come: one of before a record that had its log trimmed was known before the floor.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def identities(connection: sqlite3.Connection, node: str) -> frozenset[Actor]:
 
 
 def page(connection: sqlite3.Connection, case: Case, after: tuple[int, int], author: str, note: str) -> Page:
-    """What takes back the changes to the next records in feed order."""
+    """What takes back the changes to the next records in feed order; raises HistoryTrimmed."""
+    check_kept(connection, None, case.since)
     rows = connection.execute(_CHANGED, (*after, case.until, PAGE_RECORDS)).fetchall()
     if not rows:
         return Page([], None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from holdfast.clocks import Actor, VersionVector
@@ -17,6 +17,9 @@ from ..reached import reached
 
 UNSETTLED_MAX: Final = 64
 """Extra contexts that may stand before a session drains and those that no record carries are looked for."""
+
+LOGGED_MAX: Final = 64
+"""Vectors that log rows refer to before those are looked for that no row refers to any more."""
 
 _FREE: Final = (
     "DELETE FROM context WHERE id IN (SELECT value FROM json_each(?)) AND settled = 1 AND logged = 0"
@@ -47,6 +50,7 @@ class Names(Mapping[int, Actor]):
         self._last_extra: tuple[VersionVector | None, int] = (None, 0)
         self._last_vector: tuple[VersionVector | None, int] = (None, 0)
         self._unsettled_max = UNSETTLED_MAX
+        self._logged_max = LOGGED_MAX
         self._carriers: dict[int, int] = {}
 
     def forget(self) -> None:
@@ -166,6 +170,17 @@ class Names(Mapping[int, Actor]):
             self._void(self._orphans())
             # What is left may grow by half before all records are read again.
             self._unsettled_max = max(UNSETTLED_MAX, 3 * len(self.unsettled()) // 2)
+
+    def has_many_logged(self, count: int) -> bool:
+        """Whether so many vectors are marked as referred to by the log that it is worth reading it."""
+        return count > self._logged_max
+
+    def unlog(self, numbers: Sequence[int], *, left: int) -> None:
+        """The log refers to these vectors no more, and to so many others."""
+        self._connection.executemany("UPDATE context SET logged = 0 WHERE id = ?", [(n,) for n in numbers])
+        self._last_vector = (None, 0)
+        self._logged_max = max(LOGGED_MAX, 3 * left // 2)
+        self.free(numbers)
 
     def _orphans(self) -> list[int]:
         stubs = {number for (number,) in self._connection.execute("SELECT DISTINCT context FROM stub")}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from ..documents import split
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, Turn, taken_back
 from .journal import Kind
+from .retained import STANDING, as_kept, check_dated, check_kept
 from .store import Tx
 from .write import Write, write_all
 
@@ -35,15 +37,18 @@ _KEYS: Final = (
     " ORDER BY r.key LIMIT ?3"
 )
 _LIFE: Final = (
-    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"
-    " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? ORDER BY l.id DESC LIMIT ?"
+    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"  # noqa: S608 - constants only
+    f" LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
 )
 _AT: Final = (
-    "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection"
-    " WHERE l.lsn = ? ORDER BY c.name, r.key"
+    "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record"  # noqa: S608 - constants only
+    " JOIN collection c ON c.id = r.collection"
+    f" WHERE l.lsn = ? AND {STANDING} ORDER BY c.name, r.key"
 )
 _LATER: Final = (
-    "SELECT min(lsn) FROM (SELECT min(lsn) lsn FROM log WHERE kind < ?1 AND clock >= ?2 << 16"
+    "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN place r ON r.id = l.record"
+    " WHERE l.kind < ?1 AND l.clock >= ?2 << 16"
+    " AND (?3 IS NULL OR r.collection = (SELECT id FROM collection WHERE name = ?3))"
     " UNION ALL SELECT min(lsn) FROM arrival WHERE ms >= ?2)"
 )
 
@@ -69,8 +74,18 @@ class Step(NamedTuple):
 
 
 def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
-    """How these records read when `lsn` was the last one; those that were never there are left out."""
-    rows = connection.execute(_PRESENT, (json.dumps(list(keys)), collection)).fetchall()
+    """How these records read when `lsn` was the last one; those that were never there are left out.
+
+    Raises:
+        HistoryTrimmed: Not all that was changed since is known.
+    """
+    with _one_state(connection):
+        check_kept(connection, collection, lsn)
+        return _states_at(connection, collection, keys, lsn)
+
+
+def _states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> dict[str, State]:
+    rows = connection.execute(as_kept(connection, _PRESENT), (json.dumps(list(keys)), collection)).fetchall()
     found: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
     for record, *turn in connection.execute(_SINCE, (json.dumps([*found]), lsn)):
         found[record] = taken_back(*found[record], Turn(*turn))
@@ -83,30 +98,49 @@ def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[st
 
 def keys_after(connection: sqlite3.Connection, collection: str, after: str, limit: int) -> list[str]:
     """The next keys of a collection, of deleted records too."""
-    return [key for (key,) in connection.execute(_KEYS, (collection, after, limit))]
+    return [key for (key,) in connection.execute(as_kept(connection, _KEYS), (collection, after, limit))]
 
 
 def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) -> list[Step]:
-    """The changes of a record, newest first."""
-    rows = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchall()
+    """The changes of a record that are known, newest first."""
     steps: list[Step] = []
-    for number, _, live, doc in reversed(rows):
-        state: State = (bool(live), split(doc))
-        for lsn, kind, actor, seq, clock, author, note, *turn in connection.execute(
-            _LIFE, (number, limit - len(steps))
-        ):
-            steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
-            state = taken_back(*state, Turn(*turn))
+    with _one_state(connection):
+        rows = connection.execute(as_kept(connection, _PRESENT), (json.dumps([key]), collection)).fetchall()
+        for number, _, live, doc in reversed(rows):
+            state: State = (bool(live), split(doc))
+            changes = connection.execute(as_kept(connection, _LIFE), (number, limit - len(steps)))
+            for lsn, kind, actor, seq, clock, author, note, *turn in changes:
+                steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
+                state = taken_back(*state, Turn(*turn))
     return steps
 
 
-def lsn_before(connection: sqlite3.Connection, ms: int) -> int:
-    """The last lsn of before a moment, by this node's clock."""
-    (later,) = connection.execute(_LATER, (int(Kind.MERGE), min(ms, _MS_END))).fetchone()
-    if later is not None:
-        return int(later) - 1
-    (head,) = connection.execute("SELECT lsn FROM node").fetchone()
-    return int(head)
+def lsn_before(connection: sqlite3.Connection, ms: int, collection: str | None) -> int:
+    """The last lsn of before a moment, by this node's clock, as far as one collection or all can tell.
+
+    Raises:
+        HistoryTrimmed: Not all that was changed since is known.
+    """
+    with _one_state(connection):
+        check_dated(connection, collection, ms)
+        (later,) = connection.execute(
+            as_kept(connection, _LATER), (int(Kind.MERGE), min(ms, _MS_END), collection)
+        ).fetchone()
+        (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+    return int(head) if later is None else int(later) - 1
+
+
+@contextmanager
+def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read one committed state: between two statements of a reader a record may change, or the log be trimmed."""
+    if connection.in_transaction:  # the writer's
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +170,11 @@ class Undoing:
     note: str
 
     def __call__(self, tx: Tx) -> tuple[int, list[tuple[str, str]]]:
-        """Write what still reads as the transaction left it as it did before; raises UsageError."""
+        """Write what still reads as the transaction left it as it did before; raises UsageError, HistoryTrimmed."""
         if self.lsn > tx.lsn:
             what, remedy = f"there is no such transaction yet: the last is {tx.lsn}", "Look it up in history or log."
             raise UsageError(what, subject=f"lsn {self.lsn}", remedy=remedy)
+        check_kept(tx.connection, None, self.lsn - 1)  # it may have changed records of any collection
         writes: list[Write] = []
         left: list[tuple[str, str]] = []
         for collection, keys in _grouped(tx.connection.execute(_AT, (self.lsn,)).fetchall()).items():

@@ -15,6 +15,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 
 from ..delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
 from ..tickets import marked
+from .letting_go import stored_of_gone
 from .store import Tx
 
 _FIELDS = [
@@ -178,6 +179,12 @@ def count_as_shared(tx: Tx, mark: bytes) -> None:
     mark_tickets(tx, mark)
 
 
+def shared_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Up to which own operation may have left the node, and the last there is."""
+    shared, seq = connection.execute("SELECT shared, seq FROM node").fetchone()
+    return int(shared), int(seq)
+
+
 def mark_tickets(tx: Tx, mark: bytes) -> None:
     """New operations may leave the file: whoever sees them sees this mark."""
     rows = tx.connection.execute("SELECT actor, ticket FROM peer WHERE url IS NOT NULL").fetchall()
@@ -200,7 +207,7 @@ def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:
         " AND l.lsn <= (SELECT max(acked) FROM peer WHERE acked_feed = ?2 AND (?3 IS NULL OR actor = ?3))"
     )
     (seq,) = tx.connection.execute(query, (tx.own, tx.feed, actor)).fetchone()
-    return int(seq)
+    return max(int(seq), stored_of_gone(tx, actor))
 
 
 def maybe_elsewhere(tx: Tx, giver: Actor | None) -> int:

@@ -17,6 +17,7 @@ from ..cells import Cell, Life, Record, Stamp
 from ..reached import reached
 from ..turns import UNTURNED
 from .journal import Journal, Kind
+from .retained import floor_of
 from .rows import COLUMNS, Records, Row
 from .spread import spread
 from .store import Tx
@@ -35,10 +36,14 @@ _CHANGED = (
 
 _OWN = "SELECT 1 FROM log WHERE node = ? AND seq = ? AND record = ? AND clock = ? AND kind <> ?"
 
+_WRITTEN = (
+    "SELECT w.lsn FROM record r JOIN collection c ON c.id = r.collection"
+    " JOIN log w ON w.record = r.id AND w.kind <> ? AND w.seq = ? AND w.node = (SELECT id FROM actor WHERE actor = ?)"
+    " WHERE c.name = ? AND r.key = ?"
+)
 _RENAMED_SINCE = (
     "SELECT a.actor, max(l.seq), v.vector FROM record r JOIN collection c ON c.id = r.collection"
-    " JOIN log w ON w.record = r.id AND w.kind <> ? AND w.seq = ? AND w.node = (SELECT id FROM actor WHERE actor = ?)"
-    " JOIN log l ON l.record = r.id AND l.kind = ? AND l.lsn > w.lsn"
+    " JOIN log l ON l.record = r.id AND l.kind = ? AND l.lsn > ?"
     " JOIN actor a ON a.id = l.node JOIN context v ON v.id = l.context"
     " WHERE c.name = ? AND r.key = ? GROUP BY l.lsn ORDER BY l.lsn"
 )
@@ -124,9 +129,13 @@ def present_name(connection: sqlite3.Connection, receipt: Receipt) -> Dot:
     Operations on one record are renamed and travel together: the last of them stands for all, also for those that they
     had superseded.
     """
-    dot = receipt.dot
-    written = (int(Kind.MERGE), dot.seq, dot.actor, int(Kind.REISSUE), receipt.collection, receipt.key)
-    for actor, seq, seen in connection.execute(_RENAMED_SINCE, written).fetchall():
+    dot, place = receipt.dot, (receipt.collection, receipt.key)
+    written = connection.execute(_WRITTEN, (int(Kind.MERGE), dot.seq, dot.actor, *place)).fetchone()
+    # Its row may have been trimmed; else the receipt is of a state of the file that was lost.
+    lsn = written[0] if written else receipt.lsn
+    if not written and lsn > floor_of(connection, receipt.collection)[0]:
+        return dot
+    for actor, seq, seen in connection.execute(_RENAMED_SINCE, (int(Kind.REISSUE), lsn, *place)).fetchall():
         if not VersionVector.decode(seen).covers(dot):
             dot = Dot(Actor(actor), seq)
     return dot

@@ -25,7 +25,7 @@ COPIED: Final = frozenset({"record", "collection", "actor", "vector", "context",
 LEFT_OUT: Final = frozenset(
     {
         *("arrival", "buried", "conflict", "hole", "ledger", "log", "member", "peer", "quarantine", "reused", "stub"),
-        "taken_back",
+        *("taken_back", "retained", "trimmed", "stored", "erasing"),
     }
 )
 """Tables that are the file's own: a node that starts makes its own rows, or has none."""

@@ -24,6 +24,12 @@ from .stretches import begin_stretch
 
 _NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
 _SAVE = "UPDATE node SET seq = ?, shared = ?, lsn = ?, clock = ?, digest = ?"
+_HIGHEST_RECORD = (
+    "SELECT max(number) FROM (SELECT max(id) AS number FROM record UNION ALL SELECT max(id) FROM buried"
+    " UNION ALL SELECT max(record) FROM log UNION ALL SELECT max(newest) FROM retained)"
+)
+"""Of records that are gone as well: no other record may have their number while the log speaks of them."""
+
 _PURGING = "SELECT fence, horizon, mark, EXISTS (SELECT 1 FROM stub) FROM purging"
 _TAKE_PLACES = (
     "UPDATE record SET extra = s.context FROM stub s WHERE record.collection = s.collection AND record.key = s.key"
@@ -179,9 +185,8 @@ class Tx:
     def next_record(self, count: int = 1) -> int:
         """Take `count` record numbers; the first is returned."""
         if self._next_record is None:
-            # Not that of a buried one: the log tells of it.
-            highest = self.connection.execute("SELECT max(id) FROM record UNION ALL SELECT max(id) FROM buried")
-            self._next_record = max(number or 0 for (number,) in highest) + 1
+            (highest,) = self.connection.execute(_HIGHEST_RECORD).fetchone()
+            self._next_record = (highest or 0) + 1
         first = self._next_record
         self._next_record += count
         return int(first)

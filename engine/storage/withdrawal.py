@@ -11,12 +11,14 @@ import json
 
 from holdfast.clocks import Actor, VersionVector, node_of
 
+from ..reached import reached
 from .journal import Kind
+from .letting_go import gone_up_to, seen_at_least
 from .peers import read_anew
 from .store import Tx
 
 _SEEN_FIRST = (
-    "SELECT v.vector FROM log l JOIN context v ON v.id = l.context"
+    "SELECT l.seq, v.vector FROM log l JOIN context v ON v.id = l.context"
     " WHERE l.node = ? AND l.seq > ? AND l.kind <> ? ORDER BY l.seq LIMIT 1"
 )
 """What the first own operation above a number had seen; log rows of merges name others' operations."""
@@ -35,13 +37,22 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     read_anew(tx)
     actor = tx.names.actor(old)
     claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
-    row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
-    before = _up_to(tx.others if row is None else VersionVector.decode(row[0]), actor, known)
+    before = _up_to(_seen_first(tx, old, known), actor, known)
     _store(tx, "vector", before)
     tx.store.take_others(before)
     if before != claimed:
         _store(tx, "taken_back", claimed)
         _carry(tx, claimed, actor, known)
+
+
+def _seen_first(tx: Tx, old: int, known: int) -> VersionVector:
+    """What the first own operation above `known` had seen, or less if the log has been trimmed."""
+    row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
+    seq, vector = (None, tx.others) if row is None else (row[0], VersionVector.decode(row[1]))
+    if seq != known + 1 and known < gone_up_to(tx, old):
+        reached("identity: names are given up that the log has let go")
+        return seen_at_least(tx, old, known)
+    return vector
 
 
 def claim_again(tx: Tx, peers: VersionVector) -> VersionVector:

@@ -16,10 +16,10 @@ from ..cells import BIRTH, DECISION, Record
 from ..delta import BATCH_RECORDS_MAX
 from ..detector import disputed
 from ..documents import RECORD_BYTES_MAX, is_name, split
-from ..edits import Delete, Edit, Put, Seen, Update, edited
+from ..edits import Delete, Edit, Erase, Put, Seen, Update, edited
 from ..packing import UnreadableCellsError
 from ..projection import project
-from ..turns import Turn, shown, turn, turn_of_fields
+from ..turns import UNTURNED, Turn, shown, turn, turn_of_fields
 from ..versions import Version, version_of
 from .journal import Journal, Kind
 from .plain import PlainPuts
@@ -289,6 +289,8 @@ def _check_record_size(before: Record, write: Write) -> None:
 
 def _turn(tx: Tx, write: Write, before: Record, after: Record) -> Turn:
     place, policy = (write.collection, write.key), tx.policy(write.collection)
+    if isinstance(write.edit, Erase):
+        return UNTURNED  # how it read before is what is erased
     if isinstance(write.edit, Update):
         few = turn_of_fields(before, after, {*write.edit.fields, *write.edit.removed})
         if few is not None and is_name(write.collection):
@@ -304,5 +306,7 @@ def _kind(write: Write) -> Kind:
             return Kind.PUT
         case Update():
             return Kind.UPDATE
-        case Delete():
+        case Delete() | Erase(names=None):
             return Kind.DELETE
+        case Erase():
+            return Kind.UPDATE

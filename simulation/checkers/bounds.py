@@ -1,7 +1,7 @@
 """I11: what a node keeps is bounded by what it was given: file, write-ahead log, vector, contexts.
 
-The bounds are stated here, per record and operation; log, ledger, past conflicts and tombstones are kept without limit
-in this version, so they count (docs/reference/limits.md).
+The bounds are stated here, per record and operation; tombstones are kept without limit in this version, and worlds are
+too short for the log, the ledger and past conflicts to be trimmed, so they count (docs/reference/limits.md).
 """
 
 from __future__ import annotations

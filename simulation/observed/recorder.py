@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from holdfast.clocks import Actor, Dot
 from holdfast.engine.conflicts import Deciding
-from holdfast.engine.edits import Delete, Put, Update
+from holdfast.engine.edits import Put, Update
 from holdfast.engine.storage.bulk import BulkPut
 from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.transaction import Committing
@@ -53,7 +53,7 @@ def _put(place: Place, doc: str) -> Intent:
 def _intent(write: Write) -> Intent:
     edit = write.edit
     kind = Kind.PUT if isinstance(edit, Put) else Kind.UPDATE if isinstance(edit, Update) else Kind.DELETE
-    fields = {} if isinstance(edit, Delete) else edit.fields
+    fields = edit.fields if isinstance(edit, Put | Update) else {}
     return Intent(
         place=(write.collection, write.key),
         kind=kind,

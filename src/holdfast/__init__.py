@@ -19,6 +19,7 @@ from holdfast.errors import (
     FileUnreadable,
     ForkedEngine,
     FrameTooLarge,
+    HistoryTrimmed,
     HoldfastError,
     HubError,
     ImportFailed,
@@ -77,15 +78,17 @@ if TYPE_CHECKING:
     from holdfast.engine.conflicts import OpenConflict
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.entries import LedgerEntry, LogEntry
+    from holdfast.engine.erasure import EraseReport
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
     from holdfast.engine.members import Member, Members, PurgeReport
     from holdfast.engine.purge import Purge
+    from holdfast.engine.retention import Retention, TrimReport
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
-    from holdfast.engine.status import PeerStatus, Status
+    from holdfast.engine.status import HistoryStatus, PeerStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
@@ -139,12 +142,15 @@ __all__ = [
     "Dot",
     "Engine",
     "EngineClosed",
+    "EraseReport",
     "FileLocked",
     "FileUnreadable",
     "FirstWriterWins",
     "ForkedEngine",
     "FrameTooLarge",
     "Guard",
+    "HistoryStatus",
+    "HistoryTrimmed",
     "HoldfastError",
     "Hub",
     "HubError",
@@ -199,6 +205,7 @@ __all__ = [
     "Resolver",
     "ResolverFault",
     "RestoreReport",
+    "Retention",
     "Revision",
     "Schema",
     "Seams",
@@ -220,6 +227,7 @@ __all__ = [
     "Transaction",
     "TransactionConflict",
     "TransactionTooLarge",
+    "TrimReport",
     "Unauthorized",
     "UndoReport",
     "Unreachable",
@@ -255,8 +263,10 @@ _LAZY: dict[str, str] = {
     "Document": "holdfast.engine.storage.reading",
     "Dot": "holdfast.clocks",
     "Engine": "holdfast.facade",
+    "EraseReport": "holdfast.engine.erasure",
     "FirstWriterWins": "holdfast.resolvers",
     "Guard": "holdfast.engine.guard",
+    "HistoryStatus": "holdfast.engine.status",
     "Purge": "holdfast.engine.purge",
     "PurgeReport": "holdfast.engine.members",
     "Members": "holdfast.engine.members",
@@ -279,6 +289,7 @@ _LAZY: dict[str, str] = {
     "RestoreReport": "holdfast.engine.going_back",
     "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
+    "Retention": "holdfast.engine.retention",
     "Schema": "holdfast.engine.schema",
     "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
@@ -291,6 +302,7 @@ _LAZY: dict[str, str] = {
     "Take": "holdfast.resolvers",
     "Testimony": "holdfast.engine.witness",
     "Transaction": "holdfast.engine.transaction",
+    "TrimReport": "holdfast.engine.retention",
     "UndoReport": "holdfast.engine.history",
     "UpdateWins": "holdfast.resolvers",
     "Value": "holdfast.resolvers",

@@ -7,8 +7,8 @@ the command line and the REST interface print it, and it does not change when a 
     ├── UsageError        The caller must change the call.
     │   └── InvalidName, InvalidKey, InvalidValue, InvalidQuery, InvalidSchema, InvalidUrl, NoSuchCollection,
     │       NoSuchRecord, VersionMismatch, TransactionConflict, TransactionTooLarge, EngineClosed, ReadOnlyEngine,
-    │       MissingExtra, NoSuchConflict, NoSuchMember, NotTheAuthority, NoSuchSnapshot, InvalidDecision, ImportFailed,
-    │       InvalidPlan, ResolverFault
+    │       MissingExtra, NoSuchConflict, NoSuchMember, NotTheAuthority, NoSuchSnapshot, HistoryTrimmed,
+    │       InvalidDecision, ImportFailed, InvalidPlan, ResolverFault
     ├── StorageError      The disk or the file is at fault.
     │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
     ├── ProtocolError     The two nodes do not speak of the same thing.
@@ -174,6 +174,12 @@ class NoSuchSnapshot(UsageError):
     """Raised when a snapshot is named that this file does not have."""
 
     code = "no-such-snapshot"
+
+
+class HistoryTrimmed(UsageError):
+    """Raised when a moment is asked for of which the log is gone."""
+
+    code = "history-trimmed"
 
 
 class InvalidDecision(UsageError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import UndoReport
     from holdfast.engine.members import Members, PurgeReport
+    from holdfast.engine.retention import TrimReport
     from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.bundle import BundleReport
@@ -152,6 +153,22 @@ class Engine(Node):
         check_count(lsn, "lsn", least=1)
         check_remarks(author, note, "undo")
         return await undo(self, lsn, author, note)
+
+    async def trim(self) -> TrimReport:
+        """Trim the log to its retention now; otherwise it is done behind commits.
+
+        Returns:
+            How many rows went, and of how many a stub is left: no peer has stored the operation yet.
+        """
+        from holdfast.engine.retention import TrimReport
+        from holdfast.engine.storage.trimming import trim
+
+        report, more = TrimReport(), True
+        while more:
+            part = await self.write(trim)
+            more = part.more
+            report = TrimReport(deleted=report.deleted + part.deleted, stubs=report.stubs + part.stubs)
+        return report
 
     async def disown(
         self, node: str, since: int | datetime, *, preview: bool = False, author: str = "", note: str = ""

@@ -27,6 +27,7 @@ NAMES = {
         {"snapshot_ms", "verify_per_s", "past_per_s", "export_per_s", "import_per_s"},
         {"over_copy", "bundle_over_json"},
     ),
+    "RETENTION": ({"write_us", "whole_write_us"}, {"file_growth", "log_growth", "whole_growth", "cost"}),
     "IDLE": ({"rss_mb"}, set()),
 }
 

@@ -65,7 +65,12 @@ async def test_an_older_file_is_read_without_being_changed(tmp_path: Path, kept:
     async with Engine.open(path, read_only=True) as node:
         assert await node["tasks"].count() == 3
         assert (await node.status()).records == 3
+        assert (await node.status()).history.rows > 3
         assert (await node.verify()).ok
+        if _format(path) >= 4:  # the first with a history
+            assert await node["tasks"].as_of(0).get("t1") is None
+            assert len(await node["tasks"].history("t1")) > 1
+            assert len(await node.log()) == len([entry async for entry in node.audit()]) > 3
     assert path.read_bytes() == before
 
 

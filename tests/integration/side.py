@@ -71,9 +71,9 @@ class _Instant:
         self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
+        self.upkeep = None
         self.purging = Purge()
         self.sessions: dict[str, asyncio.Lock] = {}
-        self.purging = Purge()
         self._side = side
 
     async def run(self, function, *args, **options):

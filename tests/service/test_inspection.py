@@ -54,7 +54,8 @@ def test_where_nothing_was_discarded_the_ledger_is_empty(file: Path):
 def test_the_whole_log_is_written_oldest_first(file: Path, tmp_path: Path):
     ok("update", file, "tasks", "t1", '{"n": 5, "m": 0}', "--author", "ann")
     ok("put", file, "other", "o1", "{}")
-    lines = [json.loads(line) for line in ok("audit", file).out.splitlines()]
+    first, *lines = [json.loads(line) for line in ok("audit", file).out.splitlines()]
+    assert (first["audit"], first["node"], first["trimmed_to"]) == ("plant", "pump-7", {})
     assert [(line["kind"], line["key"], line["born"]) for line in lines] == [
         ("put", "t1", True),
         ("put", "t2", True),
@@ -69,7 +70,7 @@ def test_the_whole_log_is_written_oldest_first(file: Path, tmp_path: Path):
     )
     packed = tmp_path / "audit.jsonl.gz"
     assert ok("audit", file, packed, "--collection", "tasks").out == f"wrote 3 entries to {packed}\n"
-    assert len(gzip.decompress(packed.read_bytes()).splitlines()) == 3
+    assert len(gzip.decompress(packed.read_bytes()).splitlines()) == 4
     assert ok("audit", file, packed, "--json").value == {"entries": 4}
     assert holdfast("audit", file, "--json").code == 2
     assert holdfast("audit", file, file).code == 2

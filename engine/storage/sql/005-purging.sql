@@ -62,3 +62,59 @@ CREATE INDEX record_returned ON record (returned) WHERE returned IS NOT NULL;
 CREATE INDEX record_dead ON record (lsn) WHERE live = 0;
 -- What could not be dropped because of its extra context is found when that settles.
 CREATE INDEX record_waiting ON record (extra) WHERE live = 0 AND extra IS NOT NULL;
+
+-- Retention of the log, and erasure (decision 0032).
+
+ALTER TABLE node ADD COLUMN retention TEXT;                         -- JSON; NULL: the default
+ALTER TABLE node ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;     -- log rows up to this id are counted in `retained`
+ALTER TABLE node ADD COLUMN undated INTEGER NOT NULL DEFAULT 0;     -- rows of `arrival` up to this lsn are gone,
+ALTER TABLE node ADD COLUMN undated_ms INTEGER NOT NULL DEFAULT 0;  -- and the latest time that they said
+-- What the file may still hold of erased values: 1 its write-ahead log, 2 its free pages (an older version wrote it).
+ALTER TABLE node ADD COLUMN traces INTEGER NOT NULL DEFAULT 0;
+UPDATE node SET traces = 2;
+
+-- A row of the log of which only what names are followed by is left: 1 until a peer has stored the operation, 2 for good.
+ALTER TABLE log ADD COLUMN stub INTEGER;
+CREATE INDEX log_stub ON log (lsn) WHERE stub = 1;
+
+-- How much of the log of each collection is kept.
+CREATE TABLE retained (
+    collection INTEGER PRIMARY KEY REFERENCES collection (id),
+    retention  TEXT,                           -- JSON of what was declared for it; NULL: that of the file
+    floor      INTEGER NOT NULL DEFAULT 0,     -- the last lsn of which a row is gone
+    floor_ms   INTEGER NOT NULL DEFAULT 0,     -- the latest time of an own operation of which the row is gone
+    position   INTEGER NOT NULL DEFAULT 0,     -- its log rows up to this id are gone, or stubs
+    newest     INTEGER NOT NULL DEFAULT 0,     -- the highest number of a record of which a row is gone
+    entries    INTEGER NOT NULL DEFAULT 0,     -- its log rows that are counted and stand whole,
+    size       INTEGER NOT NULL DEFAULT 0      -- and their bytes
+) STRICT;
+
+-- Of the own identities: the first and the last operation of which the log row is gone.
+CREATE TABLE trimmed (
+    actor INTEGER PRIMARY KEY REFERENCES actor (id),
+    first INTEGER NOT NULL,
+    seen  INTEGER REFERENCES context (id),     -- what the first had seen
+    seq   INTEGER NOT NULL,
+    lsn   INTEGER NOT NULL                     -- where the last stood in the feed
+) STRICT;
+
+-- What log rows of own operations said of a peer, when they went.
+CREATE TABLE stored (
+    actor INTEGER NOT NULL REFERENCES actor (id),
+    peer  TEXT    NOT NULL,
+    seq   INTEGER NOT NULL,                    -- the last operation that the peer had stored, of those that went
+    lsn   INTEGER NOT NULL,                    -- and where that stood in the feed
+    at    INTEGER NOT NULL,                    -- this operation, at most the next one,
+    seen  INTEGER REFERENCES context (id),     -- had seen this
+    PRIMARY KEY (actor, peer)
+) STRICT, WITHOUT ROWID;
+
+-- Erasures whose own operations the vector does not cover yet: the history is cleared once more when it does.
+CREATE TABLE erasing (
+    id         INTEGER PRIMARY KEY,
+    collection TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    fields     TEXT,                           -- JSON list of names; NULL: the whole record
+    node       INTEGER NOT NULL REFERENCES actor (id),  -- the operation that entered it in the register
+    seq        INTEGER NOT NULL
+) STRICT;
