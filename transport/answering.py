@@ -11,6 +11,7 @@ from typing import Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, NO_STRETCH, FeedBatch, StretchId
+from holdfast.engine.ranges import WHOLE, Parts, Span
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.apply import Applied
@@ -23,6 +24,7 @@ from .effects import (
     IssueTicket,
     Meet,
     Read,
+    ReadRanges,
     ReadWhole,
     Recall,
     Renew,
@@ -30,6 +32,7 @@ from .effects import (
     Unite,
 )
 from .handshake import (
+    ONLY_RANGES,
     RENEW,
     forgotten,
     from_message,
@@ -45,7 +48,7 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .messages import Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
 from .refusals import knows, odd, refusal_of, rolled_back
 from .session import Places, Tally, bounded
 
@@ -72,6 +75,7 @@ class Responder:
     tally: Tally = field(default_factory=Tally)
     _said: Hello | None = None
     _asked: Places = ()
+    _spans: tuple[Span, ...] = ()
     _lacking: Places = ()
     _filled: bool = False
     _checkpoint: int = -1
@@ -91,6 +95,9 @@ class Responder:
                 return self._batch(message)
             case NeedWhole() if self.peer is not None:
                 self._asked = bounded(self._asked, message.keys)
+                return []
+            case Compare() if self.peer is not None:
+                self._spans = message.spans
                 return []
             case Refuse():
                 self.stopped = True
@@ -144,6 +151,8 @@ class Responder:
         """The first batch of this node's feed, which may be read while the request still comes in."""
         if self.stopped or self.peer is None or self.facts is None or self._strayed():
             return None
+        if ONLY_RANGES in self.peer.features:
+            return None
         start = self.peer.checkpoint if self.peer.peer_feed == self.facts.feed else 0
         return Read(start, self.peer_vector)
 
@@ -153,9 +162,13 @@ class Responder:
             return [Fail(odd("nothing where its hello should be", "the peer"))]
         first = self.ahead()
         asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
+        if spans := self._compared():
+            asked.append(ReadRanges(spans))
         if self._strayed():
             return [*asked, Send(self._from_the_start())]
-        return [*asked, first] if first else []
+        if self.stopped:
+            return []
+        return [*asked, first] if first else asked
 
     def close(self) -> list[Effect]:
         """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
@@ -191,6 +204,10 @@ class Responder:
             effects.append(Read(batch.end, self.peer_vector))
         return effects
 
+    def ranged(self, parts: Parts) -> list[Effect]:
+        """What stands in the ranges that were asked about was read."""
+        return [Send(Ranges(parts))]
+
     def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""
         self.tally.received += outcome.fresh + outcome.merged
@@ -213,6 +230,12 @@ class Responder:
         if batch is None or batch.feed != self.peer.feed:
             return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.peer.label))]
         return [Apply(batch, self.peer.actor)]
+
+    def _compared(self) -> tuple[Span, ...]:
+        """The ranges to tell of; all, if the peer asks for nothing else."""
+        if self.stopped or self.peer is None or ONLY_RANGES not in self.peer.features:
+            return ()
+        return self._spans or (() if self._asked else (WHOLE,))
 
     def _introduce(self, said: Hello) -> Introduce:
         return Introduce(said.actor, Recall(said.peer_feed, said.checkpoint, said.stretch))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.delta import FeedBatch, FeedId, StretchId
 from holdfast.engine.membership import Membership
+from holdfast.engine.ranges import Span
 from holdfast.engine.storage.peers import Peer
 from holdfast.errors import HoldfastError
 
@@ -61,6 +62,13 @@ class ReadWhole:
     """Read these records whole and hand the batch to `fed`."""
 
     places: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRanges:
+    """Read what stands in these ranges of keys and hand it to `ranged`."""
+
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +134,18 @@ class Fail:
     error: HoldfastError
 
 
-Effect = Send | Recall | Introduce | Meet | Read | ReadWhole | Apply | Acknowledge | IssueTicket | Unite | Renew | Fail
+Effect = (
+    Send
+    | Recall
+    | Introduce
+    | Meet
+    | Read
+    | ReadWhole
+    | ReadRanges
+    | Apply
+    | Acknowledge
+    | IssueTicket
+    | Unite
+    | Renew
+    | Fail
+)

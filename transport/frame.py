@@ -65,6 +65,8 @@ class FrameType(IntEnum):
     NEED_WHOLE = 4
     NEED_VECTOR = 5
     REFUSE = 6
+    COMPARE = 9
+    RANGES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
+from holdfast.engine.ranges import Parts, Span
 
 PROTOCOL_VERSION = 3
 
@@ -147,4 +148,18 @@ class Refuse:
     remedy: str = ""
 
 
-Message = Hello | Batch | Ack | NeedWhole | NeedVector | Refuse
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Tell what stands in these ranges of the key order."""
+
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What stands in the ranges that were asked about, of the first ones if not all fitted."""
+
+    parts: Parts
+
+
+Message = Hello | Batch | Ack | NeedWhole | NeedVector | Refuse | Compare | Ranges

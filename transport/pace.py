@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .messages import Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
 from .wire import Decoder, encode
 
 INLINE_BYTES_MAX: Final = 64 * 1024
@@ -53,5 +53,9 @@ def _size(message: Message) -> int:
             return _RECORD_BYTES * len(message.vector.entries)
         case NeedWhole():
             return _RECORD_BYTES * len(message.keys)
+        case Compare():
+            return _RECORD_BYTES * len(message.spans)
+        case Ranges():
+            return _RECORD_BYTES * sum(map(len, message.parts.spans))
         case Ack() | NeedVector() | Refuse():
             return 0

@@ -17,7 +17,21 @@ from holdfast.engine.replica import Replica
 from holdfast.errors import LinkCut, ProtocolError
 
 from .answering import Responder
-from .effects import Apply, Effect, Fail, Introduce, IssueTicket, Meet, Read, ReadWhole, Recall, Renew, Send, Unite
+from .effects import (
+    Apply,
+    Effect,
+    Fail,
+    Introduce,
+    IssueTicket,
+    Meet,
+    Read,
+    ReadRanges,
+    ReadWhole,
+    Recall,
+    Renew,
+    Send,
+    Unite,
+)
 from .messages import Message
 from .pace import encoded, next_message
 from .refusals import refusal_to
@@ -188,6 +202,8 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
             return session.fed(await feed.read(effect))
         case ReadWhole(places):
             return session.fed(await replica.read_whole(places))
+        case ReadRanges(spans):
+            return session.ranged(await replica.ranges(spans))
         case Fail(error):
             raise error
         case _:

@@ -45,7 +45,7 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .messages import Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
 from .refusals import itself, odd, other_space, refusal_error
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -153,11 +153,12 @@ class Initiator:
 
     def receive(self, message: Message) -> list[Effect]:
         """What a message of the peer asks for."""
+        effects: list[Effect] = []
         match message:
             case Refuse():
                 return self._refused(message)
             case _ if self.doubted:
-                return []
+                return effects
             case Hello():
                 self._said = message
                 return [Recall(message.peer_feed, message.checkpoint, message.stretch)]
@@ -169,9 +170,11 @@ class Initiator:
                 self.next_owes = bounded(self.next_owes, message.keys)
             case NeedVector():
                 self.next_whole_vector = True
+            case Compare() | Ranges():
+                effects.append(Fail(odd("ranges that it was not asked for", self.url)))
             case _:
                 assert_never(message)
-        return []
+        return effects
 
     def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""

@@ -31,7 +31,8 @@ from .batch import (
 )
 from .columns import pack_integers, pack_texts, read_integers, read_texts
 from .frame import FRAME_RAW_BYTES_MAX, FrameReader, FrameType, encode_frame
-from .messages import PROTOCOL_VERSION, Ack, Batch, Hello, Message, NeedVector, NeedWhole, Refuse
+from .messages import PROTOCOL_VERSION, Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
+from .parts import compare_items, ranges_items, read_compare, read_ranges
 from .payload import PayloadReader, Scalar, pack
 
 DIGEST_BYTES: Final = 8
@@ -136,22 +137,28 @@ class Decoder:
 
 
 def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
+    items: Iterator[Scalar]
     match message:
         case Hello():
-            return FrameType.HELLO, _hello_items(message)
+            type_, items = FrameType.HELLO, _hello_items(message)
         case Batch():
-            return FrameType.BATCH, batch_items(message)
+            type_, items = FrameType.BATCH, batch_items(message)
         case Ack():
-            items = (bytes.fromhex(message.feed), message.checkpoint, message.ticket, message.taken, message.stretch)
-            return FrameType.ACK, iter(items)
+            type_, items = FrameType.ACK, _ack_items(message)
         case NeedWhole():
-            return FrameType.NEED_WHOLE, _need_whole_items(message)
+            type_, items = FrameType.NEED_WHOLE, _need_whole_items(message)
         case NeedVector():
-            return FrameType.NEED_VECTOR, iter(())
+            type_, items = FrameType.NEED_VECTOR, iter(())
         case Refuse():
-            return FrameType.REFUSE, iter((message.code, message.message, message.subject, message.remedy))
+            texts = (message.code, message.message, message.subject, message.remedy)
+            type_, items = FrameType.REFUSE, iter(texts)
+        case Compare(spans):
+            type_, items = FrameType.COMPARE, compare_items(spans)
+        case Ranges(parts):
+            type_, items = FrameType.RANGES, ranges_items(parts)
         case _:
             assert_never(message)
+    return type_, items
 
 
 def _read(type_: FrameType, payload: bytes | bytearray) -> Message:
@@ -246,6 +253,10 @@ def _read_rights(reader: PayloadReader) -> str:
     return rights
 
 
+def _ack_items(ack: Ack) -> Iterator[Scalar]:
+    yield from (bytes.fromhex(ack.feed), ack.checkpoint, ack.ticket, ack.taken, ack.stretch)
+
+
 def _read_ack(reader: PayloadReader) -> Ack:
     return Ack(
         feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
@@ -291,4 +302,6 @@ _READERS: Final[dict[FrameType, Callable[[PayloadReader], Message]]] = {
     FrameType.NEED_WHOLE: _read_need_whole,
     FrameType.NEED_VECTOR: _read_need_vector,
     FrameType.REFUSE: _read_refuse,
+    FrameType.COMPARE: read_compare,
+    FrameType.RANGES: read_ranges,
 }

@@ -8,8 +8,9 @@ for itself, as after a session that was cut (docs/decisions, 0020).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
-from holdfast.clocks import Actor, VersionVector, node_of
+from holdfast.clocks import EMPTY, Actor, VersionVector, node_of
 
 from .journal import Kind
 from .peers import read_anew
@@ -40,7 +41,22 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     tx.store.take_others(before)
     if before != claimed:
         _store(tx, "taken_back", claimed)
-        _carry(tx, claimed, actor, known)
+        _carry(tx, claimed, lambda extra: _up_to(extra, actor, known))
+
+
+def withdraw_all(tx: Tx) -> None:
+    """Claim nothing any more but what this identity writes: rows are gone, and the vector must not speak for them.
+
+    What stands here has taken in all that the vector said. Nothing of it is claimed again but what peers bring: they
+    alone know what is gone (docs/decisions, 0034).
+    """
+    read_anew(tx)
+    claimed = tx.others.join(_taken_back(tx))
+    for table in ("vector", "taken_back"):
+        _store(tx, table, EMPTY)
+    tx.store.take_others(EMPTY)
+    if claimed:
+        _carry(tx, claimed)
 
 
 def claim_again(tx: Tx, peers: VersionVector) -> VersionVector:
@@ -73,9 +89,11 @@ def _store(tx: Tx, table: str, vector: VersionVector) -> None:
     tx.connection.executemany(f"INSERT INTO {table} (actor, seq) VALUES (?, ?)", rows)  # noqa: S608 - as above
 
 
-def _carry(tx: Tx, claimed: VersionVector, actor: Actor, known: int) -> None:
-    """Every record says itself what it has taken in."""
-    waiting = {number: _up_to(extra, actor, known).join(claimed) for number, extra in tx.names.unsettled().items()}
+def _carry(
+    tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector] = lambda extra: extra
+) -> None:
+    """Every record says itself what it has taken in; `kept`: what stays true of what it carried before."""
+    waiting = {number: kept(extra).join(claimed) for number, extra in tx.names.unsettled().items()}
     tx.connection.execute(_CARRY, (tx.names.extra(claimed), json.dumps([*waiting])))
     for number, extra in waiting.items():
         tx.connection.execute(_CARRY_MORE, (tx.names.extra(extra), number))

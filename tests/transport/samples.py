@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 
 from holdfast.clocks import SEQ_MAX, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
+from holdfast.engine.ranges import WHOLE, Part, Parts, Span
 from holdfast.transport.messages import (
     PROTOCOL_VERSION,
     Ack,
     Batch,
+    Compare,
     Hello,
     Message,
     NeedVector,
     NeedWhole,
+    Ranges,
     Refuse,
     VectorNote,
 )
@@ -119,6 +122,16 @@ SAMPLES: dict[str, Message] = {
     "need_whole": NeedWhole(FEED, (("tasks", "t1"), ("sites", "öst/1"))),
     "need_vector": NeedVector(),
     "refuse": Refuse(code="space-mismatch", message="another space", subject="plant", remedy="Ask its owner."),
+    "compare": Compare((WHOLE, Span(("tasks", "t1"), ("tasks", "t9")))),
+    "ranges": Ranges(
+        Parts(
+            feed=FEED,
+            head=92,
+            stretch=STRETCH,
+            sound=False,
+            spans=((Part(("sites", "öst/1"), 7, 1 << 61), Part(("tasks", "two\nlines"), 1, 3)), ()),
+        )
+    ),
 }
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -155,6 +168,18 @@ def deltas(draw: st.DrawFn) -> Delta:
         cells={row: draw(st.binary(max_size=12)) for row in celled},
         extra={row: draw(st.integers(0, len(contexts) - 1)) for row in rows if contexts and draw(st.booleans())},
     )
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> Ranges:
+    """Any answer to a comparison."""
+    places = st.lists(st.tuples(_NAMES, _NAMES), max_size=4, unique=True).map(sorted)
+    numbers = (st.integers(1, 2**40), st.integers(0, 2**62 - 1))
+    spans = tuple(
+        tuple(Part(place, *map(draw, numbers)) for place in draw(places)) for _ in range(draw(st.integers(0, 3)))
+    )
+    parts = Parts(feed=draw(_FEEDS), head=draw(_INTEGERS), stretch=STRETCH, sound=draw(st.booleans()), spans=spans)
+    return Ranges(parts)
 
 
 @st.composite
@@ -210,6 +235,8 @@ def messages() -> st.SearchStrategy[Message]:
         st.builds(Ack, feed=_FEEDS, checkpoint=_INTEGERS, ticket=st.binary(max_size=32), stretch=_STRETCHES),
         st.builds(NeedWhole, _FEEDS, st.lists(st.tuples(_NAMES, _NAMES), max_size=4).map(tuple)),
         st.just(NeedVector()),
+        ranges(),
+        st.builds(Compare, st.lists(st.builds(Span, *[st.tuples(_TEXT, _TEXT)] * 2), max_size=3).map(tuple)),
         st.builds(Refuse, code=_TEXT, message=_TEXT, subject=_TEXT, remedy=_TEXT),
     )
 
