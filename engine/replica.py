@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
+from .comparable import Comparable
 from .delta import FeedBatch, FeedId, StretchId
 from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
-from .ranges import Differences, Part, Parts, Place, Span
 from .reached import reached
 from .schema import policies_fingerprint, schemas_fingerprint
 from .storage.apply import Applied, apply_batch
@@ -26,7 +26,6 @@ from .storage.birth import begin_incarnation
 from .storage.feed import read_batch, read_keys
 from .storage.holes import hole_keys
 from .storage.members import fix, membership_of, unite
-from .storage.mend import mend
 from .storage.peers import (
     Peer,
     count_as_shared,
@@ -37,7 +36,6 @@ from .storage.peers import (
     stored_elsewhere,
     unmark_tickets,
 )
-from .storage.ranges import compare_parts, is_sound, read_parts
 from .storage.reissue import present_name, reissue
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
@@ -98,11 +96,11 @@ class Shared:
     handshakes: int
 
 
-class Replica:
+class Replica(Comparable):
     """What sessions do with a node."""
 
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
-        self._node = node
+        super().__init__(node)
         self._watch = None if guard is None else Watch(guard)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
@@ -143,33 +141,6 @@ class Replica:
         batch = await self._node.readers.run(read_keys, places)
         await self.share()
         return batch
-
-    async def ranges(self, spans: Sequence[Span]) -> Parts:
-        """What stands in these ranges of keys, of as many of them as fit into one answer."""
-        return await self._node.readers.run(read_parts, spans)
-
-    async def compare(self, spans: Sequence[Span], told: Sequence[Sequence[Part]]) -> list[Differences]:
-        """How what stands here differs from what a peer told of these ranges."""
-        return await self._node.readers.run(compare_parts, spans, told)
-
-    async def compared(self, actor: Actor, feed: FeedId, lsn: int, stretch: StretchId) -> None:
-        """All that stood in this peer's feed up to there has been compared and joined: read on behind it."""
-
-        def note(tx: Tx) -> None:
-            peer = find_peer(tx.connection, actor)
-            if peer.feed == feed and peer.checkpoint < lsn:
-                peer.checkpoint, peer.stretch = lsn, stretch
-                save_peer(tx, peer)
-
-        await self._node.write(note)
-
-    async def is_sound(self) -> bool:
-        """Whether the sum that the file keeps is that of its rows."""
-        return await self._node.readers.run(is_sound)
-
-    async def mend(self, vector: VersionVector, batches: Sequence[FeedBatch], alone: Sequence[Place]) -> int:
-        """Make one of records that differ though both nodes have taken in the same; gives how many were changed."""
-        return await self._node.write(lambda tx: mend(tx, vector, batches, alone))
 
     async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
         """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.

@@ -15,7 +15,7 @@ from holdfast.engine.reached import reached
 from holdfast.engine.replica import Replica
 
 from .comparing import Comparison, compare, take
-from .handshake import RANGES
+from .handshake import RANGES, met
 from .links.link import Link
 from .session import Initiator
 
@@ -51,17 +51,18 @@ async def catch_up(replica: Replica, link: Link) -> None:
     """
     facts = await replica.facts(url=link.url)
     peer = facts.peer
-    if peer is None or not peer.feed or peer.checkpoint or not peer.vector or not facts.head:
+    if peer is None or not peer.feed or peer.checkpoint or not facts.head:
         return
     found = await compare(replica, link)
     if not found.complete or found.peer is None:
         return
+    if not peer.vector:  # what it had said was not salvaged, and tells what to send
+        await replica.meet(met(facts, found.peer, found.vector, url=link.url), found.peer.head)
     joined = 0
     async with aclosing(take(replica, link, found)) as batches:
         async for said, batch in batches:
             outcome = await replica.apply(batch, said.actor, follows=False)
             if outcome.need_whole or outcome.holes or outcome.foreign:
-                reached("repair: what was compared cannot be joined")
                 return
             joined += len(batch.delta)
     if joined == len(found.changed) + len(found.there):

@@ -34,29 +34,28 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     """
     read_anew(tx)
     actor = tx.names.actor(old)
-    claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
+    claimed = up_to(tx.others.join(_taken_back(tx)), actor, known)
     row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
-    before = _up_to(tx.others if row is None else VersionVector.decode(row[0]), actor, known)
+    before = up_to(tx.others if row is None else VersionVector.decode(row[0]), actor, known)
     _store(tx, "vector", before)
     tx.store.take_others(before)
     if before != claimed:
         _store(tx, "taken_back", claimed)
-        _carry(tx, claimed, lambda extra: _up_to(extra, actor, known))
+        _carry(tx, claimed, lambda extra: up_to(extra, actor, known))
 
 
-def withdraw_all(tx: Tx) -> None:
+def withdraw_all(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector]) -> None:
     """Claim nothing any more but what this identity writes: rows are gone, and the vector must not speak for them.
 
-    What stands here has taken in all that the vector said. Nothing of it is claimed again but what peers bring: they
-    alone know what is gone (docs/decisions, 0034).
+    What stands here has taken in `claimed`, and `kept` of what it carries already. Nothing of it is claimed again but
+    what peers bring: they alone know what is gone (docs/decisions, 0034).
     """
     read_anew(tx)
-    claimed = tx.others.join(_taken_back(tx))
     for table in ("vector", "taken_back"):
         _store(tx, table, EMPTY)
     tx.store.take_others(EMPTY)
     if claimed:
-        _carry(tx, claimed)
+        _carry(tx, claimed, kept)
 
 
 def claim_again(tx: Tx, peers: VersionVector) -> VersionVector:
@@ -89,9 +88,7 @@ def _store(tx: Tx, table: str, vector: VersionVector) -> None:
     tx.connection.executemany(f"INSERT INTO {table} (actor, seq) VALUES (?, ?)", rows)  # noqa: S608 - as above
 
 
-def _carry(
-    tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector] = lambda extra: extra
-) -> None:
+def _carry(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector]) -> None:
     """Every record says itself what it has taken in; `kept`: what stays true of what it carried before."""
     waiting = {number: kept(extra).join(claimed) for number, extra in tx.names.unsettled().items()}
     tx.connection.execute(_CARRY, (tx.names.extra(claimed), json.dumps([*waiting])))
@@ -99,7 +96,7 @@ def _carry(
         tx.connection.execute(_CARRY_MORE, (tx.names.extra(extra), number))
 
 
-def _up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:
+def up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:
     """The vector, with this identity up to `known`."""
     others = {other: seq for other, seq in vector.items() if other != actor}
     return VersionVector({**others, actor: known} if known else others)

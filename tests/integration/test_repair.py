@@ -33,7 +33,7 @@ async def a_fleet(folder: Path, count: int = RECORDS) -> None:
 def lose(path: Path, where: str, *, silently: bool) -> None:
     """Take records out of a closed file; silently: the sum that the file keeps does not tell."""
     with raw(path) as connection:
-        changed = connection.execute(f"DELETE FROM record WHERE {where}").rowcount  # noqa: S608 - of the test
+        changed = connection.execute(f"DELETE FROM record WHERE {where}").rowcount
         assert changed > 0
         if silently:
             total = sum(digest for (digest,) in connection.execute("SELECT digest FROM record"))
