@@ -265,7 +265,7 @@ class Node:
         return await self.readers.run(read_status, self.path)
 
     async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
-        """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
+        """Check file, rows, digests, vectors, indexes, inbox and log; reports, changes nothing."""
         check_callable(on_progress, "on_progress")
         return await verify_file(self, on_progress)
 

@@ -1,4 +1,4 @@
-"""Checks a file against itself: pages, rows, digests, vectors, indexes, inbox.
+"""Checks a file against itself: pages, rows, digests, vectors, indexes, inbox, log.
 
 Read-only: it reports and changes nothing. Invariant: every problem names the object; an empty list means that each
 row is what its cells say, that the vector covers every dot, and that the digest is the sum of the rows'.
@@ -28,6 +28,7 @@ from .storage.store import vector_of
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
+_LOGGED: Final = "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ? GROUP BY record"
 _MISCOUNTED: Final = (
     "SELECT c.name, r.key, r.conflicts FROM record r JOIN collection c ON c.id = r.collection"
     " LEFT JOIN conflict x ON x.record = r.id AND x.standing = 1 WHERE r.conflicts > 0"
@@ -114,6 +115,7 @@ def _page(connection: sqlite3.Connection, check: _Check) -> bool:
         actors, vector = all_actors(connection), vector_of(connection)
         numbers = {actor: number for number, actor in actors.items()}
         (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+        logged = dict(connection.execute(_LOGGED, (check.last, rows[-1][0])).fetchall()) if rows else {}
         unsettled = {
             number: VersionVector.decode(encoded)
             for number, encoded in connection.execute("SELECT id, vector FROM context WHERE settled = 0")
@@ -126,6 +128,8 @@ def _page(connection: sqlite3.Connection, check: _Check) -> bool:
         _row(check, row, f"{name}/{key}", (name, key), actors, numbers, have)
         if lsn > head:
             check.note(f"{name}/{key}: it stands at {lsn} in a feed that ends at {head}")
+        if logged.get(row.id, 0) > lsn:
+            check.note(f"{name}/{key}: the log tells of a change at {logged[row.id]}, it stands as it was at {lsn}")
     return bool(rows)
 
 

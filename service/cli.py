@@ -18,13 +18,14 @@ from .exporting import export
 from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import audit, ledger, log, status, verify
+from .inspection import audit, ledger, log, status
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
 from .syncing import sync
+from .verifying import verify
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
 

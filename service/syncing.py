@@ -34,10 +34,7 @@ def guard_of(share: float | None) -> Guard | None:
     return None if share is None else Guard(share=share)
 
 
-@click.command(cls=Command)
-@writes_file
-@click.argument("url")
-@click.option(
+token_option = click.option(
     "--token",
     default="",
     envvar="HOLDFAST_TOKEN",
@@ -45,13 +42,25 @@ def guard_of(share: float | None) -> Guard | None:
     help="What `holdfast hub token add` printed. Other users of this machine can read command lines: rather use the "
     "environment.",
 )
-@click.option(
+
+ca_option = click.option(
     "--ca-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Certificates (PEM) to trust instead of the system's, for a hub with a private one.",
 )
+
+insecure_option = click.option(
+    "--insecure", is_flag=True, help="Send the token over plain HTTP to another machine, for all to read."
+)
+
+
+@click.command(cls=Command)
+@writes_file
+@click.argument("url")
+@token_option
+@ca_option
 @hold_option
-@click.option("--insecure", is_flag=True, help="Send the token over plain HTTP to another machine, for all to read.")
+@insecure_option
 def sync(
     *, target: Target, url: str, token: str, ca_file: Path | None, hold_above: float | None, insecure: bool
 ) -> None:
@@ -68,18 +77,24 @@ def sync(
     """
     from holdfast import Hub
 
-    report = run(_sync(target, Hub(url, token, ca_file, insecure), guard_of(hold_above)))
+    report = run(sync_file(target, Hub(url, token, ca_file, insecure), guard_of(hold_above)))
     if wants_json():
         print_json(report.as_json())
     else:
-        say(printable(_summary(report)))
-        for blocker in report.blockers:
-            say(printable(f"! {blocker}"))
+        say_synced(report)
     if not report.completed:
         found_problem()
 
 
-async def _sync(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
+def say_synced(report: SyncReport) -> None:
+    """What a sync did, in words."""
+    say(printable(_summary(report)))
+    for blocker in report.blockers:
+        say(printable(f"! {blocker}"))
+
+
+async def sync_file(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
+    """One session of a file with a hub."""
     async with writing(target) as engine:
         with counter() as show:
             return await engine.sync(
@@ -90,9 +105,10 @@ async def _sync(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
 
 
 def _summary(report: SyncReport) -> str:
+    repaired = f", {report.repaired:,} records repaired" if report.repaired else ""
     word = "in sync with" if report.completed else "not in sync with"
     return (
         f"{word} {report.peer or 'the hub'}: {report.sent:,} sent, {report.received:,} received,"
-        f" {report.conflicts:,} new conflicts ({report.bytes_sent:,} bytes out, {report.bytes_received:,} in,"
+        f" {report.conflicts:,} new conflicts{repaired} ({report.bytes_sent:,} bytes out, {report.bytes_received:,} in,"
         f" {report.round_trips} round trips, {report.seconds:.2f} s)"
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
@@ -40,6 +40,9 @@ EXCHANGES_MAX: Final = 64
 
 DIFFERING_MAX: Final = 100_000
 """Differing records that are looked for; where there are more, reading the feed is cheaper."""
+
+NAMED_MAX: Final = 1_000
+"""Differing records of each kind that a report names."""
 
 WHOLE_AT_ONCE: Final = 1_000
 """Records that are asked for whole in one exchange."""
@@ -75,6 +78,66 @@ class Comparison:
     def differing(self) -> int:
         """How many records are not alike on both sides."""
         return len(self.changed) + len(self.there) + len(self.here)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareReport:
+    """How what stands here differs from what stands at a peer.
+
+    Attributes:
+        peer: Human name of the other node.
+        current: Both had taken in the same; else what differs may simply not have been synced.
+        changed, there, here: How many records both hold and not alike, only the peer holds, and only this node.
+        named: (collection, key) of them, at most 1,000 of each kind, in this order.
+        sound: Whether the peer's records are those that its file counts.
+        complete: Everything was compared; else the peer cannot, or too much differs.
+        bytes_sent, bytes_received: On the link, headers included.
+        round_trips: Requests that were answered.
+    """
+
+    peer: str
+    current: bool
+    changed: int
+    there: int
+    here: int
+    named: tuple[Place, ...]
+    sound: bool
+    complete: bool
+    bytes_sent: int
+    bytes_received: int
+    round_trips: int
+
+    @property
+    def alike(self) -> bool:
+        """Whether both hold the same."""
+        return self.complete and self.sound and not (self.changed or self.there or self.here)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return asdict(self) | {"alike": self.alike}
+
+
+async def report_on(replica: Replica, link: Link) -> CompareReport:
+    """Compare all that stands here with a peer, and say how it differs; changes nothing here.
+
+    Raises:
+        LinkError, ProtocolError, StorageError: As `sync`.
+    """
+    found = await compare(replica, link)
+    facts = await replica.facts(url=link.url)
+    return CompareReport(
+        peer=found.peer.label if found.peer else "",
+        current=found.vector == facts.vector,
+        changed=len(found.changed),
+        there=len(found.there),
+        here=len(found.here),
+        named=tuple(place for places in (found.changed, found.there, found.here) for place in places[:NAMED_MAX]),
+        sound=found.sound,
+        complete=found.complete,
+        bytes_sent=link.bytes_sent,
+        bytes_received=link.bytes_received,
+        round_trips=link.round_trips,
+    )
 
 
 async def compare(replica: Replica, link: Link) -> Comparison:

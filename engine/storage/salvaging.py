@@ -149,7 +149,8 @@ def _copy_records(
         whole = _whole(row, (collections[collection], key), actors, numbers, claims)
         if whole is None:
             continue
-        place = (collection, key, lsn if 0 < lsn <= head else head, returned)
+        stands = lsn if isinstance(lsn, int) and 0 < lsn <= head else head
+        place = (collection, key, stands, returned if isinstance(returned, int) else None)
         if target.execute(_INSERT, (*whole, *place)).rowcount == 1:
             total = added(total, whole.digest)
             found.records += 1
@@ -170,8 +171,8 @@ def _whole(
         claimed = claims.get(row.extra, claims[None])
         if values.digest != row.digest or not claimed.covers_all(stamp.dot for stamp in record.stamps()):
             return None
-    except (UnreadableCellsError, ValueError, KeyError, TypeError, AssertionError):
-        return None
+    except (UnreadableCellsError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
+        return None  # columns may hold anything
     shown = (row.live, row.doc) if projection and projection.settled else (values.live, values.doc)
     live, doc = shown  # what rules of the application made of it, they make again
     return row._replace(

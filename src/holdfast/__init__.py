@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
+    from holdfast.engine.salvage import SalvageReport, salvage_file
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
         Version,
     )
     from holdfast.transport.bundle import BundleReport
+    from holdfast.transport.comparing import CompareReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.progress import SyncProgress, SyncReport
 
@@ -122,6 +124,7 @@ __all__ = [
     "Causality",
     "Change",
     "Collection",
+    "CompareReport",
     "Conflict",
     "ConflictKind",
     "DamagedFile",
@@ -189,6 +192,7 @@ __all__ = [
     "ResolverFault",
     "RestoreReport",
     "Revision",
+    "SalvageReport",
     "Schema",
     "Seams",
     "SessionRefused",
@@ -223,6 +227,7 @@ __all__ = [
     "Witness",
     "__version__",
     "restore_backup",
+    "salvage_file",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
@@ -234,6 +239,7 @@ _LAZY: dict[str, str] = {
     "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",
+    "CompareReport": "holdfast.transport.comparing",
     "Conflict": "holdfast.resolvers",
     "ConflictKind": "holdfast.resolvers",
     "Defer": "holdfast.resolvers",
@@ -262,7 +268,9 @@ _LAZY: dict[str, str] = {
     "RestoreReport": "holdfast.engine.going_back",
     "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
+    "SalvageReport": "holdfast.engine.salvage",
     "Schema": "holdfast.engine.schema",
+    "salvage_file": "holdfast.engine.salvage",
     "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",
