@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast.clocks import VersionVector
-from holdfast.errors import DamagedFile, FileUnreadable, OlderFormat
+from holdfast.errors import DamagedFile, FileUnreadable, HoldfastError, OlderFormat, UsageError
 
 from .arguments import check_path
 from .backups import set_aside
+from .delta import STRETCH_BYTES
+from .documents import shown
 from .lock import WriterLock
 from .schema import Schema
 from .seams import Seams
@@ -80,6 +82,10 @@ def salvage_file(path: str | Path, *, seams: Seams | None = None) -> SalvageRepo
         NotADatabase, NewerFormat, OlderFormat, DiskFull, FileUnreadable: All is as it was.
     """
     file = check_path(path)
+    if seams is not None and not isinstance(seams, Seams):
+        raise UsageError(
+            f"seams is {shown(seams)}", subject=str(file), remedy="Pass an object of Seams, or leave it out."
+        )
     if not file.is_file():
         raise FileUnreadable("there is no such file", subject=str(file), remedy="Check the path.")
     lock = WriterLock(file)
@@ -143,20 +149,26 @@ def _draw(path: Path, draft: Path, seams: Seams) -> tuple[Salvaged, tuple[Any, .
 
 def _go_on(tx: Tx, found: Salvaged) -> None:
     """Another identity, which claims nothing of what is not here and whose records say what they have taken in."""
-    schemas = declared_schemas(tx.connection)
+    try:
+        schemas = declared_schemas(tx.connection)
+    except (HoldfastError, ValueError, LookupError, TypeError, AttributeError):  # the application declares them again
+        tx.connection.execute("UPDATE collection SET schema = NULL")
+        schemas = []
     keep_declared(tx)
     _index(tx, schemas)
     (label,) = tx.connection.execute("SELECT label FROM node").fetchone()
     old, actor, shared, stored, last = tx.own, tx.actor, tx.shared, stored_elsewhere(tx), tx.seq
-    shown = proven(tx.connection, tx.names)
+    shown = proven(tx.connection)
     claimed = _lesser(tx.vector, shown)
     begin_incarnation(tx, label)
-    tx.connection.execute("DELETE FROM stretch")
+    # Nobody knows a position of the new feed yet, so what stands in it already may lie in one stretch.
+    tx.connection.execute("INSERT INTO stretch (first, id) VALUES (1, ?)", (tx.store.seams.entropy(STRETCH_BYTES),))
     if last > shared:
         reissue(tx, old, shared, stored)
     withdraw_all(tx, up_to(claimed, actor, min(shared, claimed.seq(actor))), lambda extra: _lesser(extra, shown))
+    lsn = tx.next_lsn() if found.stale else tx.lsn
     for number in found.stale:
-        _tell_stale(tx, number)
+        _tell_stale(tx, number, lsn)
     reproject(tx, [name for (name,) in tx.connection.execute("SELECT name FROM collection ORDER BY id").fetchall()])
     tx.connection.execute("UPDATE node SET policy = x''")
 
@@ -173,7 +185,7 @@ def _index(tx: Tx, schemas: list[Schema]) -> None:
             tx.connection.execute(index_sql(tx.names.collection(schema.name), fields))
 
 
-def _tell_stale(tx: Tx, number: int) -> None:
+def _tell_stale(tx: Tx, number: int, lsn: int) -> None:
     """A record that is not what it last was says only of what stands in it that it was taken in."""
     columns = tx.connection.execute(f"SELECT {COLUMNS} FROM record r WHERE r.id = ?", (number,)).fetchone()  # noqa: S608 - constants only
     if columns is None:
@@ -182,7 +194,7 @@ def _tell_stale(tx: Tx, number: int) -> None:
     for stamp in Row._make(columns).record(tx.names).stamps():
         taken[stamp.dot.actor] = max(stamp.dot.seq, taken.get(stamp.dot.actor, 0))
     extra = tx.names.extra(VersionVector(taken))
-    tx.connection.execute("UPDATE record SET extra = ? WHERE id = ?", (extra, number))
+    tx.connection.execute("UPDATE record SET extra = ?, lsn = ? WHERE id = ?", (extra, lsn, number))
 
 
 def _discard(draft: Path) -> None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.clocks import Actor, VersionVector
-from holdfast.errors import MalformedVector
 from holdfast.resolvers import Policy
 
 from ..digest import added
 from ..packing import UnreadableCellsError, decode
 from ..ranges import Place
 from .rows import COLUMNS, Row, row_values
+from .tidying import check_names, tidy
 
 SMALL: Final = ("actor", "collection", "vector", "context", "alias", "purging", "forgotten", "member")
 """Tables that are read before the records, because these refer to them."""
@@ -87,7 +87,7 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection) -> Salvaged:
     if target.execute("SELECT actor FROM node").fetchone()[0] not in actors:
         raise LookupError("the identity that it writes under is gone")
     collections = dict(target.execute("SELECT id, name FROM collection").fetchall())
-    doubtful = _drop_unreadable(target)
+    doubtful = check_names(target)
     total = _copy_records(source, target, actors, collections, found)
     for table in BEHIND:
         _copy(source, target, table, found)
@@ -95,7 +95,8 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection) -> Salvaged:
     found.stale += [number for (number,) in target.execute(_CARRYING, (json.dumps(doubtful),))]
     _name_lost(source, target, collections, found)
     found.nameless = found.nameless or (not found.lost and total != digest)
-    _tidy(target, total)
+    tidy(target)
+    target.execute("UPDATE node SET digest = ?, policy = x''", (total,))
     target.execute("COMMIT")
     return found
 
@@ -173,10 +174,17 @@ def _whole(
             return None
     except (UnreadableCellsError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
         return None  # columns may hold anything
-    shown = (row.live, row.doc) if projection and projection.settled else (values.live, values.doc)
-    live, doc = shown  # what rules of the application made of it, they make again
+    # What rules of the application made of a conflict, they make again.
+    live, doc = (row.live, row.doc) if projection and projection.settled else (values.live, values.doc)
     return row._replace(
-        live=live, node=values.node, seq=values.seq, clock=values.clock, flags=values.flags, doc=doc, cells=values.cells
+        live=live,
+        node=values.node,
+        seq=values.seq,
+        clock=values.clock,
+        flags=values.flags,
+        conflicts=len(projection.settled) if projection else 0,
+        cells=values.cells,
+        doc=doc,
     )
 
 
@@ -224,35 +232,15 @@ def _names(source: sqlite3.Connection, target: sqlite3.Connection) -> Iterator[S
             return
 
 
-def _drop_unreadable(target: sqlite3.Connection) -> list[int]:
-    """Vectors whose bytes are none are gone; gives the numbers of extra contexts among them."""
-    gone = []
-    for number, encoded, settled in target.execute("SELECT id, vector, settled FROM context").fetchall():
-        try:
-            VersionVector.decode(encoded)
-        except MalformedVector:
-            target.execute("DELETE FROM context WHERE id = ?", (number,))
-            gone += [] if settled else [number]
-    return gone
-
-
-def proven(connection: sqlite3.Connection, actors: Mapping[int, Actor]) -> VersionVector:
+def proven(connection: sqlite3.Connection) -> VersionVector:
     """How far each identity's operations are shown by records or the log: a number alone may be a flipped bit."""
+    actors = {number: Actor(actor) for number, actor in connection.execute("SELECT id, actor FROM actor")}
     shown = {actors[number]: seq for number, seq in connection.execute(_EVIDENCE) if number in actors}
     for (cells,) in connection.execute("SELECT cells FROM record WHERE cells IS NOT NULL"):
         stamps = decode(cells).stamps
         for number, seq in zip(stamps[::4], stamps[1::4], strict=True):
             shown[actors[number]] = max(seq, shown.get(actors[number], 0))
     return VersionVector(shown)
-
-
-def _tidy(target: sqlite3.Connection, total: int) -> None:
-    for table in ("conflict", "quarantine"):
-        target.execute(f"DELETE FROM {table} WHERE record NOT IN (SELECT id FROM record)")  # noqa: S608 - constants
-    target.execute("UPDATE log SET context = NULL WHERE context NOT IN (SELECT id FROM context)")
-    # What peers had said may be a flipped bit: they say it again.
-    target.execute("UPDATE peer SET vector = NULL, told = NULL")
-    target.execute("UPDATE node SET digest = ?, policy = x''", (total,))
 
 
 def _numbered(source: sqlite3.Connection, query: str, number: str) -> Iterator[Sequence[Any] | None]:

@@ -106,6 +106,7 @@ async def assert_everything_is_back(folder: Path, report: SalvageReport) -> None
         assert not sync.blockers
         assert sync.completed
         await heal(hub, a, b)
+        assert a.renewed is None
         await assert_equal(hub, a, b)
         after = {d.key: d.fields for d in await a["t"].query()}
         gone = {key for _, key in (report.named if "log" in report.tables else report.unsent)}
