@@ -27,6 +27,7 @@ SCENARIOS = {
     "W7": "cold_open",
     "DISK": "disk",
     "COPIES": "copies",
+    "REPAIR": "repair",
     "IDLE": "idle",
     "GROWTH": "growth",
 }

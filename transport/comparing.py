@@ -6,14 +6,14 @@ agreement, so it may be given up at any time; each exchange narrows down or ends
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
-from holdfast.engine.ranges import SPANS_MAX, WHOLE, Part, Place, Span
+from holdfast.engine.ranges import EDGE, SPANS_MAX, WHOLE, Part, Place, Span
 from holdfast.engine.replica import Facts, Replica
 from holdfast.errors import LinkCut, SessionRefused
 
@@ -274,6 +274,8 @@ class _Comparing:
 
     async def _compare(self, asked: list[Span], told: tuple[tuple[Part, ...], ...]) -> None:
         answered = asked[: len(told)]
+        if len(told) > len(asked) or not all(map(_is_within, answered, told)):
+            raise odd("ranges that it was not asked for", self.link.url)
         narrower: list[Span] = []
         for one in await self.replica.compare(answered, told):
             self.found.changed += one.changed
@@ -281,3 +283,12 @@ class _Comparing:
             self.found.here += one.here
             narrower += one.narrower
         self.spans = [*self.spans[len(answered) :], *narrower]
+
+
+def _is_within(span: Span, parts: Sequence[Part]) -> bool:
+    """Whether these parts, which ascend, are of that range, and smaller than it where they hold several records."""
+    if not parts:
+        return True
+    low, high = span
+    inside = low < parts[0].place and (high == EDGE or parts[-1].place <= high)
+    return inside and not (len(parts) == 1 and parts[0].records > 1 and parts[0].place == high)

@@ -13,6 +13,7 @@ from typing import Final
 
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Replica
+from holdfast.errors import SessionRefused
 
 from .comparing import Comparison, compare, take
 from .handshake import RANGES, met
@@ -53,7 +54,10 @@ async def catch_up(replica: Replica, link: Link) -> None:
     peer = facts.peer
     if peer is None or not peer.feed or peer.checkpoint or not facts.head:
         return
-    found = await compare(replica, link)
+    try:
+        found = await compare(replica, link)
+    except SessionRefused:  # the session tells why, or does what helps: it begins a new identity, or meets another peer
+        return
     if not found.complete or found.peer is None:
         return
     if not peer.vector:  # what it had said was not salvaged, and tells what to send
@@ -76,7 +80,10 @@ async def mend(replica: Replica, link: Link, session: Initiator, before: Mended)
         return Mended(blocker=DIVERGED)
     if not await replica.is_sound():
         return Mended(blocker="records of this file are lost: run verify with repair on it")
-    found = await compare(replica, link)
+    try:
+        found = await compare(replica, link)
+    except SessionRefused as error:
+        return Mended(blocker=f"{DIVERGED} ({error.what})")
     if not found.complete or (before.differing is not None and found.differing >= before.differing):
         return Mended(differing=found.differing, blocker=DIVERGED)
     changed = await _mend(replica, link, found)

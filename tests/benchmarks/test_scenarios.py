@@ -27,6 +27,10 @@ NAMES = {
         {"snapshot_ms", "verify_per_s", "past_per_s", "export_per_s", "import_per_s"},
         {"over_copy", "bundle_over_json"},
     ),
+    "REPAIR": (
+        {"verify_per_s", "compare_per_s", "compare_bytes", "salvage_per_cpu_s", "damaged_bytes", "repair_bytes"},
+        {"repair", "digest_share", "digest_share_bulk"},
+    ),
     "IDLE": ({"rss_mb"}, set()),
 }
 

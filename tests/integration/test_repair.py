@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from holdfast import LinkCut, MalformedMessage, Seams, restore_backup, salvage_file
+from holdfast.engine.delta import FeedId
+from holdfast.engine.ranges import Part, Parts, Span
 from holdfast.engine.replica import Replica
-from holdfast.transport.comparing import compare
+from holdfast.transport.comparing import compare, take
 
-from ..nodes import assert_equal, heal, link_to, meet, opened, raw
+from ..nodes import Wall, assert_equal, heal, link_to, meet, opened, raw
 
 RECORDS = 1_500
 
@@ -140,3 +145,115 @@ async def a_sound_digest(path: Path, key: str) -> None:
         connection.execute("UPDATE record SET digest = ? WHERE key = ?", (digest, key))
         total = sum(one for (one,) in connection.execute("SELECT digest FROM record"))
         connection.execute("UPDATE node SET digest = ?", (total & ((1 << 62) - 1),))
+
+
+async def gone_back(folder: Path) -> None:
+    """Files of a hub and a node that agree, and the node then goes on under another identity that claims nothing."""
+    await a_fleet(folder)
+    lose(folder / "a.db", "key IN ('k00003', 'k00008')", silently=False)
+    salvage_file(folder / "a.db", seams=Seams(time=Wall(), entropy=random.Random("salvage").randbytes))
+
+
+async def test_what_moves_during_a_comparison_is_read_from_the_feed(tmp_path: Path):
+    await gone_back(tmp_path)
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db", seed="later") as a:
+        link = link_to(hub)
+        found = await compare(Replica(a), link)
+        await hub["t"].update("k00020", {"n": "meanwhile"})
+        await hub["t"].put("new", {"n": "meanwhile"})
+        async for said, batch in take(Replica(a), link, found):
+            assert not (await Replica(a).apply(batch, said.actor, follows=False)).moved
+        await Replica(a).compared(found.peer.actor, found.feed, found.head, found.stretch)
+        report = await meet(a, hub)
+        assert (report.completed, report.received) == (True, 2)
+        assert a.renewed is None
+        await heal(hub, a)
+        await assert_equal(hub, a)
+        assert (await a["t"].get("k00020")).fields["n"] == "meanwhile"
+
+
+@pytest.mark.parametrize("frames", range(12))
+async def test_a_comparison_that_is_cut_anywhere_costs_nothing_but_itself(tmp_path: Path, frames: int):
+    await gone_back(tmp_path)
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db", seed="later") as a:
+        with suppress(LinkCut):
+            await meet(a, hub, cut_after=(frames, None) if frames % 2 else (None, frames))
+        assert (await meet(a, hub)).completed
+        assert a.renewed is None
+        await heal(hub, a)
+        await assert_equal(hub, a)
+
+
+async def test_a_peer_of_before_comparisons_gives_its_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    await gone_back(tmp_path)
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db", seed="later") as a:
+        monkeypatch.setattr("holdfast.transport.answering.ONLY_RANGES", "a feature that nobody names")
+        monkeypatch.setattr("holdfast.transport.handshake.FEATURES", ())
+        assert not (await compare(Replica(a), link_to(hub))).complete
+        assert (await meet(a, hub)).completed
+        monkeypatch.undo()
+        await assert_equal(hub, a)
+
+
+async def test_a_peer_that_differs_anew_each_time_does_not_keep_a_sync_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await a_fleet(tmp_path)
+    lose(tmp_path / "a.db", "key = 'k00003'", silently=True)
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db") as a:
+
+        async def nothing(*_: object) -> int:
+            return 1  # it says that it mended something, and did not
+
+        monkeypatch.setattr(Replica, "mend", nothing)
+        report = await meet(a, hub)
+        assert not report.completed
+        assert report.repaired == 1
+        monkeypatch.undo()
+        assert (await meet(a, hub)).completed
+
+
+async def test_a_node_that_was_put_back_compares_instead_of_reading_all(tmp_path: Path):
+    async with opened(tmp_path / "hub.db", space="s") as hub:
+        async with opened(tmp_path / "a.db", space="s") as a:
+            await a["t"].put_many(
+                (f"k{n:05}", {"n": n, "pad": random.Random(n).randbytes(50).hex()}) for n in range(2_000)
+            )
+            await heal(hub, a)
+            await a.backup(tmp_path / "copy.db")
+            await a["t"].update("k00001", {"n": "after the backup"})
+            await meet(a, hub)
+        restore_backup(tmp_path / "copy.db", tmp_path / "a.db", replace=True)
+        async with opened(tmp_path / "a.db", seed="again") as a:
+            assert a.renewed
+            report = await meet(a, hub)
+            assert report.completed
+            assert report.bytes_received < 30_000
+            assert (await a["t"].get("k00001")).fields["n"] == "after the backup"
+            await assert_equal(hub, a)
+
+
+@pytest.mark.parametrize(
+    "liar", ["parts of another feed", "more ranges than were asked about", "parts beyond the range"]
+)
+async def test_a_peer_that_lies_about_ranges_costs_an_error_and_no_more(
+    tmp_path: Path, liar: str, monkeypatch: pytest.MonkeyPatch
+):
+    await gone_back(tmp_path)
+    asked = 0
+
+    async def lie(self: Replica, spans: tuple[Span, ...]) -> Parts:
+        nonlocal asked
+        asked += 1
+        feed = FeedId("00" * 8) if "another" in liar else (await self.facts()).feed
+        parts = (Part(("t", f"k{asked:05}"), 5, asked), Part(("t", "l"), 7, asked))
+        return Parts(feed=feed, head=1 << 61, spans=(parts,) * (len(spans) + ("more" in liar)))
+
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db", seed="later") as a:
+        monkeypatch.setattr(Replica, "ranges", lie)
+        with pytest.raises(MalformedMessage):
+            await meet(a, hub)
+        assert asked <= 2
+        monkeypatch.undo()
+        await heal(hub, a)
+        await assert_equal(hub, a)
