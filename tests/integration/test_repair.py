@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,25 @@ async def test_what_moves_during_a_comparison_is_read_from_the_feed(tmp_path: Pa
         await heal(hub, a)
         await assert_equal(hub, a)
         assert (await a["t"].get("k00020")).fields["n"] == "meanwhile"
+
+
+async def test_what_moves_between_two_answers_is_read_from_the_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It lies in a range that was found alike, and stands in the feed before the end that the second answer names."""
+    await gone_back(tmp_path)
+    async with opened(tmp_path / "hub.db") as hub, opened(tmp_path / "a.db", seed="later") as a:
+        plain, answers = Replica.compare, []
+
+        async def meddle(self: Replica, *arguments: Any) -> Any:
+            if not answers:
+                await hub["t"].update("k01400", {"n": "meanwhile"})
+            answers.append(arguments)
+            return await plain(self, *arguments)
+
+        monkeypatch.setattr(Replica, "compare", meddle)
+        assert (await meet(a, hub)).completed
+        assert len(answers) == 2
+        assert (await a["t"].get("k01400")).fields["n"] == "meanwhile"
+        await assert_equal(hub, a)
 
 
 @pytest.mark.parametrize("frames", range(12))
