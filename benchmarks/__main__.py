@@ -21,6 +21,7 @@ SCENARIOS = {
     "W1a": "single_writes",
     "W1b": "bulk_put",
     "W2": "catch_up",
+    "BOOTSTRAP": "bootstrap",
     "W3": "reconnect",
     "W4": "rewrite",
     "W5": "noop",

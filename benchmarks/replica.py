@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from holdfast import Engine, Hub
 
@@ -26,6 +26,7 @@ class Meeting:
     """What one sync did: how long it took, what it moved by the product's own account, the process's peak memory."""
 
     seconds: float
+    cpu_seconds: float
     sent: int
     received: int
     bytes_sent: int
@@ -43,9 +44,15 @@ async def put(file: Path, space: str, pairs: Pairs) -> float:
 
 
 async def meet(file: Path, space: str, hub: Hub) -> Meeting:
-    """Syncs a file, new or not, with a hub."""
+    """Syncs a file, new or not, with a hub, by its feed."""
     async with Engine.open(file, space=space) as engine:
         return await _meet(engine, hub)
+
+
+async def begin(file: Path, space: str, hub: Hub) -> Meeting:
+    """Begins a new file with the hub's starter."""
+    async with Engine.open(file, space=space) as engine:
+        return await _meet(engine, hub, starter=True)
 
 
 async def meet_often(file: Path, space: str, hub: Hub, times: int) -> list[Meeting]:
@@ -81,14 +88,17 @@ async def fingerprint(file: Path, space: str) -> str:
     return digest.hexdigest()
 
 
-async def _meet(engine: Engine, hub: Hub) -> Meeting:
-    start = perf_counter()
-    report = await engine.sync(hub)
-    seconds = perf_counter() - start
+async def _meet(engine: Engine, hub: Hub, *, starter: bool = False) -> Meeting:
+    start, cpu = perf_counter(), process_time()
+    report = await engine.sync(hub, starter=starter)
+    seconds, cpu_seconds = perf_counter() - start, process_time() - cpu
+    if starter and not report.started:
+        raise RuntimeError("the hub had no starter")
     if not report.completed:
         raise RuntimeError(f"a sync without faults did not complete: {report.blockers}")
     return Meeting(
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         sent=report.sent,
         received=report.received,
         bytes_sent=report.bytes_sent,

@@ -31,15 +31,18 @@ from .identity import (
     node_of,
     parse_actor,
 )
+from .ranges import NO_DOTS, DotRanges
 from .vector import EMPTY, SEQ_MAX, Causality, VersionVector
 
 __all__ = [
     "DRIFT_MS_MAX",
     "EMPTY",
+    "NO_DOTS",
     "SEQ_MAX",
     "Actor",
     "Causality",
     "Dot",
+    "DotRanges",
     "Entropy",
     "HybridClock",
     "NodeId",

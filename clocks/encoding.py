@@ -34,11 +34,11 @@ def encode_seqs(seqs: Mapping[Actor, int]) -> bytes:
     """Return the canonical bytes of a vector whose sequence numbers lie in 1 to 2**63 - 1."""
     groups: dict[str, list[bytes]] = {}
     for actor in sorted(seqs):
-        life = bytes.fromhex(actor[NODE_BYTES * 2 :]) + _varint(seqs[actor])
+        life = bytes.fromhex(actor[NODE_BYTES * 2 :]) + varint(seqs[actor])
         groups.setdefault(node_of(actor), []).append(life)
-    parts = [bytes((FORMAT,)), _varint(len(groups))]
+    parts = [bytes((FORMAT,)), varint(len(groups))]
     for node, lives in groups.items():
-        parts += (bytes.fromhex(node), _varint(len(lives)), *lives)
+        parts += (bytes.fromhex(node), varint(len(lives)), *lives)
     return b"".join(parts)
 
 
@@ -51,7 +51,7 @@ def decode_seqs(data: bytes) -> dict[Actor, int]:
     """
     if data[:1] != bytes((FORMAT,)):
         raise _malformed(data, "it does not begin with a known format byte")
-    groups, at = _read_varint(data, 1)
+    groups, at = read_varint(data, 1)
     seqs: dict[Actor, int] = {}
     previous = b""
     for _ in range(groups):
@@ -66,7 +66,7 @@ def decode_seqs(data: bytes) -> dict[Actor, int]:
 
 
 def _read_lives(data: bytes, at: int, node: str, seqs: dict[Actor, int]) -> int:
-    lives, at = _read_varint(data, at)
+    lives, at = read_varint(data, at)
     if lives == 0:
         raise _malformed(data, "it names a node without an entry")
     # The number is checked before the entries are read, so a lie costs no memory.
@@ -78,7 +78,7 @@ def _read_lives(data: bytes, at: int, node: str, seqs: dict[Actor, int]) -> int:
         if incarnation <= previous:
             raise _malformed(data, "its incarnations are not in strictly ascending order")
         previous = incarnation
-        seq, at = _read_varint(data, at + INCARNATION_BYTES)
+        seq, at = read_varint(data, at + INCARNATION_BYTES)
         if seq == 0:
             raise _malformed(data, "it has an entry with sequence number 0")
         seqs[Actor(node + incarnation.hex())] = seq
@@ -92,7 +92,8 @@ def _read_name(data: bytes, at: int, size: int) -> bytes:
     return name
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """The shortest bytes of a number from 0 to 2**63 - 1."""
     if value < _MORE:
         return bytes((value,))
     out = bytearray()
@@ -103,7 +104,8 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number; gives it and where the next begins; raises MalformedVector."""
     value = 0
     for place, byte in enumerate(data[at : at + _VARINT_BYTES_MAX]):
         value |= (byte & 0x7F) << (7 * place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NewType
 
-from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.clocks import EMPTY, Actor, DotRanges, VersionVector
 
 FeedId = NewType("FeedId", str)
 """16 hex digits; new after any restore, copy or rebuild, so that nothing kept under an old one is used again."""
@@ -62,6 +62,9 @@ class Delta:
             cells is absent here when the receiver's vector covers its dot (it was left out).
         cells: Record number -> packed cells whose actor numbers index `actors`; absent for plain records.
         extra: Record number -> index into `contexts`; absent for records without an extra context.
+        forgotten: Table of sets of operations.
+        returned: Record number -> index into `forgotten`: what its context does not speak for; absent for records that
+            were never forgotten anywhere.
     """
 
     actors: tuple[Actor, ...] = ()
@@ -77,6 +80,8 @@ class Delta:
     doc: list[str] = field(default_factory=list)
     cells: dict[int, bytes] = field(default_factory=dict)
     extra: dict[int, int] = field(default_factory=dict)
+    forgotten: tuple[DotRanges, ...] = ()
+    returned: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -98,6 +103,7 @@ class FeedBatch:
         drained: Nothing stood behind it in the transaction that read it.
         vector: The sender's version vector in that transaction.
         delta: The records.
+        fence, horizon: Of a drained batch, what the sender may have purged and forgotten, in that transaction.
     """
 
     feed: FeedId
@@ -108,3 +114,5 @@ class FeedBatch:
     delta: Delta = field(default_factory=Delta)
     start_stretch: StretchId = NO_STRETCH
     end_stretch: StretchId = NO_STRETCH
+    fence: VersionVector = EMPTY
+    horizon: VersionVector = EMPTY

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from holdfast.clocks import Dot, Timestamp
 from holdfast.resolvers import JSON, Fields
@@ -19,10 +20,17 @@ from .cells import BIRTH, DECISION, EQUIVOCAL, REGISTER, Cell, Life, Record
 from .join import claims
 from .packing import PackedStamp
 
+READABLE: Final = frozenset({REGISTER, EQUIVOCAL})
+"""Types of values that this version can read."""
+
+READING: Final = 1
+"""What this version can show, as a number: whoever adds a type, or allows other names of collections, raises it, and
+every file shows at its next opening what it had to hide."""
+
 
 def readable(cell: Cell) -> bool:
     """Whether every sibling is of a type that this version can read."""
-    return all(sibling.tag in (REGISTER, EQUIVOCAL) for sibling in cell.values())
+    return all(sibling.tag in READABLE for sibling in cell.values())
 
 
 def agreed(cell: Cell) -> str | None:

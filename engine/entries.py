@@ -21,12 +21,12 @@ AUDIT_PAGE: Final = 1_000
 
 _ENTRY: Final = (
     "SELECT l.id, l.lsn, l.kind, c.name, r.key, a.actor, a.label, l.seq, l.clock, l.author, l.note, l.old, l.added,"
-    " l.was FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
+    " l.was FROM log l JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection"
     " LEFT JOIN actor a ON a.id = l.node WHERE "
 )
 _LOG: Final = f"{_ENTRY}(?1 IS NULL OR c.name = ?1) AND ?2 IS NULL ORDER BY l.id DESC LIMIT ?3"
 _LOG_OF_KEY: Final = (
-    f"{_ENTRY}l.record IN (SELECT x.id FROM collection n JOIN record x ON x.collection = n.id AND x.key = ?2"  # noqa: S608 - constants only
+    f"{_ENTRY}l.record IN (SELECT x.id FROM collection n JOIN place x ON x.collection = n.id AND x.key = ?2"  # noqa: S608 - constants only
     " WHERE ?1 IS NULL OR n.name = ?1) ORDER BY l.id DESC LIMIT ?3"
 )
 """Finds the rows of one record by the log's index."""
@@ -134,7 +134,7 @@ def read_ledger(
     """Ledger entries, newest first."""
     rows = connection.execute(
         "SELECT g.lsn, c.name, r.key, g.field, a.actor, g.seq, g.clock, g.value, g.reason, b.actor, g.by_seq"
-        " FROM ledger g JOIN record r ON r.id = g.record JOIN collection c ON c.id = r.collection"
+        " FROM ledger g JOIN place r ON r.id = g.record JOIN collection c ON c.id = r.collection"
         " JOIN actor a ON a.id = g.node LEFT JOIN actor b ON b.id = g.by_node"
         " WHERE (?1 IS NULL OR c.name = ?1) AND (?2 IS NULL OR r.key = ?2) ORDER BY g.id DESC LIMIT ?3",
         (collection, key, limit),

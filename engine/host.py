@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from .purge import Purge
 from .readers import Readers
 from .schema import Schema
 from .seams import Seams
@@ -28,6 +29,7 @@ class Host(Protocol):
     schemas: dict[str, Schema]
     seams: Seams
     handshakes: int
+    purging: Purge
     snapshotting: asyncio.Lock
 
     @property

@@ -2,14 +2,19 @@
 
 Pure; knows nothing of storage or sessions, and nothing of what values mean. Invariant: join is commutative,
 associative and idempotent over what honest nodes can hold (docs/concepts.md, Join).
+
+A record has two halves: its existence joins by what each side has taken in, also where one has purged the record; its
+other cells by what each side remembers (docs/decisions, 0025).
 """
 
 from __future__ import annotations
 
-from holdfast.clocks import Dot, VersionVector
+from dataclasses import dataclass
+
+from holdfast.clocks import NO_DOTS, Dot, DotRanges, VersionVector
 from holdfast.resolvers.canonical import decode, encode
 
-from .cells import EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling
+from .cells import ABSENT, EQUIVOCAL, REGISTER, Cell, Life, Record, Sibling
 from .reached import reached
 
 
@@ -20,43 +25,70 @@ class ValueLeftOutError(Exception):
     """
 
 
-def join(ours: Record, our_context: VersionVector, theirs: Record, their_context: VersionVector) -> Record:
-    """The join of two states of one record.
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one side knows of a record beside its cells.
+
+    Attributes:
+        context: What its state has taken in.
+        forgotten: Operations of it that the context covers and that say nothing about cells, because the record was
+            purged once.
+    """
+
+    context: VersionVector
+    forgotten: DotRanges = NO_DOTS
+
+    def knows(self, dot: Dot) -> bool:
+        """Whether this side has taken in an operation, for existence."""
+        return self.context.covers(dot)
+
+    def remembers(self, dot: Dot) -> bool:
+        """Whether it can say what became of the operation's other cells."""
+        return self.context.covers(dot) and dot not in self.forgotten
+
+    def still_forgotten(self, other: Memory) -> DotRanges:
+        """What is forgotten after a join: by one side, and not remembered by the other."""
+        if not (self.forgotten or other.forgotten):
+            return NO_DOTS
+        both = self.forgotten & other.forgotten
+        return both | self.forgotten.beyond(other.context) | other.forgotten.beyond(self.context)
+
+
+def join(ours: Record, mine: Memory, theirs: Record, others: Memory) -> Record:
+    """The join of two states of one record; absent (empty) if nothing of its existence is left.
 
     Args:
-        ours: What this node holds; may be absent (empty).
-        our_context: What this node's state of the record has taken in.
+        ours: What this node holds; may be absent.
+        mine: What this node knows of it.
         theirs: What the peer holds; values that this node's vector covered may be left out.
-        their_context: What the peer's state of the record has taken in.
+        others: What the peer knows of it.
 
     Raises:
         ValueLeftOutError: The result needs a value that the peer left out.
     """
-    existence = _join_lives(ours, our_context, theirs, their_context)
+    existence = _join_lives(ours, mine, theirs, others)
+    if not existence:
+        return ABSENT
     cells: dict[str, Cell] = {}
     for name in ours.cells.keys() | theirs.cells.keys():
-        cell = _join_cell(ours.cells.get(name, {}), our_context, theirs.cells.get(name, {}), their_context)
+        cell = _join_cell(ours.cells.get(name, {}), mine, theirs.cells.get(name, {}), others)
         if cell:
             cells[name] = cell
     return Record(existence, cells)
 
 
-def _join_lives(
-    ours: Record, our_context: VersionVector, theirs: Record, their_context: VersionVector
-) -> dict[Dot, Life]:
-    lives = {
-        dot: life for dot, life in ours.existence.items() if dot in theirs.existence or not their_context.covers(dot)
-    }
+def _join_lives(ours: Record, mine: Memory, theirs: Record, others: Memory) -> dict[Dot, Life]:
+    lives = {dot: life for dot, life in ours.existence.items() if dot in theirs.existence or not others.knows(dot)}
     for dot, life in theirs.existence.items():
         if dot in lives:
             # They differ only if two copies of one identity wrote: alive is what loses nothing.
             lives[dot] = Life(max(life.stamp, lives[dot].stamp), life.alive or lives[dot].alive)
-        elif dot not in ours.existence and not our_context.covers(dot):
+        elif dot not in ours.existence and not mine.knows(dot):
             lives[dot] = life
     return lives
 
 
-def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_context: VersionVector) -> Cell:
+def _join_cell(ours: Cell, mine: Memory, theirs: Cell, others: Memory) -> Cell:
     if len(ours) == len(theirs) == 1:
         ((dot, sibling),) = ours.items()
         other = theirs.get(dot)
@@ -67,10 +99,10 @@ def _join_cell(ours: Cell, our_context: VersionVector, theirs: Cell, their_conte
         other = theirs.get(dot)
         if other is not None:
             joined[dot] = sibling if _same(sibling, other) else _either(sibling, other)
-        elif not their_context.covers(dot):
+        elif not others.remembers(dot):
             joined[dot] = sibling
     for dot, sibling in theirs.items():
-        if dot not in ours and not our_context.covers(dot):
+        if dot not in ours and not mine.remembers(dot):
             if sibling.value is None:
                 raise ValueLeftOutError
             joined[dot] = sibling

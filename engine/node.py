@@ -24,6 +24,7 @@ from .documents import shown
 from .entries import LedgerEntry, LogEntry, read_audit, read_ledger, read_log
 from .lock import WriterLock
 from .opening import Opening, check_opening, open_store
+from .purge import Purge
 from .readers import Readers
 from .schema import Schema, check_schemas
 from .seams import Seams
@@ -32,10 +33,11 @@ from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
 from .storage.faults import REMEDY_DAMAGED, reachable
-from .storage.migrations import format_of
+from .storage.migrations import format_of, show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
 from .transaction import Transaction
+from .unreadable import Unreadable, read_unreadable
 from .verify import VerifyReport, verify_file
 from .witness import SideFile, Witness
 from .writer import Writer
@@ -88,7 +90,10 @@ class Node:
         self.space = ""
         self.renewed: str | None = None
         self.handshakes = 0
+        self.purging = Purge()
         self.snapshotting = asyncio.Lock()
+        self.starting = asyncio.Lock()
+        self.holds = False
         self._writer: Writer | None = None
         self._thread: Connection | None = None
         self._lock: WriterLock | None = None
@@ -109,6 +114,7 @@ class Node:
         durability: Durability = "full",
         witness: Witness | None = None,
         read_only: bool = False,
+        purge: Purge | None = None,
         seams: Seams | None = None,
     ) -> Opened[Self]:
         """Open a file, creating it unless `read_only`: ``async with Engine.open(path) as engine`` or ``await``.
@@ -121,6 +127,7 @@ class Node:
             durability: "full" survives a power cut; "normal" survives a crash of the process only.
             witness: What stands outside the file to recognise copies; by default a side file.
             read_only: Only read, beside a process that writes.
+            purge: How this node goes about purging, if it is the one that decides (see `members`).
             seams: Time and randomness.
 
         Raises:
@@ -132,7 +139,10 @@ class Node:
             raise UsageError(
                 f"seams is {shown(seams)}", subject=str(found), remedy="Pass an object of Seams, or leave it out."
             )
+        if purge is not None and not isinstance(purge, Purge):
+            raise UsageError(f"purge is {shown(purge)}", subject=str(found), remedy="Pass Purge(...), or leave it out.")
         node = cls(found, declared, Seams() if seams is None else seams)
+        node.purging = purge or node.purging
         opening = Opening(
             path=found, space=space, label=name, schemas=declared, durability=durability, seams=node.seams
         )
@@ -243,6 +253,12 @@ class Node:
         check_count(limit, "limit")
         return await self.readers.run(read_ledger, collection, key, limit)
 
+    async def quarantine(self, *, collection: str | None = None, limit: int = 100) -> list[Unreadable]:
+        """Records that this node cannot show, or not in full, with why; those that are not held first."""
+        check_place(collection, None)
+        check_count(limit, "limit")
+        return await self.readers.run(read_unreadable, collection, limit)
+
     async def log(self, *, collection: str | None = None, key: str | None = None, limit: int = 100) -> list[LogEntry]:
         """The operation log, newest first."""
         check_place(collection, key)
@@ -336,6 +352,7 @@ class Node:
                 remedy="Open it for writing once.",
                 typed="Check the path; `holdfast init FILE --space NAME` makes a database.",
             )
+        self.readers.prepare = show_as_current
         await self.readers.run(_check_readable, str(self.path))
 
     def _committed(self, _lsn: int) -> None:

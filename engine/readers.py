@@ -26,9 +26,14 @@ INTERRUPT_EVERY_S: Final = 0.05
 
 
 class Readers:
-    """A small pool of query-only connections."""
+    """A small pool of query-only connections.
+
+    Attributes:
+        prepare: What is done with each when it has been opened, if anything.
+    """
 
     def __init__(self, path: Path, storage: Storage) -> None:
+        self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self._path = path
         self._storage = storage
         self._slots = asyncio.Semaphore(READERS_MAX)
@@ -95,6 +100,8 @@ class Readers:
                 await thread.close()
             raise self._refusal()
         self._all.append(thread)
+        if self.prepare is not None:
+            await thread.run(self.prepare)
         return thread
 
     def _refusal(self) -> EngineClosed:

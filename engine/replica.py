@@ -16,6 +16,7 @@ from holdfast.errors import SessionRefused
 
 from .comparable import Comparable
 from .delta import FeedBatch, FeedId, StretchId
+from .forgetting import Forgetting
 from .guard import Guard, Watch
 from .membership import Membership
 from .node import Node
@@ -30,6 +31,7 @@ from .storage.peers import (
     Peer,
     count_as_shared,
     find_peer,
+    maybe_elsewhere,
     peer_at,
     read_anew,
     save_peer,
@@ -37,6 +39,7 @@ from .storage.peers import (
     unmark_tickets,
 )
 from .storage.reissue import present_name, reissue
+from .storage.roster import NOBODY, Decision, Seat, decision_of, heard_ms, told_to
 from .storage.store import Tx, vector_of
 from .storage.stretches import gave
 from .storage.write import Receipt
@@ -60,6 +63,9 @@ class Facts:
         peer: What it knows of the other side; None if it does not know who that is.
         held: The highest sequence number of the other side's identity that it holds, extra contexts included.
         holes: (collection, key) of records of the other side's feed that could not be joined.
+        fence: Up to where it may have purged what was deleted.
+        decision: Who purges, as far as it knows; seats: who takes part, if the other side is the heir of that.
+        heard_ms: When it last noted that it met the other side; 0 for never.
         asking: Whether this node has a session under way that it has begun itself.
     """
 
@@ -78,6 +84,10 @@ class Facts:
     peer: Peer | None
     held: int
     holes: tuple[tuple[str, str], ...]
+    fence: VersionVector = EMPTY
+    decision: Decision = NOBODY
+    seats: tuple[Seat, ...] = ()
+    heard_ms: int = 0
     asking: bool = False
 
 
@@ -102,6 +112,7 @@ class Replica(Comparable):
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
         super().__init__(node)
         self._watch = None if guard is None else Watch(guard)
+        self.forgetting = Forgetting(node)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -142,8 +153,8 @@ class Replica(Comparable):
         await self.share()
         return batch
 
-    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True) -> Applied:
-        """Apply a batch of that identity's feed, durably; `follows`: see `apply_batch`.
+    async def apply(self, batch: FeedBatch, actor: Actor, *, follows: bool = True, heard: int | None = None) -> Applied:
+        """Apply a batch of that identity's feed, durably; `follows`, `heard`: see `apply_batch`.
 
         Raises:
             SyncHeld: The guard of this replica holds it; nothing of it was stored.
@@ -151,9 +162,12 @@ class Replica(Comparable):
 
         def apply(tx: Tx) -> Applied:
             with nullcontext() if self._watch is None else self._watch.over(tx):
-                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows)
+                return apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
 
-        return await self._node.write(apply)
+        applied = await self._node.write(apply)
+        if applied.completed:
+            await self.forgetting.after_session()
+        return applied
 
     async def meet(self, peer: Peer, head: int) -> None:
         """Remember what a handshake said of a peer whose feed ends at `head`.
@@ -161,6 +175,7 @@ class Replica(Comparable):
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
         await self._node.write(lambda tx: _meet(tx, peer, head))
+        await self.forgetting.after_session()
 
     async def acknowledged(
         self,
@@ -291,7 +306,7 @@ class Replica(Comparable):
         def begin(tx: Tx) -> bool:
             if of is not None and of != tx.actor:
                 return False
-            old, known, stored = tx.own, stored_elsewhere(tx, peer), stored_elsewhere(tx)
+            old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
             begin_incarnation(tx, self._node.label)
             reissue(tx, old, known, stored)
             return True
@@ -305,9 +320,9 @@ class Replica(Comparable):
 def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
     connection.execute("BEGIN")
     try:
-        own, label, seq, feed, head, digest, space_name = connection.execute(
-            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name"
-            " FROM node n JOIN actor a ON a.id = n.actor"
+        own, label, seq, feed, head, digest, space_name, fence = connection.execute(
+            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name, p.fence"
+            " FROM node n JOIN actor a ON a.id = n.actor JOIN purging p"
         ).fetchone()
         peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
         vector, waiting = vector_of(connection), _unsettled(connection)
@@ -328,6 +343,10 @@ def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None,
             peer=peer,
             held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
             holes=holes,
+            fence=VersionVector.decode(fence),
+            decision=decision_of(connection),
+            seats=told_to(connection, peer.actor) if peer else (),
+            heard_ms=heard_ms(connection, peer.actor) if peer else 0,
         )
     finally:
         connection.execute("COMMIT")

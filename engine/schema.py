@@ -125,7 +125,10 @@ def check_schemas(schemas: object) -> tuple[Schema, ...]:
 def schemas_fingerprint(schemas: Iterable[Schema]) -> bytes:
     """8 bytes over all declarations of a node; b"" when there are none."""
     prints = [schema.fingerprint() for schema in sorted(schemas, key=lambda schema: schema.name)]
-    return blake2b(b"".join(prints), digest_size=8).digest() if prints else b""
+    return blake2b(b"".join(prints), digest_size=FINGERPRINT_BYTES).digest() if prints else b""
+
+
+FINGERPRINT_BYTES: Final = 8
 
 
 def policies_fingerprint(schemas: Iterable[Schema]) -> bytes:

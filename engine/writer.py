@@ -11,11 +11,13 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
+from .storage.attached import Attached
 from .storage.connection import Connection
 from .storage.faults import translated
 from .storage.store import Store, Tx
@@ -73,7 +75,7 @@ class Writer:
     def _next(self) -> None:
         """Hand the next group to the storage thread."""
         while self._queue:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
+            group = self._group()
             jobs = [waiting.job for waiting in group]
             try:
                 self._thread.hand(partial(self._commit, jobs), partial(self._finish, group))
@@ -82,6 +84,14 @@ class Writer:
             else:
                 return
         self._idle.set()
+
+    def _group(self) -> list[_Waiting]:
+        """The next jobs to share a commit; one that reads another database has one of its own."""
+        group = [self._queue.popleft()]
+        if not isinstance(group[0].job, Attached):
+            while self._queue and len(group) < GROUP_MAX and not isinstance(self._queue[0].job, Attached):
+                group.append(self._queue.popleft())
+        return group
 
     def _finish(
         self, group: list[_Waiting], committed: tuple[list[object], int] | None, error: BaseException | None
@@ -97,9 +107,9 @@ class Writer:
         finally:
             self._next()
 
-    def _commit(self, jobs: list[Job[Any]], _connection: sqlite3.Connection) -> tuple[list[object], int]:
+    def _commit(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int]:
         """On the storage thread: one transaction for all jobs."""
-        with self._store.transaction() as tx:
+        with _beside(jobs[0], connection), self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
         testify(self._witness, actor, seq, shared, given_up)
@@ -143,6 +153,10 @@ class Writer:
             if not tx.connection.in_transaction:  # a full disk has undone the whole group
                 raise
             return _Failed(error)
+
+
+def _beside(job: Job[Any], connection: sqlite3.Connection) -> AbstractContextManager[None]:
+    return job.beside(connection) if isinstance(job, Attached) else nullcontext()
 
 
 def _settle(group: list[_Waiting], outcomes: list[object] | list[_Failed]) -> None:

@@ -18,13 +18,14 @@ from .exporting import export
 from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import audit, ledger, log, status
+from .inspection import audit, ledger, log, quarantine, status
+from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
 from .records import delete, get, init, put, update
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
-from .syncing import sync
+from .syncing import bootstrap, sync
 from .verifying import verify
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
@@ -57,8 +58,9 @@ def main(*, verbose: int) -> None:
 
 
 for _command in (
-    init, put, update, delete, get, list_, query, import_, export, sync, conflicts, history, revert, undo, disown,
-    log, audit, ledger, status, verify,
-    snapshot, backup, restore, bundle, hub, simulate,
+    init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
+    disown,
+    log, audit, ledger, quarantine, status, verify,
+    snapshot, backup, restore, bundle, members, purge, hub, simulate,
 ):  # fmt: skip
     main.add_command(_command)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from holdfast import Status
     from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
 
+DAY_S = 24 * 60 * 60
+
 directory_argument = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 
 
@@ -210,31 +212,60 @@ def revoke_token(*, directory: Path, token_id: str) -> None:
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines, behind a proxy that speaks TLS.")
+@click.option(
+    "--leave-out-after",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DAYS",
+    help="Do not wait with purging for nodes that were silent for so long; by default for ever.",
+)
 def run_hub(
-    *, directory: Path, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure: bool
+    *,
+    directory: Path,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
+    leave_out_after: float | None,
 ) -> None:
     """Serve the hub in DIR until it is told to stop.
 
     Prints its address once it listens; its log goes to stderr. What goes wrong with a client is logged once, and
     counted while it goes on. SIGTERM or Ctrl-C lets running exchanges end (10 s) and exits 0; a second one ends at
     once. Spaces and tokens may be added and revoked meanwhile.
+
+    The hub lets deleted records go for good once every node that it met has heard of the delete (see `holdfast
+    members`).
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     log = logging.getLogger("holdfast")
     log.setLevel(min(log.level, logging.INFO))  # -vv asks for more
     tls = (tls_cert, tls_key) if tls_cert and tls_key else None
-    run(_serve(directory, host, port, tls, insecure=insecure))
+    silent_s = None if leave_out_after is None else leave_out_after * DAY_S
+    run(_serve(directory, host, port, tls, insecure=insecure, silent_s=silent_s))
 
 
-async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] | None, *, insecure: bool) -> None:
-    from holdfast import Engine, __version__
+async def _serve(
+    directory: Path,
+    host: str,
+    port: int,
+    tls: tuple[Path, Path] | None,
+    *,
+    insecure: bool,
+    silent_s: float | None,
+) -> None:
+    from holdfast import Engine, Purge, __version__
     from holdfast.engine.replica import Replica
+    from holdfast.engine.starters import Offering
     from holdfast.transport.hub.server import serve, tls_context
     from holdfast.transport.responder import respond
 
     async def opened(name: str, path: Path) -> Engine:
-        return await Engine.open(path, space=name, name="hub")
+        engine = await Engine.open(path, space=name, name="hub", purge=Purge(silent_after_s=silent_s))
+        if not any(member.decides for member in await engine.members.list()):
+            await engine.members.seize("nobody did, and this is the hub")
+        return engine
 
     def answer(replica: Engine, chunks: AsyncIterator[bytes], *, rights: Rights) -> AsyncGenerator[bytes, None]:
         return respond(Replica(replica), chunks, rights=rights)
@@ -245,6 +276,7 @@ async def _serve(directory: Path, host: str, port: int, tls: tuple[Path, Path] |
         port,
         open_engine=opened,
         respond=answer,
+        offering=Offering,
         tls=tls_context(*tls) if tls else None,
         insecure=insecure,
         version=__version__,

@@ -1,4 +1,4 @@
-"""The commands that look into a file and change nothing: status, log, audit, ledger.
+"""The commands that look into a file and change nothing: status, log, audit, ledger, quarantine.
 
 Invariant: they run beside an application that has the file open.
 """
@@ -17,7 +17,7 @@ from .output import facts, json_text, moment, note, print_json, printable, say, 
 from .program import Command, wants_json
 
 if TYPE_CHECKING:
-    from holdfast import Dot, Engine, LedgerEntry, LogEntry, PeerStatus, Status
+    from holdfast import Dot, Engine, LedgerEntry, LogEntry, PeerStatus, Status, Unreadable
 
 E = TypeVar("E")
 
@@ -142,6 +142,34 @@ def ledger(*, file: Path, collection: str | None, key: str | None, limit: int) -
     entries = run(_entries(file, collection, lambda engine: engine.ledger(collection=collection, key=key, limit=limit)))
     heads = ("time", "record", "field", "operation", "value", "reason")
     _print(entries, _ledger_json, heads, [_ledger_row(entry) for entry in entries])
+
+
+@click.command(cls=Command)
+@file_argument
+@click.option("--collection", metavar="NAME", help="Only of this collection.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most so many."
+)
+def quarantine(*, file: Path, collection: str | None, limit: int) -> None:
+    """Show the records that this version cannot show.
+
+    Of most of them a part or all is hidden: it has a type, or a name, of a later version. It is kept, joined and passed
+    on, and shown as soon as FILE is opened by a version that knows it. What could not even be joined comes first: it is
+    asked for again in every sync, and everything else flows. Nothing has to be done but to upgrade.
+    """
+    entries = run(_quarantine(file, collection, limit))
+    heads = ("since", "record", "hidden", "why", "from")
+    _print(entries, lambda entry: entry.as_json(), heads, [_quarantine_row(entry) for entry in entries])
+
+
+async def _quarantine(file: Path, collection: str | None, limit: int) -> list[Unreadable]:
+    async with reading(file) as engine:
+        return await engine.quarantine(collection=collection, limit=limit)
+
+
+def _quarantine_row(entry: Unreadable) -> tuple[object, ...]:
+    hidden = ", ".join(entry.fields) or ("all" if entry.held else "not held")
+    return moment(entry.since_ms), f"{entry.collection}/{entry.key}", hidden, entry.reason, entry.peer or "-"
 
 
 async def _entries(file: Path, collection: str | None, read: Callable[[Engine], Awaitable[list[E]]]) -> list[E]:

@@ -1,4 +1,4 @@
-"""The command sync: one session with a hub.
+"""The commands sync and bootstrap: one session with a hub.
 
 Invariant: the token comes from an option or the environment and is never printed.
 """
@@ -16,7 +16,7 @@ from .program import Command, found_problem, wants_json
 from .progress import counter
 
 if TYPE_CHECKING:
-    from holdfast import Guard, Hub, SyncReport
+    from holdfast import Guard, Hub, SyncProgress, SyncReport
 
 
 hold_option = click.option(
@@ -77,7 +77,32 @@ def sync(
     """
     from holdfast import Hub
 
-    report = run(sync_file(target, Hub(url, token, ca_file, insecure), guard_of(hold_above)))
+    _show(run(sync_file(target, Hub(url, token, ca_file, insecure), guard_of(hold_above))))
+
+
+@click.command(cls=Command)
+@writes_file
+@click.argument("url")
+@token_option
+@ca_option
+@insecure_option
+def bootstrap(*, target: Target, url: str, token: str, ca_file: Path | None, insecure: bool) -> None:
+    """Begin FILE with a copy of what the hub holds.
+
+    FILE is new, or holds nothing yet. The hub's copy is fetched, checked and taken in, and what came since is synced;
+    a node begins under an identity of its own. Run it again if it is cut: it goes on at the byte where it was. A hub
+    that has no copy is read record by record. `holdfast sync` does the same with a FILE that holds nothing.
+
+    \b
+    Example:
+      HOLDFAST_TOKEN=hf_... holdfast bootstrap edge.db https://hub.example:8787 --space plant
+    """
+    from holdfast import Hub
+
+    _show(run(_bootstrap(target, Hub(url, token, ca_file, insecure))))
+
+
+def _show(report: SyncReport) -> None:
     if wants_json():
         print_json(report.as_json())
     else:
@@ -97,11 +122,19 @@ async def sync_file(target: Target, hub: Hub, guard: Guard | None) -> SyncReport
     """One session of a file with a hub."""
     async with writing(target) as engine:
         with counter() as show:
-            return await engine.sync(
-                hub,
-                guard=guard,
-                on_progress=lambda seen: show(f"syncing: {seen.sent:,} sent, {seen.received:,} received"),
-            )
+            return await engine.sync(hub, guard=guard, on_progress=lambda seen: show(_line(seen)))
+
+
+async def _bootstrap(target: Target, hub: Hub) -> SyncReport:
+    async with writing(target) as engine:
+        with counter() as show:
+            return await engine.bootstrap(hub, on_progress=lambda seen: show(_line(seen)))
+
+
+def _line(seen: SyncProgress) -> str:
+    if seen.starter_size:
+        return f"fetching the hub's copy: {seen.starter_bytes:,} of {seen.starter_size:,} bytes"
+    return f"syncing: {seen.sent:,} sent, {seen.received:,} received"
 
 
 def _summary(report: SyncReport) -> str:

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from . import Outcome, Progress, Report
+    from .runs.artefact import Artefact
+    from .runs.shrink import Shrinking
 
 MARK: Final = "partition"
 FOLDER: Final = ".holdfast-failures"
 ROWS_SHOWN: Final = 25
+ROWS_SMALL: Final = 15
 SEEDS: Final = 50
 _SEEDS: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _ABOUT: Final = (
@@ -38,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("holdfast")
     text = "Seeds of partition tests instead of their own: 500 for the first 500, 7-7 for seed 7."
     group.addoption("--partition-seeds", metavar="N|A-B", default=None, help=text)
+    text = "Make the first failure of each partition test small, for so many seconds at most."
+    group.addoption("--partition-shrink", metavar="SECONDS", type=_seconds, default=None, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -130,46 +135,57 @@ def _simulate(config: pytest.Config, nodeid: str, arguments: dict[str, Any]) -> 
         report = simulate(**{"on_progress": show, **arguments})
     failure = report.first_failure
     if failure is not None:
-        pytest.fail(_told(config.rootpath, nodeid, report, failure), pytrace=False)
+        pytest.fail(_told(config, nodeid, report, failure), pytrace=False)
     return report
 
 
 @contextmanager
 def _shown(config: pytest.Config, nodeid: str) -> Iterator[Callable[[Progress], None]]:
-    """How far the seeds are, in a line of the terminal that goes again; nothing where there is none."""
+    """How far the seeds are."""
+    with _line(config) as say:
+
+        def show(seen: Progress) -> None:
+            failed = f", {seen.failed} failed" if seen.failed else ""
+            say(f"{nodeid}: {seen.done} of {seen.total} seeds{failed}")
+
+        yield show
+
+
+@contextmanager
+def _line(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+    """A line of the terminal that is written over and goes again; nothing where there is none."""
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     if reporter is None or capture is None or not reporter.isatty:
-        yield lambda _seen: None
+        yield lambda _text: None
         return
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
             reporter.rewrite(text, erase=True)
 
-    def show(seen: Progress) -> None:
-        failed = f", {seen.failed} failed" if seen.failed else ""
-        say(f"{nodeid}: {seen.done} of {seen.total} seeds{failed}")
-
     try:
-        yield show
+        yield say
     finally:
         say("")
 
 
-def _told(root: Path, nodeid: str, report: Report, failure: Outcome) -> str:
+def _told(config: pytest.Config, nodeid: str, report: Report, failure: Outcome) -> str:
     """Everything that one needs to go on, first things first."""
     from .kernel.trace import render
     from .report import write_report
     from .runs.artefact import artefact_of
 
-    folder = root / FOLDER
+    folder = config.rootpath / FOLDER
     folder.mkdir(exist_ok=True)
     stem = f"{re.sub(r'[^A-Za-z0-9]+', '-', nodeid)[-80:].strip('-')}-{failure.seed}"
     artefact, page = folder / f"{stem}.json", folder / f"{stem}.html"
     command = f"pytest {shlex.quote(nodeid)} --partition-seeds {failure.seed}-{failure.seed}"
-    artefact_of(failure, report.scenario, again=command).write(artefact)
+    kept = artefact_of(failure, report.scenario, again=command)
+    kept.write(artefact)
     write_report(report, page, command=command)
+    seconds = config.getoption("--partition-shrink")
+    smaller = [] if seconds is None else _smaller(config, nodeid, report, kept, folder / f"{stem}-small.json")
     rows = [row for row in failure.trace if row.what != "state"][-ROWS_SHOWN:]
     failed, seeds = report.totals.failed, report.totals.seeds
     return "\n".join(
@@ -180,11 +196,52 @@ def _told(root: Path, nodeid: str, report: Report, failure: Outcome) -> str:
             f"again:    {command}",
             f"artefact: {artefact}",
             f"report:   {page}",
+            *smaller,
             "",
             f"the last {len(rows)} rows of the trace, in virtual time:",
             render(rows),
         ]
     )
+
+
+def _smaller(config: pytest.Config, nodeid: str, report: Report, kept: Artefact, file: Path) -> list[str]:
+    """The failure made small, with the functions that it needs, in a file of its own; or why there is none."""
+    from holdfast.errors import HoldfastError
+
+    from . import shrink
+
+    scenario = report.scenario
+    with _line(config) as say:
+
+        def show(seen: Shrinking) -> None:
+            say(f"{nodeid}: shrinking: try {seen.tries}, {seen.events} events, {seen.nodes} nodes")
+
+        try:
+            small = shrink(
+                kept,
+                seconds=config.getoption("--partition-shrink"),
+                schemas=scenario.schemas,
+                resolvers=scenario.resolvers,
+                programs=scenario.programs,
+                checks=scenario.checks,
+                on_progress=show,
+            )
+        except HoldfastError as error:
+            return [f"smaller:  none: {error}"]
+    if not small.shrunk:
+        return ["smaller:  none was found in that time"]
+    small.write(file)
+    before, after = small.shrunk["from"], small.shrunk["to"]
+    what = ", ".join(f"{after[name]} of {before[name]} {name}" for name in ("nodes", "events"))
+    return [f"smaller:  {file} ({what})", *(f"  {line}" for line in small.text().splitlines()[-ROWS_SMALL:])]
+
+
+def _seconds(text: str) -> float:
+    """How long shrinking may take; argparse tells of what is raised here."""
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def _chosen(config: pytest.Config) -> range | None:

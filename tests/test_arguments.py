@@ -20,6 +20,7 @@ from holdfast import (
     InvalidQuery,
     OpenConflict,
     Policy,
+    Purge,
     Schema,
     Seams,
     SideFile,
@@ -227,6 +228,13 @@ CALLS = {
     "import_bundle guard": lambda e, c, d, x: e.import_bundle(d / "none", guard=x),
     "Guard share": lambda e, c, d, x: Guard(share=x),
     "Guard least": lambda e, c, d, x: Guard(least=x),
+    "open purge": lambda e, c, d, x: Engine.open(d / "other.db", purge=x),
+    "Purge every_s": lambda e, c, d, x: Purge(every_s=x),
+    "Purge silent_after_s": lambda e, c, d, x: Purge(silent_after_s=x),
+    "members expire": lambda e, c, d, x: e.members.expire(x),
+    "members restore": lambda e, c, d, x: e.members.restore(x),
+    "members hand_over": lambda e, c, d, x: e.members.hand_over(x),
+    "members seize": lambda e, c, d, x: e.members.seize(x),
     "sync on_progress": lambda e, c, d, x: e.sync(HUB, on_progress=x),
     "reached receipt": lambda e, c, d, x: e.reached(x, HUB),
     "reached hub": lambda e, c, d, x: e.reached(None, x),
@@ -269,6 +277,7 @@ CALLS = {
 WALKED = {
     *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
     *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "salvage_file", "Guard"),
+    *("Members", "Purge"),
 }
 GIVEN = {
     # What Holdfast hands out, and values that are looked at where they are used.
@@ -287,6 +296,7 @@ GIVEN = {
         "LogEntry",
         "PeerStatus",
     ),
+    *("Member", "PurgeReport", "Unreadable"),
     *("RestoreReport", "Revision", "SalvageReport", "Snapshot", "UndoReport"),
     *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),

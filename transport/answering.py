@@ -14,15 +14,21 @@ from holdfast.engine.delta import ASIDE, NO_STRETCH, FeedBatch, StretchId
 from holdfast.engine.ranges import WHOLE, Parts, Span
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts
+from holdfast.engine.storage.absence import Absences, Question
 from holdfast.engine.storage.apply import Applied
 
 from .effects import (
+    Answer,
     Apply,
+    Ask,
     Effect,
     Fail,
+    Hear,
+    Heed,
     Introduce,
     IssueTicket,
     Meet,
+    MeetFence,
     Read,
     ReadRanges,
     ReadWhole,
@@ -31,6 +37,7 @@ from .effects import (
     Send,
     Unite,
 )
+from .fences import absent_messages, ending, from_absent, from_keys, keys_of, patched
 from .handshake import (
     ONLY_RANGES,
     RENEW,
@@ -38,6 +45,8 @@ from .handshake import (
     from_message,
     hello,
     holds_records,
+    is_decided,
+    is_heir,
     is_news,
     membership_in,
     met,
@@ -48,7 +57,19 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
+from .messages import (
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .refusals import knows, odd, refusal_of, rolled_back
 from .session import Places, Tally, bounded
 
@@ -64,6 +85,7 @@ class Responder:
         rights: What the peer may do here: "rw" or "r".
         stopped: Nothing more is to be read or answered.
         unbroken: Every batch of the peer in this exchange has moved the checkpoint.
+        heard: The lsn at which the peer was asked what it does not hold, once it has said it; None before.
     """
 
     rights: str
@@ -72,6 +94,7 @@ class Responder:
     peer_vector: VersionVector = EMPTY
     stopped: bool = False
     unbroken: bool = True
+    heard: int | None = None
     tally: Tally = field(default_factory=Tally)
     _said: Hello | None = None
     _asked: Places = ()
@@ -84,6 +107,8 @@ class Responder:
     _taken: bool = False
     _foreign: int = 0
     _answered_bytes: int = 0
+    _question: Question | None = None
+    _behind: bool = False
 
     def receive(self, message: Message) -> list[Effect]:
         """What a message of the peer asks for."""
@@ -95,16 +120,22 @@ class Responder:
                 return self._batch(message)
             case NeedWhole() if self.peer is not None:
                 self._asked = bounded(self._asked, message.keys)
-                return []
+            case Keys() if self.peer is not None:
+                self._question = from_keys(message, self.peer_vector)
+            case Absent() if self.peer is not None:
+                return self._absent(message)
             case Compare() if self.peer is not None:
                 self._spans = message.spans
-                return []
             case Refuse():
                 self.stopped = True
-                return []
             case _:
                 name = type(message).__name__
-                return [Fail(odd(f"{name} out of turn", self._said.label if self._said else "the peer"))]
+                return [Fail(odd(f"{name} out of turn", self._name))]
+        return []
+
+    @property
+    def _name(self) -> str:
+        return self._said.label if self._said else "the peer"
 
     def introduced(self, facts: Facts, *, gave: bool) -> list[Effect]:
         """This node's facts about the peer that said hello; `gave`: its feed has the position that the peer says."""
@@ -141,8 +172,14 @@ class Responder:
         self.peer, self.peer_vector = said, vector
         shown = said.ticket if knows(said, facts) else b""
         peer = replace(met(facts, said, vector), told=facts.vector, issued=shown)
-        if may_write and is_news(facts.peer, peer):
+        if may_write and is_decided(facts, said):
+            effects.append(Heed(said.decision, said.seats, is_heir(said)))
+        if may_write and is_news(facts.peer, peer, facts):
             effects.append(Meet(peer, said.head))
+        fence = patched(said.fence, vector)
+        if may_write and not facts.vector.dominates(fence):
+            self._behind = True
+            effects.append(MeetFence(fence))
         # Whom we know and who does not know us has come by another way, or is a copy: the ticket will tell.
         self.stopped = not knows(said, facts) and bool(facts.peer and (facts.peer.issued or facts.peer.pending))
         return [*effects, Send(self._answer(facts, vector))]
@@ -181,6 +218,8 @@ class Responder:
         holes = () if self._filled or self.rights != "rw" else self.facts.holes
         if lacking := bounded(self._lacking, holes):
             effects.append(Send(NeedWhole(self.peer.feed, lacking)))
+        if self._behind:
+            effects.append(Ask())
         if self._checkpoint >= 0:
             effects.append(IssueTicket(self.peer.actor, self.peer.ticket))
         return effects
@@ -202,11 +241,25 @@ class Responder:
         self._answered_bytes += batch.delta.size()
         if batch.start != ASIDE and not batch.drained and self._answered_bytes < ANSWER_BYTES_MAX:
             effects.append(Read(batch.end, self.peer_vector))
+        elif batch.drained and self._question is not None:
+            effects.append(Answer(self._question.sums, batch))
         return effects
 
     def ranged(self, parts: Parts) -> list[Effect]:
         """What stands in the ranges that were asked about was read."""
         return [Send(Ranges(parts))]
+
+    def questioned(self, question: Question) -> list[Effect]:
+        """What to ask the peer behind whose fence this node is."""
+        assert self.facts is not None, "only who has said hello is asked"
+        return [Send(keys_of(question, self.facts.vector))]
+
+    def answered(self, absences: Absences, drained: FeedBatch) -> list[Effect]:
+        """What this node does not hold: say it, and once more that its feed has been read to the end."""
+        assert self.facts is not None, "only who has said hello asks"
+        assert self._question is not None, "an answer is read for a question"
+        told = absent_messages(absences, self._question, self.facts.vector)
+        return [*map(Send, told), Send(to_message(ending(drained), self.facts.vector))] if told else []
 
     def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""
@@ -217,6 +270,7 @@ class Responder:
         self._checkpoint, self._stretch, self._taken = outcome.checkpoint, outcome.stretch, outcome.taken
         self._foreign = max(self._foreign, outcome.foreign)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
+        self._behind = self._behind and not outcome.completed
         return []
 
     def _batch(self, message: Batch) -> list[Effect]:
@@ -236,6 +290,16 @@ class Responder:
         if self.stopped or self.peer is None or ONLY_RANGES not in self.peer.features:
             return ()
         return self._spans or (() if self._asked else (WHOLE,))
+
+    def _absent(self, message: Absent) -> list[Effect]:
+        if self.rights != "rw":
+            return []
+        absences = from_absent(message, self.peer_vector)
+        if absences is None:
+            return [
+                Fail(odd("absences whose vector has an unknown base", self._said.label if self._said else "the peer"))
+            ]
+        return [Hear(absences, message.asked)]
 
     def _introduce(self, said: Hello) -> Introduce:
         return Introduce(said.actor, Recall(said.peer_feed, said.checkpoint, said.stretch))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Final
 
-from holdfast.clocks import SEQ_MAX, Actor, VersionVector
+from holdfast.clocks import SEQ_MAX, Actor, DotRanges, VersionVector
 from holdfast.clocks.identity import ACTOR_BYTES
 from holdfast.clocks.vector import FINGERPRINT_BYTES
 from holdfast.engine.delta import (
@@ -36,7 +36,7 @@ from .columns import (
     read_steps,
     read_texts,
 )
-from .messages import Batch, VectorNote
+from .messages import Batch, VectorNote, VectorPatch
 from .payload import PayloadReader, Scalar
 
 NAME_BYTES_MAX: Final = 512
@@ -65,7 +65,11 @@ def batch_items(batch: Batch) -> Iterator[Scalar]:
     yield from (len(rows), *pack_steps(rows), *pack_blobs(list(map(delta.cells.__getitem__, rows))))
     rows = sorted(delta.extra)
     yield from (len(rows), *pack_steps(rows), pack_integers(list(map(delta.extra.__getitem__, rows))))
+    rows = sorted(delta.returned)
+    yield from (len(delta.forgotten), *pack_blobs(list(map(DotRanges.encode, delta.forgotten))))
+    yield from (len(rows), *pack_steps(rows), pack_integers(list(map(delta.returned.__getitem__, rows))))
     yield from (batch.start_stretch, batch.end_stretch)
+    yield from (patch_item(batch.fence), patch_item(batch.horizon))
 
 
 def read_batch(reader: PayloadReader) -> Batch:
@@ -85,6 +89,8 @@ def read_batch(reader: PayloadReader) -> Batch:
         delta=_read_delta(reader),
         start_stretch=read_stretch(reader, "start_stretch"),
         end_stretch=read_stretch(reader, "end_stretch"),
+        fence=read_patch(reader, "fence"),
+        horizon=read_patch(reader, "horizon"),
     )
 
 
@@ -102,6 +108,17 @@ def read_vector(reader: PayloadReader, name: str) -> VectorNote:
     """Read what `vector_items` wrote."""
     base = reader.fixed(f"{name}.base", 0, FINGERPRINT_BYTES)
     return VectorNote(base, VersionVector.decode(reader.blob(f"{name}.entries", TABLE_BYTES_MAX)))
+
+
+def patch_item(patch: VectorPatch) -> Scalar:
+    """Return the item that carries `patch`."""
+    return b"" if patch.entries is None else patch.entries.encode()
+
+
+def read_patch(reader: PayloadReader, name: str) -> VectorPatch:
+    """Read what `patch_item` wrote."""
+    data = reader.blob(name, TABLE_BYTES_MAX)
+    return VectorPatch(VersionVector.decode(data) if data else None)
 
 
 def _table_items(delta: Delta) -> Iterator[Scalar]:
@@ -136,6 +153,8 @@ def _read_delta(reader: PayloadReader) -> Delta:
     seq, clock, flags = _read_dots(reader, actor)
     doc = read_texts(reader, "doc", count, BATCH_BYTES_MAX)
     cells = _read_cells(reader, actor)
+    extra = _read_places(reader, "extra", count, len(contexts))
+    forgotten = _read_forgotten(reader)
     return Delta(
         actors=actors,
         labels=tuple(labels),
@@ -149,7 +168,9 @@ def _read_delta(reader: PayloadReader) -> Delta:
         flags=flags,
         doc=doc,
         cells=cells,
-        extra=_read_extra(reader, count, len(contexts)),
+        extra=extra,
+        forgotten=forgotten,
+        returned=_read_places(reader, "returned", count, len(forgotten)),
     )
 
 
@@ -175,6 +196,11 @@ def _read_collections(reader: PayloadReader) -> tuple[str, ...]:
 def _read_contexts(reader: PayloadReader) -> tuple[VersionVector, ...]:
     count = reader.integer("contexts", high=BATCH_RECORDS_MAX)
     return tuple(map(VersionVector.decode, read_blobs(reader, "contexts", count, TABLE_BYTES_MAX)))
+
+
+def _read_forgotten(reader: PayloadReader) -> tuple[DotRanges, ...]:
+    count = reader.integer("forgotten", high=BATCH_RECORDS_MAX)
+    return tuple(map(DotRanges.decode, read_blobs(reader, "forgotten", count, TABLE_BYTES_MAX)))
 
 
 def _read_dots(reader: PayloadReader, actor: list[int]) -> tuple[list[int], list[int], list[int]]:
@@ -211,6 +237,7 @@ def _read_cells(reader: PayloadReader, actor: list[int]) -> dict[int, bytes]:
     return cells
 
 
-def _read_extra(reader: PayloadReader, records: int, contexts: int) -> dict[int, int]:
-    rows = _read_rows(reader, "extra", records)
-    return dict(zip(rows, read_integers(reader, "extra", len(rows), high=contexts - 1), strict=True))
+def _read_places(reader: PayloadReader, name: str, records: int, entries: int) -> dict[int, int]:
+    """Read record numbers, and for each a place in a table of so many entries."""
+    rows = _read_rows(reader, name, records)
+    return dict(zip(rows, read_integers(reader, name, len(rows), high=entries - 1), strict=True))

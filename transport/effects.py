@@ -11,7 +11,9 @@ from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.delta import FeedBatch, FeedId, StretchId
 from holdfast.engine.membership import Membership
 from holdfast.engine.ranges import Span
+from holdfast.engine.storage.absence import Absences, KeySums
 from holdfast.engine.storage.peers import Peer
+from holdfast.engine.storage.roster import Decision, Seat
 from holdfast.errors import HoldfastError
 
 from .messages import Message
@@ -134,6 +136,49 @@ class Fail:
     error: HoldfastError
 
 
+@dataclass(frozen=True, slots=True)
+class Heed:
+    """Take over a peer's decision.
+
+    `seats` is who takes part, if this node is its heir; `heir` is whether the peer is the authority.
+    """
+
+    decision: Decision
+    seats: tuple[Seat, ...]
+    heir: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeetFence:
+    """Take over the peer's fence, before it says what it does not hold."""
+
+    fence: VersionVector
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Read what to ask the peer behind whose fence this node is, and hand it to `asked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Read what this node does not hold of what the peer does, and hand it to `answered`.
+
+    It is said behind `drained`, with which the peer's vector takes in this one's.
+    """
+
+    sums: KeySums
+    drained: FeedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Join what stands here with the peer's absence, in answer to what was asked at that lsn."""
+
+    absences: Absences
+    asked: int
+
+
 Effect = (
     Send
     | Recall
@@ -147,5 +192,10 @@ Effect = (
     | IssueTicket
     | Unite
     | Renew
+    | Heed
+    | MeetFence
+    | Ask
+    | Answer
+    | Hear
     | Fail
 )

@@ -65,6 +65,8 @@ class FrameType(IntEnum):
     NEED_WHOLE = 4
     NEED_VECTOR = 5
     REFUSE = 6
+    KEYS = 7
+    ABSENT = 8
     COMPARE = 9
     RANGES = 10
 

@@ -14,6 +14,7 @@ from holdfast.engine.membership import STRANGER, Bond, Membership, united
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.peers import Peer
 
+from .fences import patch_of, patched
 from .messages import Batch, Hello, VectorNote
 
 RANGES: Final = "ranges"
@@ -84,11 +85,14 @@ def hello(
         clock_ms=facts.clock_ms,
         schema=facts.schema,
         policy=facts.policy,
+        fence=patch_of(facts.fence, facts.vector),
         rights=rights,
         holds=holds.fingerprint() if holds else b"",
         digest=b"" if facts.digest is None else facts.digest.to_bytes(8, "big"),
         lacks=lacks_of(facts.vector, peer.vector) if peer and peer.feed and not answering else EMPTY,
         stretch=peer.stretch if peer else NO_STRETCH,
+        decision=facts.decision,
+        seats=facts.seats,
     )
 
 
@@ -127,9 +131,9 @@ def met(facts: Facts, said: Hello, vector: VersionVector, *, url: str | None = N
     )
 
 
-def is_news(known: Peer | None, said: Peer) -> bool:
+def is_news(known: Peer | None, said: Peer, facts: Facts) -> bool:
     """Whether remembering `said` would change anything that matters (a write costs a sync of the disk)."""
-    if known is None or not known.feed:
+    if known is None or not known.feed or abs(facts.clock_ms - facts.heard_ms) > HEARD_NEWS_MS:
         return True
     return (
         (known.feed, known.label, known.acked_in(said.acked_feed)) != (said.feed, said.label, said.acked)
@@ -142,6 +146,19 @@ def is_news(known: Peer | None, said: Peer) -> bool:
 
 
 DRIFT_NEWS_MS = 10_000
+
+HEARD_NEWS_MS = 6 * 60 * 60 * 1000
+"""How exactly it is known when a member was last met."""
+
+
+def is_decided(facts: Facts, said: Hello) -> bool:
+    """Whether a peer's decision would change anything here."""
+    return said.decision > facts.decision or bool(said.seats) or (bool(facts.seats) and is_heir(said))
+
+
+def is_heir(said: Hello) -> bool:
+    """Whether a peer is the authority by its own decision."""
+    return said.decision.authority == said.actor
 
 
 def used_twice(said: Hello, facts: Facts, *, gave: bool) -> str | None:
@@ -197,8 +214,10 @@ def regressed(known: Peer | None, said: Hello, vector: VersionVector) -> bool:
 
 
 def diverged(facts: Facts, said: Hello, vector: VersionVector) -> bool:
-    """Whether both have taken in the same and yet hold different cells."""
+    """Whether both have taken in the same, have forgotten the same, and yet hold different cells."""
     if facts.digest is None or not said.digest or vector != facts.vector:
+        return False
+    if patched(said.fence, vector) != facts.fence:
         return False
     return said.digest != facts.digest.to_bytes(8, "big")
 
@@ -215,6 +234,8 @@ def to_message(batch: FeedBatch, base: VersionVector) -> Batch:
         delta=batch.delta,
         start_stretch=batch.start_stretch,
         end_stretch=batch.end_stretch,
+        fence=patch_of(batch.fence, batch.vector),
+        horizon=patch_of(batch.horizon, batch.vector),
     )
 
 
@@ -222,12 +243,15 @@ def from_message(message: Batch, base: VersionVector) -> FeedBatch | None:
     """The batch that a message stands for; None if its vector cannot be resolved against the peer's hello."""
     if message.vector.base != base.fingerprint():
         return None
+    vector = base.join(message.vector.entries)
     return FeedBatch(
         feed=message.feed,
         start=message.start,
         end=message.end,
         drained=message.drained,
-        vector=base.join(message.vector.entries),
+        vector=vector,
+        fence=patched(message.fence, vector),
+        horizon=patched(message.horizon, vector),
         delta=message.delta,
         start_stretch=message.start_stretch,
         end_stretch=message.end_stretch,

@@ -12,10 +12,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncProgress:
-    """Records sent and received so far."""
+    """Records sent and received so far.
+
+    Attributes:
+        sent, received: Records.
+        starter_bytes, starter_size: How much of the hub's starter has come, and how much it is; 0 where none comes.
+    """
 
     sent: int
     received: int
+    starter_bytes: int = 0
+    starter_size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,7 @@ class SyncReport:
         seconds: From start to end.
         completed: Both sides have all that the other had when it was read.
         blockers: Why not, in words, and what else deserves a look.
+        started: Of the records received, how many came with the hub's starter.
     """
 
     peer: str
@@ -45,6 +53,7 @@ class SyncReport:
     completed: bool
     blockers: tuple[str, ...] = ()
     repaired: int = 0
+    started: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON values."""

@@ -18,12 +18,17 @@ from holdfast.errors import LinkCut, ProtocolError
 
 from .answering import Responder
 from .effects import (
+    Answer,
     Apply,
+    Ask,
     Effect,
     Fail,
+    Hear,
+    Heed,
     Introduce,
     IssueTicket,
     Meet,
+    MeetFence,
     Read,
     ReadRanges,
     ReadWhole,
@@ -83,10 +88,10 @@ class _Intake:
 
     replica: Replica
     session: Responder
-    _queue: asyncio.Queue[Apply | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG_MAX))
+    _queue: asyncio.Queue[Apply | Hear | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG_MAX))
     _task: asyncio.Task[None] | None = None
 
-    async def add(self, effect: Apply) -> None:
+    async def add(self, effect: Apply | Hear) -> None:
         """Take a batch in; waits while as many wait as may."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="holdfast-intake")
@@ -106,7 +111,7 @@ class _Intake:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _put(self, effect: Apply | None) -> None:
+    async def _put(self, effect: Apply | Hear | None) -> None:
         """Wait for a place in the queue, or for the end of the task that empties it."""
         assert self._task is not None, "the caller has begun it"
         put = asyncio.ensure_future(self._queue.put(effect))
@@ -117,7 +122,12 @@ class _Intake:
 
     async def _run(self) -> None:
         while (effect := await self._queue.get()) is not None:
-            outcome = await self.replica.apply(effect.batch, effect.actor, follows=self.session.unbroken)
+            if isinstance(effect, Hear):
+                await self.replica.forgetting.hear(effect.absences)
+                self.session.heard = effect.asked
+                continue
+            follows, heard = self.session.unbroken, self.session.heard
+            outcome = await self.replica.apply(effect.batch, effect.actor, follows=follows, heard=heard)
             self.session.applied(effect.batch, outcome)
 
 
@@ -164,7 +174,7 @@ async def _read_request(
             if session.stopped:
                 continue
             for effect in session.receive(message):
-                if isinstance(effect, Apply):
+                if isinstance(effect, Apply | Hear):
                     await intake.add(effect)
                 else:
                     answers += [answer async for answer in _perform(feed, session, [effect])]
@@ -190,22 +200,42 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
         case Introduce(actor, Recall(peer_feed, checkpoint, stretch)):
             facts, gave = await replica.introduce(actor, peer_feed, checkpoint, stretch)
             return session.introduced(facts, gave=gave)
-        case Meet(peer, head):
-            await replica.meet(peer, head)
-        case Unite(theirs, they_hold):
-            await replica.unite(theirs, they_hold=they_hold)
-        case Renew(reason, of, peer):
-            await replica.renew(reason, of=of, peer=peer)
         case IssueTicket(actor, shown):
             return session.ticketed(await replica.issue_ticket(actor, shown))
-        case Read():
-            return session.fed(await feed.read(effect))
-        case ReadWhole(places):
-            return session.fed(await replica.read_whole(places))
         case ReadRanges(spans):
             return session.ranged(await replica.ranges(spans))
+        case Read() | ReadWhole() | Ask() | Answer():
+            return await _read(feed, session, effect)
+        case Meet() | Heed() | MeetFence() | Unite() | Renew():
+            await _store(replica, effect)
         case Fail(error):
             raise error
         case _:
             raise AssertionError(f"a responder has no {effect!r}")
     return []
+
+
+async def _read(feed: _Feed, session: Responder, effect: Read | ReadWhole | Ask | Answer) -> list[Effect]:
+    match effect:
+        case Read():
+            return session.fed(await feed.read(effect))
+        case ReadWhole(places):
+            return session.fed(await feed.replica.read_whole(places))
+        case Ask():
+            return session.questioned(await feed.replica.forgetting.question())
+        case Answer(sums, drained):
+            return session.answered(await feed.replica.forgetting.answer(sums), drained)
+
+
+async def _store(replica: Replica, effect: Meet | Heed | MeetFence | Unite | Renew) -> None:
+    match effect:
+        case Meet(peer, head):
+            await replica.meet(peer, head)
+        case Heed(decision, seats, heir):
+            await replica.forgetting.heed(decision, seats, heir=heir)
+        case MeetFence(fence):
+            await replica.forgetting.meet_fence(fence)
+        case Unite(theirs, they_hold):
+            await replica.unite(theirs, they_hold=they_hold)
+        case Renew(reason, of, peer):
+            await replica.renew(reason, of=of, peer=peer)

@@ -13,14 +13,20 @@ from typing import Final, assert_never
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, NO_STRETCH, FeedBatch, StretchId
 from holdfast.engine.replica import Facts
+from holdfast.engine.storage.absence import Absences, Question
 from holdfast.engine.storage.apply import Applied
 
 from .effects import (
     Acknowledge,
+    Answer,
     Apply,
+    Ask,
     Effect,
     Fail,
+    Hear,
+    Heed,
     Meet,
+    MeetFence,
     Read,
     ReadWhole,
     Recall,
@@ -28,12 +34,15 @@ from .effects import (
     Send,
     Unite,
 )
+from .fences import absent_messages, ending, from_absent, from_keys, keys_of, patched
 from .handshake import (
     RENEW,
     diverged,
     from_message,
     hello,
     holds_records,
+    is_decided,
+    is_heir,
     is_news,
     membership_in,
     met,
@@ -45,7 +54,19 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
+from .messages import (
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .refusals import itself, odd, other_space, refusal_error
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -77,6 +98,7 @@ class Initiator:
         facts: This node's side, read for this exchange.
         url: Where the peer is reached.
         wants, owes: Records to ask for whole, and that were asked for, from the exchange before.
+        behind: Whether the peer may have purged what this node holds: ask it. asked: What it has asked of that kind.
         whole_vector: Say the whole vector: the peer does not hold the base.
         peer: The peer's hello, once it has come.
         pulled: The peer's feed was read to its end.
@@ -86,6 +108,7 @@ class Initiator:
         holes: Records of the peer that could not be joined.
         doubted: The peer seems to have forgotten what it said, and may not know yet: nothing of its answer counts.
         unbroken: Every batch of the peer in this exchange has moved the checkpoint.
+        heard: The lsn at which the peer was asked what it does not hold, once it has said it; None before.
     """
 
     facts: Facts
@@ -93,6 +116,8 @@ class Initiator:
     wants: Places = ()
     owes: Places = ()
     whole_vector: bool = False
+    behind: bool = False
+    asked: Question | None = None
     peer: Hello | None = None
     peer_vector: VersionVector = EMPTY
     pulled: bool = False
@@ -107,7 +132,10 @@ class Initiator:
     next_wants: Places = ()
     next_owes: Places = ()
     next_whole_vector: bool = False
+    next_behind: bool = False
+    next_asked: Question | None = None
     unbroken: bool = True
+    heard: int | None = None
     _based: bool = False
     _pushed_bytes: int = 0
     _pushed_to: int = -1
@@ -124,6 +152,8 @@ class Initiator:
         effects: list[Effect] = [Send(hello(facts, note, holds=peer.vector if peer else EMPTY))]
         if peer is None or not peer.feed:
             return effects  # first contact: nothing is known of what the peer holds
+        if self.behind:
+            effects.append(Ask())
         wanted = bounded(self.wants, facts.holes)
         if wanted:
             effects.append(Send(NeedWhole(peer.feed, wanted)))
@@ -131,7 +161,7 @@ class Initiator:
             effects.append(ReadWhole(self.owes))
         acked = peer.acked_in(facts.feed)
         # What was owed moves nothing by itself: the drained batch behind it does. Its end corrects a wrong `acked` too.
-        if self.owes or acked != facts.head or peer.told != facts.vector:
+        if self.owes or self.asked or acked != facts.head or peer.told != facts.vector:
             self.pushing = True
             effects.append(Read(acked, peer.vector))
         else:
@@ -149,16 +179,28 @@ class Initiator:
             self._pushed_bytes += batch.delta.size()
             if not batch.drained and self._pushed_bytes < PUSH_BYTES_MAX:
                 effects.append(Read(batch.end, self.facts.peer.vector))
+            elif batch.drained and self.asked is not None:
+                effects.append(Answer(self.asked.sums, batch))
         return effects
+
+    def questioned(self, question: Question) -> list[Effect]:
+        """What to ask the peer behind whose fence this node is."""
+        return [Send(keys_of(question, self.facts.vector))]
+
+    def answered(self, absences: Absences, drained: FeedBatch) -> list[Effect]:
+        """What this node does not hold: say it, and once more that its feed has been read to the end."""
+        assert self.asked is not None, "an answer is read for a question"
+        told = absent_messages(absences, self.asked, self.facts.vector)
+        return [*map(Send, told), Send(to_message(ending(drained), self.facts.vector))] if told else []
 
     def receive(self, message: Message) -> list[Effect]:
         """What a message of the peer asks for."""
         effects: list[Effect] = []
         match message:
+            case _ if self.doubted and not isinstance(message, Refuse):
+                pass
             case Refuse():
                 return self._refused(message)
-            case _ if self.doubted:
-                return effects
             case Hello():
                 self._said = message
                 return [Recall(message.peer_feed, message.checkpoint, message.stretch)]
@@ -166,10 +208,14 @@ class Initiator:
                 return self._batch(message)
             case Ack():
                 return self._acked(message)
+            case Absent():
+                return self._absent(message)
             case NeedWhole():
                 self.next_owes = bounded(self.next_owes, message.keys)
             case NeedVector():
                 self.next_whole_vector = True
+            case Keys():
+                self.next_asked = from_keys(message, self.peer_vector)
             case Compare() | Ranges():
                 effects.append(Fail(odd("ranges that it was not asked for", self.url)))
             case _:
@@ -186,6 +232,7 @@ class Initiator:
         if outcome.foreign:
             self.renewed = True
             return [Renew(used_elsewhere(outcome.foreign), self.facts.actor, self.peer.actor if self.peer else None)]
+        self.next_behind = self.next_behind and not outcome.completed
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -226,7 +273,13 @@ class Initiator:
         effects: list[Effect] = []
         if said.space and common != facts.membership:  # else it has fixed none: the token may only read
             effects.append(Unite(membership_in(said, vector), holds_records(vector)))
-        if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer):
+        if is_decided(facts, said):
+            effects.append(Heed(said.decision, said.seats, is_heir(said)))
+        fence = patched(said.fence, vector)
+        if not facts.vector.dominates(fence):
+            self.next_behind = True
+            effects.append(MeetFence(fence))
+        if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer, facts):
             effects.append(Meet(peer, said.head))
         if not (self.pushing or stale) and peer.acked == facts.head and peer.told == facts.vector:
             self.pushed = True
@@ -241,6 +294,14 @@ class Initiator:
         if batch is None or batch.feed != self.peer.feed:
             return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.url))]
         return [Apply(batch, self.peer.actor)]
+
+    def _absent(self, message: Absent) -> list[Effect]:
+        if self.peer is None:
+            return [Fail(odd("absences before the hello", self.url))]
+        absences = from_absent(message, self.peer_vector)
+        if absences is None:
+            return [Fail(odd("absences whose vector has an unknown base", self.url))]
+        return [Hear(absences, message.asked)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:

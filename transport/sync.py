@@ -14,10 +14,28 @@ from typing import Final
 
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts, Replica
+from holdfast.engine.storage.absence import Question
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 
 from .advance import Reached, standstill
-from .effects import Acknowledge, Apply, Effect, Fail, Meet, Read, ReadWhole, Recall, Renew, Send, Unite
+from .effects import (
+    Acknowledge,
+    Answer,
+    Apply,
+    Ask,
+    Effect,
+    Fail,
+    Hear,
+    Heed,
+    Meet,
+    MeetFence,
+    Read,
+    ReadWhole,
+    Recall,
+    Renew,
+    Send,
+    Unite,
+)
 from .links.link import Link
 from .pace import encoded, next_message
 from .progress import OnProgress, SyncProgress, SyncReport
@@ -43,6 +61,8 @@ class _Sync:
     wants: Places = ()
     owes: Places = ()
     whole_vector: bool = False
+    behind: bool = False
+    asked: Question | None = None
     renewals: int = 0
     applied: int = 0
     idle: int = 0
@@ -74,6 +94,7 @@ class _Sync:
             self.last = session
             self.wants, self.owes = session.next_wants, session.next_owes
             self.whole_vector = session.next_whole_vector
+            self.behind, self.asked = session.next_behind, session.next_asked
 
     async def _exchange(self) -> Initiator:
         shared = await self.replica.share()  # before the hello: its ticket shows what may leave
@@ -91,7 +112,9 @@ class _Sync:
     async def _meet(self) -> Initiator:
         facts = await self.replica.facts(url=self.link.url)
         self._look_back(facts)
-        session = Initiator(facts, self.link.url, self.wants, self.owes, self.whole_vector)
+        session = Initiator(
+            facts, self.link.url, self.wants, self.owes, self.whole_vector, behind=self.behind, asked=self.asked
+        )
         decoder = Decoder()
         async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
             async for chunk in answer:
@@ -118,6 +141,10 @@ class _Sync:
                     queue[:0] = session.fed(await self.replica.read(start, held))
                 case ReadWhole(places):
                     queue[:0] = session.fed(await self.replica.read_whole(places))
+                case Ask():
+                    queue[:0] = session.questioned(await self.replica.forgetting.question())
+                case Answer(sums, drained):
+                    queue[:0] = session.answered(await self.replica.forgetting.answer(sums), drained)
                 case _:
                     raise AssertionError(f"an opening has no {effect!r}")
 
@@ -129,7 +156,7 @@ class _Sync:
     async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
         match effect:
             case Apply(batch, actor):
-                outcome = await self.replica.apply(batch, actor, follows=session.unbroken)
+                outcome = await self.replica.apply(batch, actor, follows=session.unbroken, heard=session.heard)
                 self.applied += 1
                 return session.applied(batch, outcome)
             case Acknowledge(actor, feed, checkpoint, stretch, ticket, told, taken):
@@ -140,6 +167,13 @@ class _Sync:
                 await self.replica.meet(peer, head)
             case Unite(theirs, they_hold):
                 await self.replica.unite(theirs, they_hold=they_hold)
+            case Heed(decision, seats, heir):
+                await self.replica.forgetting.heed(decision, seats, heir=heir)
+            case MeetFence(fence):
+                await self.replica.forgetting.meet_fence(fence)
+            case Hear(absences, asked):
+                await self.replica.forgetting.hear(absences)
+                session.heard = asked
             case Renew():
                 await self._renew(effect)
             case Fail(error):
@@ -160,6 +194,8 @@ class _Sync:
 
     def _done(self, session: Initiator) -> bool:
         if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:
+            return False
+        if session.next_behind or session.next_asked is not None:
             return False
         may_push = session.peer is None or session.peer.rights == "rw"
         return session.pulled and (session.pushed or not may_push)

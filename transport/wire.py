@@ -17,6 +17,7 @@ from holdfast.clocks.identity import ACTOR_BYTES, SPACE_BYTES
 from holdfast.clocks.vector import FINGERPRINT_BYTES
 from holdfast.engine.delta import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, FEED_BYTES, FeedId
 from holdfast.engine.membership import ALIASES_MAX
+from holdfast.engine.storage.absence import BUCKETS, HASH_BYTES
 from holdfast.errors import FrameTooLarge, IncompatibleProtocol, MalformedFrame
 
 from .batch import (
@@ -24,16 +25,32 @@ from .batch import (
     NAME_BYTES_MAX,
     TABLE_BYTES_MAX,
     batch_items,
+    patch_item,
     read_batch,
+    read_patch,
     read_stretch,
     read_vector,
     vector_items,
 )
-from .columns import pack_integers, pack_texts, read_integers, read_texts
+from .columns import pack_integers, pack_steps, pack_texts, read_integers, read_steps, read_texts
 from .frame import FRAME_RAW_BYTES_MAX, FrameReader, FrameType, encode_frame
-from .messages import PROTOCOL_VERSION, Ack, Batch, Compare, Hello, Message, NeedVector, NeedWhole, Ranges, Refuse
+from .messages import (
+    PROTOCOL_VERSION,
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .parts import compare_items, ranges_items, read_compare, read_ranges
 from .payload import PayloadReader, Scalar, pack
+from .seating import decision_items, read_decision, read_seats
 
 DIGEST_BYTES: Final = 8
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 8 * 1024 * 1024
@@ -137,28 +154,31 @@ class Decoder:
 
 
 def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
-    items: Iterator[Scalar]
     match message:
         case Hello():
-            type_, items = FrameType.HELLO, _hello_items(message)
+            found = FrameType.HELLO, _hello_items(message)
         case Batch():
-            type_, items = FrameType.BATCH, batch_items(message)
+            found = FrameType.BATCH, batch_items(message)
         case Ack():
-            type_, items = FrameType.ACK, _ack_items(message)
+            items = (bytes.fromhex(message.feed), message.checkpoint, message.ticket, message.taken, message.stretch)
+            found = FrameType.ACK, iter(items)
         case NeedWhole():
-            type_, items = FrameType.NEED_WHOLE, _need_whole_items(message)
+            found = FrameType.NEED_WHOLE, _need_whole_items(message)
         case NeedVector():
-            type_, items = FrameType.NEED_VECTOR, iter(())
+            found = FrameType.NEED_VECTOR, iter(())
+        case Keys():
+            found = FrameType.KEYS, iter((message.sums, patch_item(message.fence), message.asked))
+        case Absent():
+            found = FrameType.ABSENT, _absent_items(message)
         case Refuse():
-            texts = (message.code, message.message, message.subject, message.remedy)
-            type_, items = FrameType.REFUSE, iter(texts)
+            found = FrameType.REFUSE, iter((message.code, message.message, message.subject, message.remedy))
         case Compare(spans):
-            type_, items = FrameType.COMPARE, compare_items(spans)
+            found = FrameType.COMPARE, compare_items(spans)
         case Ranges(parts):
-            type_, items = FrameType.RANGES, ranges_items(parts)
+            found = FrameType.RANGES, ranges_items(parts)
         case _:
             assert_never(message)
-    return type_, items
+    return found
 
 
 def _read(type_: FrameType, payload: bytes | bytearray) -> Message:
@@ -178,9 +198,10 @@ def _hello_items(hello: Hello) -> Iterator[Scalar]:
     lsns = list(map(hello.checkpoints.__getitem__, classes))
     yield from (len(classes), pack_integers(classes), pack_integers(lsns))
     yield from (bytes.fromhex(hello.held_of), hello.held, hello.ticket, hello.clock_ms)
-    yield from (hello.schema, hello.policy, hello.fence.encode(), hello.rights)
+    yield from (hello.schema, hello.policy, patch_item(hello.fence), hello.rights)
     yield from (hello.holds, hello.digest, hello.lacks.encode(), hello.stretch)
     yield from (hello.bound, bytes.fromhex("".join(hello.aliases)))
+    yield from decision_items(hello.decision, hello.seats)
 
 
 def _read_hello(reader: PayloadReader) -> Hello:
@@ -203,7 +224,7 @@ def _read_hello(reader: PayloadReader) -> Hello:
         clock_ms=reader.integer("clock_ms"),
         schema=reader.fixed("schema", 0, FINGERPRINT_BYTES),
         policy=reader.fixed("policy", 0, FINGERPRINT_BYTES),
-        fence=VersionVector.decode(reader.blob("fence", TABLE_BYTES_MAX)),
+        fence=read_patch(reader, "fence"),
         rights=_read_rights(reader),
         holds=reader.fixed("holds", 0, FINGERPRINT_BYTES),
         digest=reader.fixed("digest", 0, DIGEST_BYTES),
@@ -211,6 +232,8 @@ def _read_hello(reader: PayloadReader) -> Hello:
         stretch=read_stretch(reader, "stretch"),
         bound=reader.boolean("bound"),
         aliases=_read_aliases(reader),
+        decision=read_decision(reader),
+        seats=read_seats(reader),
     )
 
 
@@ -286,6 +309,28 @@ def _read_need_vector(_: PayloadReader) -> NeedVector:
     return NeedVector()
 
 
+def _read_keys(reader: PayloadReader) -> Keys:
+    sums = reader.fixed("sums", HASH_BYTES * BUCKETS)
+    return Keys(sums, read_patch(reader, "fence"), reader.integer("asked"))
+
+
+def _absent_items(absent: Absent) -> Iterator[Scalar]:
+    yield from (*vector_items(absent.vector), patch_item(absent.fence), patch_item(absent.horizon), absent.asked)
+    yield from (len(absent.buckets), *pack_steps(absent.buckets))
+    yield b"".join(hashed.to_bytes(HASH_BYTES, "big") for hashed in absent.keys)
+
+
+def _read_absent(reader: PayloadReader) -> Absent:
+    vector, fence, horizon = read_vector(reader, "vector"), read_patch(reader, "fence"), read_patch(reader, "horizon")
+    asked = reader.integer("asked")
+    buckets = read_steps(reader, "buckets", reader.integer("buckets", high=BUCKETS), high=BUCKETS - 1)
+    hashes = reader.blob("keys", MESSAGE_BYTES_MAX)
+    if buckets != sorted(set(buckets)) or len(hashes) % HASH_BYTES:
+        raise reader.error("keys", f"must be whole hashes of {HASH_BYTES} bytes in ascending buckets")
+    keys = tuple(int.from_bytes(hashes[at : at + HASH_BYTES], "big") for at in range(0, len(hashes), HASH_BYTES))
+    return Absent(vector=vector, fence=fence, horizon=horizon, buckets=tuple(buckets), keys=keys, asked=asked)
+
+
 def _read_refuse(reader: PayloadReader) -> Refuse:
     return Refuse(
         code=reader.text("code", NAME_BYTES_MAX),
@@ -302,6 +347,8 @@ _READERS: Final[dict[FrameType, Callable[[PayloadReader], Message]]] = {
     FrameType.NEED_WHOLE: _read_need_whole,
     FrameType.NEED_VECTOR: _read_need_vector,
     FrameType.REFUSE: _read_refuse,
+    FrameType.KEYS: _read_keys,
+    FrameType.ABSENT: _read_absent,
     FrameType.COMPARE: read_compare,
     FrameType.RANGES: read_ranges,
 }

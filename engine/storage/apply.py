@@ -8,15 +8,15 @@ until then every record that came carries the sender's context as its extra cont
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from holdfast.clocks import EMPTY, VersionVector
+from holdfast.clocks import EMPTY, NO_DOTS, DotRanges, VersionVector
 from holdfast.errors import DamagedFile, UsageError
 
 from ..cells import Record
 from ..delta import ASIDE, FeedBatch, StretchId
-from ..join import ValueLeftOutError, join
+from ..join import Memory, ValueLeftOutError, join
 from ..packing import UnreadableCellsError
 from ..reached import reached
 from .arrival import Arrival, arrivals
@@ -28,6 +28,7 @@ from .holes import close_holes, fill_hole, holes_of, note_hole
 from .journal import Journal, Kind
 from .peers import Peer, advance_checkpoint, save_peer
 from .reissue import rename_returned
+from .returned import leave_stub
 from .rows import Records, Row, Stored
 from .spread import BYTES_MAX, spread
 from .store import Tx
@@ -70,7 +71,7 @@ class Applied:
     lsn: int | None
 
 
-def apply_batch(tx: Tx, batch: FeedBatch, peer: Peer, *, follows: bool = True) -> Applied:
+def apply_batch(tx: Tx, batch: FeedBatch, peer: Peer, *, follows: bool = True, heard: int | None = None) -> Applied:
     """Apply one batch of `peer`'s feed.
 
     Args:
@@ -80,8 +81,10 @@ def apply_batch(tx: Tx, batch: FeedBatch, peer: Peer, *, follows: bool = True) -
         follows: Whether every earlier batch of its session moved the checkpoint. After one that did not, another
             session may have brought the checkpoint to where this batch starts, with a later reading of the feed in
             which a record has moved on; this batch's vector would claim that record, which never came.
+        heard: The lsn at which the peer was asked what it does not hold, if it has said so since this feed was read to
+            its end: who is behind its fence takes in its vector only then.
     """
-    return _Merge(tx, batch, peer, follows).run()
+    return _Merge(tx, batch, peer, follows, heard).run()
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class _Merge:
     batch: FeedBatch
     peer: Peer
     follows: bool
+    heard: int | None
     ours: VersionVector = EMPTY
     records: Records = field(init=False)
     journal: Journal = field(init=False)
@@ -113,19 +117,22 @@ class _Merge:
         at_start = self._starts_at_checkpoint()
         sent = self._sent()
         # If the batch is going to complete, records need no extra context (`Carried` mends a false hope).
-        extra = None if at_start and batch.drained and not self.had_holes else self.carried.base()
+        hopes = at_start and batch.drained and not self.had_holes and not self._is_behind()
+        extra = None if hopes else self.carried.base()
         fresh, rest = self._insert_fresh(sent, extra)
         follower = Follower(tx, batch, self.lsn, self.carried, sent, extra)
         self._merge(rest, follower)
         holes = holes_of(tx, batch.feed)
         moved = at_start and not self.lacking
-        completed = moved and batch.drained and not holes
+        completed = moved and batch.drained and not holes and not self._is_behind()
         if fresh or self.changed or follower.merges.count:
             rename_returned(tx, [tx.names.number(actor) for actor in delta.actors], self.lsn)
         if completed:
             if tx.names.unsettled():
                 reached("apply: the vector is taken in while records carry extra contexts")
             tx.take_in(claim_again(tx, batch.vector))
+            tx.raise_fence(batch.fence)
+            tx.raise_horizon(batch.horizon)
             close_holes(tx, self.peer.actor)
         self.carried.write(completed=completed)
         self.journal.flush()
@@ -153,6 +160,16 @@ class _Merge:
             lsn=self._take_lsn(follower.merges.size) if fresh or merged else None,
         )
 
+    def _is_behind(self) -> bool:
+        """Whether the peer may have dropped what this node has not heard of.
+
+        What came meanwhile from others who are behind the fence was not asked for.
+        """
+        if self.ours.dominates(self.batch.fence):
+            return False
+        stale = self.tx.store.stale.items()
+        return self.heard is None or any(lsn > self.heard for actor, lsn in stale if actor != self.peer.actor)
+
     def _starts_at_checkpoint(self) -> bool:
         if self.batch.start != ASIDE:
             if not self.peer.is_read_to(self.batch.feed, self.batch.start, self.batch.start_stretch):
@@ -164,6 +181,8 @@ class _Merge:
 
     def _take_lsn(self, followed: int) -> int:
         lsn = self.tx.next_lsn()
+        if not self.batch.vector.dominates(self.tx.purging.fence):
+            self.tx.store.stale[self.peer.actor] = lsn
         self.tx.connection.execute("INSERT INTO arrival (lsn, ms) VALUES (?, ?)", (lsn, self.tx.now_ms))
         if self.records.written + followed + self.batch.delta.size() > BYTES_MAX:
             spread(self.tx, lsn)
@@ -182,7 +201,7 @@ class _Merge:
     def _insert_fresh(self, sent: list[int], extra: int | None) -> tuple[int, list[int]]:
         """Insert plain records that nobody here has seen; gives how many, and the numbers of all other rows."""
         delta = self.batch.delta
-        new = unseen_rows(delta, self.ours, sent)
+        new = unseen_rows(delta, self.ours, sent) if self._knows_what_went() else []
         if not new:
             return 0, [*range(len(delta))]
         fresh = insert_fresh(self.tx, delta, new, self.lsn, extra)
@@ -191,6 +210,10 @@ class _Merge:
             for arrival in arrivals(self.batch, sorted(fresh)):
                 fill_hole(self.tx, self.batch.feed, arrival.place, arrival.context)
         return len(fresh), [at for at in range(len(delta)) if at not in fresh] if len(fresh) < len(delta) else []
+
+    def _knows_what_went(self) -> bool:
+        """Whether the peer knows of all that was purged here, and nothing is kept in the place of a record."""
+        return self.batch.vector.dominates(self.tx.purging.fence) and not self.tx.has_stubs
 
     def _merge(self, rows: list[int], follower: Follower) -> None:
         for first in range(0, len(rows), ROWS_AT_ONCE):
@@ -232,15 +255,56 @@ class _Merge:
         theirs, mine = arrival.record(), self._ours(stored)
         self._check_own(theirs)
         arrival.check_dots(theirs)
-        joined = join(mine, self.ours.join(stored.extra), theirs, arrival.context)
+        others = Memory(arrival.context, arrival.forgotten or NO_DOTS)
+        known = Memory(self.ours.join(stored.extra), stored.forgotten)
+        if stored.row is None:
+            known = replace(known, forgotten=self.tx.purging.forgotten)
+        joined = join(mine, known, theirs, others)
         self.clocks += [stamp.clock for stamp in theirs.stamps()]
-        changed = bool(joined.existence) and (joined.existence != mine.existence or joined.cells != mine.cells)
-        if changed:
-            self.records.change(stored, joined, self.lsn, merged=True)
-            self.changed += 1
+        if not joined.existence:
+            self._empty(stored, arrival.context)
+            return
+        if stored.row is None:
+            known = self._taken_back(stored, known, theirs, others)
+        changed = self._change(stored, joined, known.still_forgotten(others), returned=arrival.forgotten is not None)
         if stored.number:
             # Only now: a record that was not joined has taken in nothing.
             self.carried.note(stored.number, stored.extra.join(arrival.extra), changed=changed)
+
+    def _taken_back(self, stored: Stored, known: Memory, theirs: Record, others: Memory) -> Memory:
+        """What is known of an absent record once it has come back, whole.
+
+        If the peer covers the fence and has forgotten nothing of it, he knows of all that was purged here. It has
+        returned all the same if a part of it is known here, such as a purged delete that still stands there.
+        """
+        if others.context.dominates(self.tx.purging.fence) and not others.forgotten:
+            stored.returned = any(known.knows(stamp.dot) for stamp in theirs.stamps())
+            return Memory(known.context)
+        reached("purge: a record comes back from who is behind the fence")
+        stored.returned = True
+        return known
+
+    def _change(self, stored: Stored, joined: Record, forgotten: DotRanges, *, returned: bool) -> bool:
+        """Let a record become what the join gives; tells whether it is another."""
+        mine, was = self.records.current(stored), (stored.returned, stored.forgotten)
+        stored.returned = stored.returned or returned or bool(forgotten)
+        stored.forgotten = forgotten
+        same = joined.existence == mine.existence and joined.cells == mine.cells
+        if same and (stored.returned, forgotten) == was:
+            return False
+        self.records.change(stored, joined, self.lsn, merged=True)
+        self.changed += 1
+        return True
+
+    def _empty(self, stored: Stored, context: VersionVector) -> None:
+        """Nothing is left of the record; what stood here or came with it stands until the vector covers it."""
+        taken_in = stored.extra.join(context)
+        if stored.row is not None:
+            self.records.empty(stored, self.lsn, taken_in)
+            self.changed += 1
+        elif stored.extra:
+            self.tx.raise_horizon(self.ours.join(stored.extra))
+            leave_stub(self.tx, self.tx.names.collection(stored.collection), stored.key, self.tx.names.extra(taken_in))
 
     def _check_own(self, theirs: Record) -> None:
         last = max([s.dot.seq for s in theirs.stamps() if s.dot.actor == self.tx.actor], default=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
+from holdfast.clocks import EMPTY, Actor, Dot, DotRanges, Timestamp, VersionVector
 
 from ..cells import Record, Stamp, plain_record
 from ..delta import FeedBatch
@@ -29,6 +29,7 @@ class Arrival:
         actors: The batch's table of identities.
         extra: Its extra context at the sender; empty for none.
         context: What the sender's state of it has taken in.
+        forgotten: Of a record that has returned, what that does not speak for; None of an ordinary one.
     """
 
     collection: str
@@ -39,6 +40,7 @@ class Arrival:
     actors: Mapping[int, Actor]
     extra: VersionVector
     context: VersionVector
+    forgotten: DotRanges | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -101,6 +103,7 @@ def arrivals(batch: FeedBatch, rows: list[int]) -> list[Arrival]:
                 actors=actors,
                 extra=extra,
                 context=batch.vector.join(extra),
+                forgotten=delta.forgotten[delta.returned[at]] if at in delta.returned else None,
             )
         )
     return found

@@ -10,8 +10,9 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+from .. import detector
 from ..declared import declaration, has_absent_rules, schema_from
-from ..schema import Schema, policies_fingerprint
+from ..schema import FINGERPRINT_BYTES, Schema, policies_fingerprint
 from .query import index_name, index_sql
 from .reproject import reproject
 from .store import Tx
@@ -22,7 +23,7 @@ def declare(tx: Tx, schemas: Sequence[Schema]) -> int:
     tx.store.policies.update({schema.name: schema.policy for schema in schemas})
     for schema in schemas:
         _declare_one(tx, schema)
-    rules = policies_fingerprint(schemas)
+    rules = rules_in_force(schemas)
     (found,) = tx.connection.execute("SELECT policy FROM node").fetchone()
     if found == rules:
         return 0
@@ -35,6 +36,15 @@ def declare(tx: Tx, schemas: Sequence[Schema]) -> int:
     return reproject(tx, names)
 
 
+def rules_in_force(schemas: Sequence[Schema]) -> bytes:
+    """What documents are projected with: the declared rules, and what this version can show."""
+    return policies_fingerprint(schemas) + _reading()
+
+
+def _reading() -> bytes:
+    return bytes([detector.READING]) if detector.READING > 1 else b""
+
+
 def declared_schemas(connection: sqlite3.Connection) -> list[Schema]:
     """The schemas that were declared last, a rule whose code is not here as `Absent`."""
     rows = connection.execute("SELECT name, schema FROM collection WHERE schema IS NOT NULL ORDER BY id").fetchall()
@@ -43,11 +53,14 @@ def declared_schemas(connection: sqlite3.Connection) -> list[Schema]:
 
 def keep_declared(tx: Tx) -> None:
     """Keep the schemas in force that were declared last, for a program that declares none itself."""
-    policies = {schema.name: schema.policy for schema in declared_schemas(tx.connection)}
-    tx.store.policies.update(policies)
-    if any(has_absent_rules(policy) for policy in policies.values()):
+    schemas = declared_schemas(tx.connection)
+    tx.store.policies.update({schema.name: schema.policy for schema in schemas})
+    (found,) = tx.connection.execute("SELECT policy FROM node").fetchone()
+    if found[len(found) // FINGERPRINT_BYTES * FINGERPRINT_BYTES :] != _reading():
+        declare(tx, schemas)  # another version can show other things
+    if any(has_absent_rules(schema.policy) for schema in schemas):
         # What is written now is projected without those rules: whoever has them must project anew.
-        tx.connection.execute("UPDATE node SET policy = x''")
+        tx.connection.execute("UPDATE node SET policy = ?", (_reading(),))
 
 
 def _declare_one(tx: Tx, schema: Schema) -> None:

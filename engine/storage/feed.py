@@ -15,7 +15,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-from holdfast.clocks import Actor, VersionVector
+from holdfast.clocks import EMPTY, Actor, DotRanges, VersionVector
 
 from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
@@ -37,14 +37,14 @@ _BEHIND: Final = """
 WITH held (node, seq) AS MATERIALIZED (
     SELECT a.id, j.value FROM json_each(?) j JOIN actor a ON a.actor = j.key
 )
-SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc
+SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc, r.returned
 FROM record r LEFT JOIN held h ON h.node = r.node
-WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq OR (? AND r.cells IS NOT NULL))
+WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq OR (? AND r.cells IS NOT NULL) OR r.returned IS NOT NULL)
 ORDER BY r.lsn, r.id
 """
 
 _WHOLE: Final = """
-SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc
+SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc, r.returned
 FROM json_each(?) j JOIN collection c ON c.name = j.value ->> 0
 JOIN record r ON r.collection = c.id AND r.key = j.value ->> 1
 """
@@ -58,6 +58,7 @@ _SEVERAL: Final = (
     "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND cells IS NOT NULL"
 )
 """Records of several operations, which SQL cannot compare with a vector."""
+_SETS: Final = "SELECT id, ranges FROM forgotten WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 _WAITING: Final = "SELECT EXISTS (SELECT 1 FROM context WHERE settled = 0)"
 
 
@@ -71,6 +72,7 @@ _LSN: Final = 0
 _KEY: Final = 2
 _CELLS: Final = 8
 _DOC: Final = 9
+_RETURNED: Final = 10
 _SIZED: Final = tuple(map(itemgetter, (_KEY, _DOC, _CELLS)))
 
 
@@ -102,10 +104,13 @@ def read_batch(
         sent = _Sent({number: held.seq(actor) for number, actor in actors.items()}, omit=omit)
         last, more = _take(cursor, sent, records_max, bytes_target)
         end = last if more else head
+        fence, horizon = (EMPTY, EMPTY) if more else _purging(connection)
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
             end=end,
+            fence=fence,
+            horizon=horizon,
             start_stretch=stretch_at(connection, start),
             end_stretch=stretch_at(connection, end),
             drained=not more,
@@ -114,6 +119,12 @@ def read_batch(
         )
     finally:
         connection.execute("COMMIT")
+
+
+def _purging(connection: sqlite3.Connection) -> tuple[VersionVector, VersionVector]:
+    """Fence and horizon."""
+    fence, horizon = connection.execute("SELECT fence, horizon FROM purging").fetchone()
+    return VersionVector.decode(fence), VersionVector.decode(horizon)
 
 
 def _lags(connection: sqlite3.Connection, vector: VersionVector, held: VersionVector) -> bool:
@@ -214,15 +225,17 @@ def _delta(connection: sqlite3.Connection, sent: _Sent) -> Delta:
     if not sent.rows:
         return Delta()
     actors, labels = _actors(connection)
-    _, collection, key, node, seq, clock, flags, extra, _, doc = map(list, zip(*sent.rows, strict=True))
+    _, collection, key, node, seq, clock, flags, extra, _, doc, returned = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
     used = {number: at for at, number in enumerate(sorted(({*author} | sent.actors()) - {0}))}
     collections = _names(connection, {*collection})
     contexts = _contexts(connection, {*extra} - {None})
+    forgotten = _forgotten(connection, {*returned} - {None})
     places = {number: at for at, number in enumerate(collections)}
     context_places = {number: at for at, number in enumerate(contexts)}
+    forgotten_places = {number: at for at, number in enumerate(forgotten)}
     index = used | {0: -1}
     return Delta(
         actors=tuple(actors[number] for number in used),
@@ -238,6 +251,8 @@ def _delta(connection: sqlite3.Connection, sent: _Sent) -> Delta:
         doc=doc,
         cells=sent.cells(used),
         extra={at: context_places[number] for at, number in enumerate(extra) if number in context_places},
+        forgotten=tuple(forgotten.values()),
+        returned={at: forgotten_places[number] for at, number in enumerate(returned) if number is not None},
     )
 
 
@@ -297,7 +312,10 @@ class _Sent:
     def _pack(self, rows: list[FeedRow]) -> None:
         """Pack the rows of which the reader lacks an operation."""
         lacking: list[tuple[tuple[bool, ...], Cohort]] = []
-        for cohort in cohorts([(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None]):
+        returned = [(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None and row[_RETURNED]]
+        lacking += [((False,) * (len(each.stamps) // 4), each) for each in cohorts(returned)]
+        others = [(at, row[_CELLS]) for at, row in enumerate(rows) if row[_CELLS] is not None and not row[_RETURNED]]
+        for cohort in cohorts(others):
             parts = cohort.parts(zip(*covered(cohort.stamps, self.has), strict=True))
             lacking += [(known, part) for known, part in parts.items() if not _is_held(known)]
         news = {*chain.from_iterable([cohort.ats for _, cohort in lacking])}
@@ -338,3 +356,10 @@ def _contexts(connection: sqlite3.Connection, numbers: set[int]) -> Mapping[int,
         return {}
     rows = connection.execute("SELECT id, vector FROM context WHERE settled = 0 ORDER BY id").fetchall()
     return {number: VersionVector.decode(vector) for number, vector in rows if number in numbers}
+
+
+def _forgotten(connection: sqlite3.Connection, numbers: set[int]) -> Mapping[int, DotRanges]:
+    if not numbers:
+        return {}
+    rows = connection.execute(_SETS, (json.dumps([*numbers]),)).fetchall()
+    return {number: DotRanges.decode(ranges) for number, ranges in rows}

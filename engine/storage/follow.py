@@ -117,8 +117,8 @@ class Follower:
         simple = {}
         for at in rows:
             row = standing[delta.collection[at]].get(delta.key[at])
-            # A record may carry an extra context here, or bring one: the join knows what they take in.
-            if row is None or row.extra in unsettled or at in delta.extra:
+            # A record may carry an extra context here, bring one, or have returned: the join knows what they take in.
+            if row is None or row.extra in unsettled or at in delta.extra or at in delta.returned:
                 continue
             if row.is_settled() and looks_safe(delta.doc[at]):
                 simple[at] = row

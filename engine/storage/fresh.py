@@ -24,7 +24,7 @@ _DIGEST = 8
 
 
 def unseen_rows(delta: Delta, ours: VersionVector, sent: Sequence[int]) -> list[int]:
-    """Rows that are plain, carry no extra context, look safe, and whose dot `ours` does not cover and `sent` does.
+    """Rows that are plain, carry no extra context, never returned, look safe, and whose dot `sent` covers, not `ours`.
 
     `sent`: the last operation of each identity of the batch that it may tell of; what is beyond is for the join.
 
@@ -34,7 +34,11 @@ def unseen_rows(delta: Delta, ours: VersionVector, sent: Sequence[int]) -> list[
     rows = [
         at
         for at, (actor, seq, doc) in enumerate(zip(delta.actor, delta.seq, delta.doc, strict=True))
-        if actor >= 0 and have[actor] < seq <= sent[actor] and at not in delta.extra and looks_safe(doc)
+        if actor >= 0
+        and have[actor] < seq <= sent[actor]
+        and at not in delta.extra
+        and at not in delta.returned
+        and looks_safe(doc)
     ]
     if all(map(is_name, delta.collections)) and not any("\0" in key for key in delta.key):
         return rows

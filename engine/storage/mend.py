@@ -13,7 +13,7 @@ from holdfast.errors import UsageError
 
 from ..cells import ABSENT, Record, Stamp
 from ..delta import FeedBatch
-from ..join import join
+from ..join import Memory, join
 from ..packing import UnreadableCellsError
 from ..ranges import Place
 from ..turns import UNTURNED
@@ -62,9 +62,11 @@ def _mend(tx: Tx, found: dict[Place, Record]) -> int:
     for (collection, key), theirs in found.items():
         stored = records.at(collection, key)
         mine = _mine(tx, records, stored)
-        both = join(mine, EMPTY, theirs, EMPTY)
+        both = join(mine, Memory(EMPTY), theirs, Memory(EMPTY))
         if not both.existence or (both == mine == theirs):
             continue
+        if not both.alive and ABSENT in (mine, theirs) and tx.purging.fence:
+            continue  # purged on one side: its absence says the same as the tombstone
         names: dict[Dot, Dot] = {}
         only = _only_in(both, theirs)
         for dot in sorted(only):

@@ -22,6 +22,14 @@ OLDEST_FORMAT: Final = 3
 APPLICATION_ID: Final = 0x48464442
 """'HFDB': tells a Holdfast file from any other SQLite database."""
 
+_SHOWN: Final = {
+    5: (
+        "CREATE TEMP VIEW record AS SELECT *, NULL AS returned FROM main.record",
+        "CREATE TEMP VIEW place AS SELECT id, collection, key, live, doc FROM main.record",
+    )
+}
+"""Format -> views that stand for what it added, in a file that is only read and has an older one."""
+
 
 @cache
 def scripts() -> dict[int, str]:
@@ -71,3 +79,15 @@ def migrate(connection: sqlite3.Connection, path: str) -> bool:
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
     return found == 0
+
+
+def show_as_current(connection: sqlite3.Connection) -> None:
+    """Let a query-only connection to a file of an older format show what queries of this version name."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application == APPLICATION_ID:
+        connection.execute("PRAGMA query_only = OFF")
+        for number, views in _SHOWN.items():
+            for view in views if OLDEST_FORMAT <= version < number else ():
+                connection.execute(view)
+        connection.execute("PRAGMA query_only = ON")

@@ -24,6 +24,10 @@ _FREE: Final = (
     " AND NOT EXISTS (SELECT 1 FROM peer WHERE told = context.id)"
     " AND NOT EXISTS (SELECT 1 FROM hole WHERE context = context.id)"
 )
+_JUDGE_AGAIN: Final = (
+    "UPDATE purging SET judged = min(judged, coalesce((SELECT min(lsn) - 1 FROM record"
+    " WHERE live = 0 AND extra IS NOT NULL AND extra IN (SELECT value FROM json_each(?))), judged))"
+)
 _CARRIES: Final = "SELECT 1 FROM record WHERE id = ? AND extra = ?"
 _CARRIERS: Final = (
     "SELECT extra, max(id) FROM record WHERE extra IN (SELECT value FROM json_each(?)) GROUP BY extra ORDER BY extra"
@@ -164,7 +168,8 @@ class Names(Mapping[int, Actor]):
             self._unsettled_max = max(UNSETTLED_MAX, 3 * len(self.unsettled()) // 2)
 
     def _orphans(self) -> list[int]:
-        asked = [number for number in self.unsettled() if not self._is_carried(number)]
+        stubs = {number for (number,) in self._connection.execute("SELECT DISTINCT context FROM stub")}
+        asked = [number for number in self.unsettled() if number not in stubs and not self._is_carried(number)]
         if not asked:
             return []
         reached("contexts: every record was asked what it carries")
@@ -179,6 +184,8 @@ class Names(Mapping[int, Actor]):
     def _void(self, done: list[int]) -> None:
         if done:
             self._connection.executemany("UPDATE context SET settled = 1 WHERE id = ?", [(n,) for n in done])
+            self._connection.executemany("DELETE FROM stub WHERE context = ?", [(n,) for n in done])
+            self._connection.execute(_JUDGE_AGAIN, (json.dumps(done),))
             self._last_extra = (None, 0)
             for number in done:
                 del self.unsettled()[number]

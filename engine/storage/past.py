@@ -23,15 +23,15 @@ from .store import Tx
 from .write import Write, write_all
 
 _PRESENT: Final = (
-    "SELECT r.id, r.key, r.live, r.doc FROM json_each(?1) j CROSS JOIN collection c CROSS JOIN record r"
-    " ON r.collection = c.id AND r.key = j.value WHERE c.name = ?2"
+    "SELECT r.id, r.key, r.live, r.doc FROM json_each(?1) j CROSS JOIN collection c CROSS JOIN place r"
+    " ON r.collection = c.id AND r.key = j.value WHERE c.name = ?2 ORDER BY r.id"
 )
 _SINCE: Final = (
     "SELECT record, old, added, was FROM log WHERE record IN (SELECT value FROM json_each(?)) AND lsn > ?"
     " ORDER BY id DESC"
 )
 _KEYS: Final = (
-    "SELECT r.key FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
+    "SELECT DISTINCT r.key FROM place r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
     " ORDER BY r.key LIMIT ?3"
 )
 _LIFE: Final = (
@@ -39,7 +39,7 @@ _LIFE: Final = (
     " LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? ORDER BY l.id DESC LIMIT ?"
 )
 _AT: Final = (
-    "SELECT DISTINCT c.name, r.key FROM log l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
+    "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection"
     " WHERE l.lsn = ? ORDER BY c.name, r.key"
 )
 _LATER: Final = (
@@ -74,7 +74,11 @@ def states_at(connection: sqlite3.Connection, collection: str, keys: Sequence[st
     found: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
     for record, *turn in connection.execute(_SINCE, (json.dumps([*found]), lsn)):
         found[record] = taken_back(*found[record], Turn(*turn))
-    return {key: found[number] for number, key, _, _ in rows}
+    shown: dict[str, State] = {}
+    for number, key, _, _ in rows:  # of several that stood under a key one lived at most
+        if key not in shown or found[number][0]:
+            shown[key] = found[number]
+    return shown
 
 
 def keys_after(connection: sqlite3.Connection, collection: str, after: str, limit: int) -> list[str]:
@@ -84,15 +88,15 @@ def keys_after(connection: sqlite3.Connection, collection: str, after: str, limi
 
 def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) -> list[Step]:
     """The changes of a record, newest first."""
-    row = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchone()
-    if row is None:
-        return []
-    number, _, live, doc = row
-    state: State = (bool(live), split(doc))
-    steps = []
-    for lsn, kind, actor, seq, clock, author, note, *turn in connection.execute(_LIFE, (number, limit)):
-        steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
-        state = taken_back(*state, Turn(*turn))
+    rows = connection.execute(_PRESENT, (json.dumps([key]), collection)).fetchall()
+    steps: list[Step] = []
+    for number, _, live, doc in reversed(rows):
+        state: State = (bool(live), split(doc))
+        for lsn, kind, actor, seq, clock, author, note, *turn in connection.execute(
+            _LIFE, (number, limit - len(steps))
+        ):
+            steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
+            state = taken_back(*state, Turn(*turn))
     return steps
 
 

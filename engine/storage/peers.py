@@ -47,6 +47,12 @@ _SAVE = (
     " drift_ms = excluded.drift_ms"
 )
 
+_HEARD = (
+    "INSERT INTO member (actor, label, heard_ms, marked) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (actor) DO UPDATE SET label = excluded.label, heard_ms = excluded.heard_ms,"
+    " marked = max(marked, excluded.marked)"
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class Peer:
@@ -145,6 +151,9 @@ def save_peer(tx: Tx, peer: Peer) -> None:
     )
     if before is not None:
         tx.names.free({*before} - {vector, told})
+    mark = tx.purging.mark
+    marked = mark is not None and peer.vector.dominates(mark)
+    tx.connection.execute(_HEARD, (peer.actor, peer.label, tx.now_ms, marked))
 
 
 def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool) -> None:
@@ -192,6 +201,17 @@ def stored_elsewhere(tx: Tx, actor: Actor | None = None) -> int:
     )
     (seq,) = tx.connection.execute(query, (tx.own, tx.feed, actor)).fetchone()
     return int(seq)
+
+
+def maybe_elsewhere(tx: Tx, giver: Actor | None) -> int:
+    """The highest own operation that a peer other than `giver` may hold as it stands in this file.
+
+    Who calls this node acknowledges what it has read when it calls again, or never: until then all that was shared
+    may stand with it.
+    """
+    query = "SELECT 1 FROM peer WHERE url IS NULL AND actor IS NOT ? LIMIT 1"
+    called_by_others = tx.connection.execute(query, (giver,)).fetchone() is not None
+    return max(stored_elsewhere(tx), tx.shared if called_by_others else 0)
 
 
 def forget_sessions(tx: Tx) -> None:

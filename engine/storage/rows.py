@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
+from holdfast.clocks import EMPTY, NO_DOTS, Actor, Dot, DotRanges, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import ABSENT, Record, Stamp, plain_record
@@ -24,20 +24,24 @@ from ..turns import turn
 from .inbox import Inbox
 from .journal import Journal, Kind
 from .ledger import note_discarded
+from .purge import forget
 from .quarantine import Quarantine
+from .returned import forgotten_at, leave_stub, number_of, stub_context, take_place
 from .store import Tx
 
-COLUMNS: Final = "r.id, r.live, r.node, r.seq, r.clock, r.flags, r.digest, r.conflicts, r.extra, r.cells, r.doc"
+COLUMNS: Final = (
+    "r.id, r.live, r.node, r.seq, r.clock, r.flags, r.digest, r.conflicts, r.extra, r.cells, r.doc, r.returned"
+)
 _BY_KEY: Final = (
     f"SELECT {COLUMNS}, r.key FROM json_each(?) j CROSS JOIN record r ON r.collection = ? AND r.key = j.value"  # noqa: S608 - constants only
 )
 _INSERT: Final = (
-    "INSERT INTO record (id, collection, key, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO record (id, collection, key, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc,"
+    " returned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE: Final = (
     "UPDATE record SET lsn = ?, live = ?, node = ?, seq = ?, clock = ?, flags = ?, digest = ?, conflicts = ?,"
-    " extra = ?, cells = ?, doc = ? WHERE id = ?"
+    " extra = ?, cells = ?, doc = ?, returned = ? WHERE id = ?"
 )
 
 
@@ -55,10 +59,11 @@ class Row(NamedTuple):
     extra: int | None
     cells: bytes | None
     doc: str
+    returned: int | None
 
     def is_settled(self) -> bool:
-        """Whether it is alive by one operation and in no conflict."""
-        return bool(self.live) and self.node is not None and self.seq is not None and not self.conflicts
+        """Whether it is alive by one operation, in no conflict, and was never forgotten anywhere."""
+        return bool(self.live) and self.node is not None and not self.conflicts and self.returned is None
 
     def plain(self, actors: Mapping[int, Actor]) -> Stamp | None:
         """The stamp of the one write that made the record, or None if there were several."""
@@ -101,6 +106,7 @@ class Stored:
         touched: The lsn of its last change.
         read: Whether `before` was read from the row.
         merged: Whether the change came from a peer, so that flushing logs it.
+        returned: Whether it came back after it was forgotten somewhere; forgotten: what its context does not speak for.
     """
 
     collection: str
@@ -113,6 +119,8 @@ class Stored:
     touched: int = 0
     read: bool = False
     merged: bool = False
+    returned: bool = False
+    forgotten: DotRanges = NO_DOTS
 
 
 @dataclass(slots=True)
@@ -135,6 +143,7 @@ class Records:
     journal: Journal
     _loaded: dict[tuple[str, str], Stored] = field(default_factory=dict)
     _changed: dict[tuple[str, str], Stored] = field(default_factory=dict)
+    _emptied: list[tuple[Stored, VersionVector]] = field(default_factory=list)
     written: int = 0
 
     def load(self, collection: str, keys: Sequence[str]) -> None:
@@ -155,8 +164,12 @@ class Records:
     def know(self, collection: str, key: str, row: Row | None) -> Stored:
         """Take up a record whose row was read in this transaction."""
         unsettled = self.tx.names.unsettled()
-        extra = unsettled.get(row.extra, EMPTY) if row is not None and row.extra is not None else EMPTY
-        stored = Stored(collection, key, row, row.id if row else 0, extra=extra)
+        extra = row.extra if row is not None else stub_context(self.tx, collection, key)
+        stored = Stored(collection, key, row, row.id if row else 0)
+        if extra is not None:
+            stored.extra = unsettled.get(extra, EMPTY)
+        if row is not None and row.returned is not None:
+            stored.returned, stored.forgotten = True, forgotten_at(self.tx, row.returned)
         self._loaded[collection, key] = stored
         return stored
 
@@ -186,15 +199,26 @@ class Records:
         stored.after, stored.touched = after, lsn
         self._changed[stored.collection, stored.key] = stored
 
+    def reborn(self, stored: Stored) -> None:
+        """A put on a dead record has seen all that the node has taken in, also of what was forgotten."""
+        if stored.forgotten and not self.current(stored).alive:
+            stored.forgotten = stored.forgotten.beyond(self.tx.vector)
+
+    def empty(self, stored: Stored, lsn: int, taken_in: VersionVector) -> None:
+        """Let nothing be left of a record that stands here; what it has `taken_in` stands until that is covered."""
+        stored.touched = lsn
+        self._emptied.append((stored, taken_in))
+
     def flush(self) -> int:
         """Write what changed; gives the number of conflicts that are new."""
+        self._forget_emptied()
         writing = _Writing(Inbox(self.tx), Quarantine(self.tx))
         have = self.tx.vector
         for stored in self._changed.values():
             assert stored.after is not None, "only what changed is written"
             self._put(stored, stored.after, self._extra_number(stored.extra, have), writing)
-        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc in writing.inserts)
-        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc, _ in writing.updates)
+        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc, _ in writing.inserts)
+        self.written += sum(len(doc) + len(cells or b"") for *_, cells, doc, _, _ in writing.updates)
         connection = self.tx.connection
         connection.executemany(_INSERT, writing.inserts)
         connection.executemany(_UPDATE, writing.updates)
@@ -203,6 +227,21 @@ class Records:
         self._loaded.clear()
         self._changed.clear()
         return writing.opened
+
+    def _forget_emptied(self) -> None:
+        emptied, self._emptied = self._emptied, []
+        for stored, taken_in in emptied:
+            row = stored.row
+            assert row is not None, "what stands here can be emptied"
+            before = self.current(stored)
+            names = outline(tuple(sorted(before.cells)))
+            turned = turn((bool(row.live), names.split(row.doc)), (False, {}))
+            self.journal.note(Kind.MERGE, stored.touched, row.id, latest_stamp(before), turned=turned)
+            self.journal.flush()
+            forget(self.tx, [row.id], stored.extra)
+            context = self._extra_number(taken_in, self.tx.vector)
+            if context is not None:
+                leave_stub(self.tx, self.tx.names.collection(stored.collection), stored.key, context)
 
     def _put(self, stored: Stored, after: Record, extra: int | None, writing: _Writing) -> None:
         tx, row, lsn = self.tx, stored.row, stored.touched
@@ -223,11 +262,14 @@ class Records:
             before = (bool(row.live), names.split(row.doc)) if row else (False, {})
             turned = turn(before, (bool(values.live), names.split(values.doc)))
             self.journal.note(Kind.MERGE, lsn, stored.number, latest_stamp(after), turned=turned)
+        returned = number_of(tx, stored.forgotten) if stored.returned else None
+        written = (*values[:6], standing, extra, values.cells, values.doc, returned)
         if row is None:
-            place = (stored.number, tx.names.collection(stored.collection), stored.key, lsn)
-            writing.inserts.append((*place, *values[:6], standing, extra, values.cells, values.doc))
+            place = (tx.names.collection(stored.collection), stored.key)
+            take_place(tx, *place)
+            writing.inserts.append((stored.number, *place, lsn, *written))
         else:
-            writing.updates.append((lsn, *values[:6], standing, extra, values.cells, values.doc, row.id))
+            writing.updates.append((lsn, *written, row.id))
 
     def _extra_number(self, extra: VersionVector, have: VersionVector) -> int | None:
         if not extra or have.dominates(extra):

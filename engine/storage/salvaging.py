@@ -21,22 +21,25 @@ from ..ranges import Place
 from .rows import COLUMNS, Row, row_values
 from .tidying import check_names, tidy
 
-SMALL: Final = ("actor", "collection", "vector", "context", "alias", "purging", "forgotten", "member")
+SMALL: Final = ("actor", "collection", "vector", "context", "alias", "purging", "forgotten", "member", "stub")
 """Tables that are read before the records, because these refer to them."""
 
-BEHIND: Final = ("peer", "hole", "reused", "taken_back", "arrival", "log", "conflict", "ledger", "quarantine")
+BEHIND: Final = (
+    *("peer", "hole", "reused", "taken_back", "arrival"),
+    *("log", "conflict", "ledger", "quarantine", "buried"),
+)
 """Tables that are read after them."""
 
-KEYED: Final = frozenset({"alias", "member", "conflict", "peer"})
+KEYED: Final = frozenset({"alias", "member", "conflict", "peer", "stub"})
 """Tables without row numbers."""
 
 PAGE: Final = 1_000
 _INDEX: Final = {"record": "record_feed", "log": "log_record", "ledger": "ledger_record"}
 
-_RECORD: Final = f"SELECT {COLUMNS}, r.collection, r.key, r.lsn, r.returned FROM record r"  # noqa: S608 - constants only
+_RECORD: Final = f"SELECT {COLUMNS}, r.collection, r.key, r.lsn FROM record r"  # noqa: S608 - constants only
 _INSERT: Final = (
-    "INSERT OR IGNORE INTO record (id, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc, collection,"
-    " key, lsn, returned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO record (id, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc,"
+    " returned, collection, key, lsn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NAMED: Final = "SELECT rowid, collection, key FROM record INDEXED BY record_key"
 _BEHIND: Final = f"{_NAMED} WHERE (collection, key) > (?, ?) ORDER BY collection, key"
@@ -144,14 +147,15 @@ def _copy_records(
     for columns in _numbered(source, _RECORD, "r.id"):
         if columns is None:
             continue
-        row, (collection, key, lsn, returned) = Row._make(columns[:11]), columns[11:]
+        *fields, collection, key, lsn = columns
+        row = Row._make(fields)
         if collection not in collections or not isinstance(key, str):
             continue
         whole = _whole(row, (collections[collection], key), actors, numbers, claims)
         if whole is None:
             continue
         stands = lsn if isinstance(lsn, int) and 0 < lsn <= head else head
-        place = (collection, key, stands, returned if isinstance(returned, int) else None)
+        place = (collection, key, stands)
         if target.execute(_INSERT, (*whole, *place)).rowcount == 1:
             total = added(total, whole.digest)
             found.records += 1
@@ -183,6 +187,7 @@ def _whole(
         clock=values.clock,
         flags=values.flags,
         conflicts=len(projection.settled) if projection else 0,
+        returned=row.returned if isinstance(row.returned, int) else None,
         cells=values.cells,
         doc=doc,
     )

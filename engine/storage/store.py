@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from holdfast.clocks import Actor, Dot, HybridClock, Timestamp, VersionVector
+from holdfast.clocks import Actor, Dot, DotRanges, HybridClock, Timestamp, VersionVector
 from holdfast.resolvers import Policy
 
 from ..cells import Stamp
@@ -23,11 +24,22 @@ from .stretches import begin_stretch
 
 _NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
 _SAVE = "UPDATE node SET seq = ?, shared = ?, lsn = ?, clock = ?, digest = ?"
+_PURGING = "SELECT fence, horizon, mark, EXISTS (SELECT 1 FROM stub) FROM purging"
+_TAKE_PLACES = (
+    "UPDATE record SET extra = s.context FROM stub s WHERE record.collection = s.collection AND record.key = s.key"
+)
+_LEAVE_PLACES = (
+    "DELETE FROM stub WHERE EXISTS (SELECT 1 FROM record r WHERE r.collection = stub.collection AND r.key = stub.key)"
+)
 _DEFAULT_POLICY = Policy()
 
 
 class Store:
-    """A writing connection with what may be remembered between its transactions."""
+    """A writing connection with what may be remembered between its transactions.
+
+    Attributes:
+        stale: Peers that sent records while they were behind this node's fence, and the last lsn that got.
+    """
 
     def __init__(self, connection: sqlite3.Connection, seams: Seams) -> None:
         self.connection = connection
@@ -35,8 +47,10 @@ class Store:
         self.policies: dict[str, Policy] = {}
         self.names = Names(connection)
         self._others: VersionVector | None = None
+        self._purging: Purging | None = None
         self._stretch: StretchId = NO_STRETCH
         self._begun = False
+        self.stale: dict[Actor, int] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
@@ -58,7 +72,7 @@ class Store:
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
         self.names.forget()
-        self._others = None
+        self._others = self._purging = None
         self._begun = False
 
     def others(self) -> VersionVector:
@@ -67,6 +81,18 @@ class Store:
             rows = self.connection.execute("SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor")
             self._others = VersionVector({Actor(actor): seq for actor, seq in rows})
         return self._others
+
+    def purging(self) -> Purging:
+        """What this node has forgotten."""
+        if self._purging is None:
+            fence, horizon, mark, stubs = self.connection.execute(_PURGING).fetchone()
+            self._purging = Purging(
+                fence=VersionVector.decode(fence),
+                horizon=VersionVector.decode(horizon),
+                mark=None if mark is None else VersionVector.decode(mark),
+                stubs=bool(stubs),
+            )
+        return self._purging
 
     def append(self, lsn: int) -> None:
         """The feed is about to grow by this lsn: it belongs to the stretch of this opening."""
@@ -82,6 +108,27 @@ class Store:
     def take_others(self, vector: VersionVector) -> None:
         """Remember the vector that this transaction has stored."""
         self._others = vector
+
+
+@dataclass(slots=True, kw_only=True)
+class Purging:
+    """What a node has forgotten of deleted records (docs/decisions, 0025).
+
+    Attributes:
+        fence: What was dead up to here may be gone.
+        horizon: Of what is absent, anything up to here may have been forgotten; forgotten: the same as a set.
+        mark: What becomes the fence once every member that counts covers it, where this node decides; None for none.
+        stubs: Whether the place of some emptied record is kept.
+    """
+
+    fence: VersionVector
+    horizon: VersionVector
+    mark: VersionVector | None
+    stubs: bool
+    forgotten: DotRanges = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forgotten = DotRanges.up_to(self.horizon)
 
 
 class Tx:
@@ -132,8 +179,9 @@ class Tx:
     def next_record(self, count: int = 1) -> int:
         """Take `count` record numbers; the first is returned."""
         if self._next_record is None:
-            (highest,) = self.connection.execute("SELECT max(id) FROM record").fetchone()
-            self._next_record = (highest or 0) + 1
+            # Not that of a buried one: the log tells of it.
+            highest = self.connection.execute("SELECT max(id) FROM record UNION ALL SELECT max(id) FROM buried")
+            self._next_record = max(number or 0 for (number,) in highest) + 1
         first = self._next_record
         self._next_record += count
         return int(first)
@@ -170,6 +218,42 @@ class Tx:
             self.store.take_others(grown)
         self.names.settle(self.vector)
 
+    @property
+    def purging(self) -> Purging:
+        """What this node has forgotten."""
+        return self.store.purging()
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether the place of some emptied record is kept."""
+        return self.purging.stubs
+
+    @has_stubs.setter
+    def has_stubs(self, stubs: bool) -> None:
+        self.purging.stubs = stubs
+
+    def raise_fence(self, fence: VersionVector) -> None:
+        """What is dead up to here may go."""
+        purging = self.purging
+        raised = purging.fence.join(fence)
+        if raised is not purging.fence:
+            purging.fence = raised
+            self.connection.execute("UPDATE purging SET fence = ?, judged = 0", (raised.encode(),))
+
+    def raise_horizon(self, horizon: VersionVector) -> None:
+        """What is absent may have been forgotten up to here."""
+        purging = self.purging
+        raised = purging.horizon.join(horizon)
+        if raised is not purging.horizon:
+            purging.horizon, purging.forgotten = raised, DotRanges.up_to(raised)
+            self.connection.execute("UPDATE purging SET horizon = ?", (raised.encode(),))
+
+    def set_mark(self, mark: VersionVector | None, now_ms: int | None) -> None:
+        """Let this become the fence once every member that counts covers it."""
+        self.purging.mark = mark
+        encoded = None if mark is None else mark.encode()
+        self.connection.execute("UPDATE purging SET mark = ?, marked_ms = coalesce(?, marked_ms)", (encoded, now_ms))
+
     def restart(self, number: int, actor: Actor, feed: FeedId) -> None:
         """Go on under a new identity that the caller has stored."""
         self.store.forget()
@@ -181,7 +265,10 @@ class Tx:
         return self.store.policy(collection)
 
     def save(self) -> None:
-        """Write the counters, if they changed."""
+        """Write the counters, if they changed; records that took the place of stubs carry their contexts on."""
+        if self.has_stubs:
+            self.connection.execute(_TAKE_PLACES)
+            self.connection.execute(_LEAVE_PLACES)
         own, _, _, _, last, _, feed = self._loaded
         now = (own, self.seq, self.shared, self.lsn, max(last, self.clock.last), self.digest, feed)
         if now != self._loaded:

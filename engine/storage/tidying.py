@@ -21,7 +21,6 @@ _NAMES: Final = (
     ("peer", "feed", f"{{0}} <> '' AND ({_ACTOR[1]})"),
     ("hole", "feed", _ACTOR[1]),
     ("member", "actor", _ACTOR[0]),
-    ("member", "sponsor", f"{{0}} <> '' AND ({_ACTOR[0]})"),
 )
 """Table, column, and when a text in it is no name."""
 
@@ -35,6 +34,8 @@ _TIDY: Final = (
     f"UPDATE log SET node = NULL, seq = NULL WHERE node {_NO_ACTOR}",  # noqa: S608 - constants only
     "DELETE FROM log WHERE lsn NOT BETWEEN 1 AND (SELECT lsn FROM node)",
     "UPDATE log SET context = NULL WHERE context NOT IN (SELECT id FROM context)",
+    "UPDATE record SET returned = NULL WHERE returned NOT IN (SELECT id FROM forgotten)",
+    "DELETE FROM stub WHERE context NOT IN (SELECT id FROM context WHERE settled = 0)",
     "DELETE FROM hole WHERE context NOT IN (SELECT id FROM context)",
     # What peers had said may be a flipped bit: they say it again.
     "UPDATE peer SET vector = NULL, told = NULL",

@@ -24,6 +24,7 @@ _SEEN_FIRST = (
 
 _CARRY = "UPDATE record SET extra = ? WHERE extra IS NULL OR extra NOT IN (SELECT value FROM json_each(?))"
 _CARRY_MORE = "UPDATE record SET extra = ? WHERE extra = ?"
+_KEEP_MORE = "UPDATE stub SET context = ? WHERE context = ?"
 
 
 def withdraw(tx: Tx, old: int, known: int) -> None:
@@ -93,7 +94,9 @@ def _carry(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], Versi
     waiting = {number: kept(extra).join(claimed) for number, extra in tx.names.unsettled().items()}
     tx.connection.execute(_CARRY, (tx.names.extra(claimed), json.dumps([*waiting])))
     for number, extra in waiting.items():
-        tx.connection.execute(_CARRY_MORE, (tx.names.extra(extra), number))
+        grown = tx.names.extra(extra)
+        tx.connection.execute(_CARRY_MORE, (grown, number))
+        tx.connection.execute(_KEEP_MORE, (grown, number))
 
 
 def up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:

@@ -230,6 +230,8 @@ def _write(tx: Tx, records: Records, journal: Journal, write: Write, lsn: int, c
     birth = 0 if before.existence else BIRTH
     stamp = tx.stamp(clock, birth | (DECISION if write.decision else 0))
     after = edited(before, write.edit, stamp, write.seen)
+    if isinstance(write.edit, Put) and write.seen is None:
+        records.reborn(stored)
     records.change(stored, after, lsn)
     journal.note(
         _kind(write),

@@ -116,7 +116,12 @@ class SimEngine(Mortal, Engine):
         return result
 
     async def sync(
-        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+        self,
+        hub: Hub | str,
+        *,
+        guard: Guard | None = None,
+        starter: bool = True,
+        on_progress: OnProgress | None = None,
     ) -> SyncReport:
         """As the engine's, with the node of the world that the address names: ``http://hub``."""
         around, began = self._around, asyncio.get_running_loop().time()
@@ -126,7 +131,7 @@ class SimEngine(Mortal, Engine):
         meeting = around.meets(peer)
         work = current_work.set("")
         try:
-            report = await super().sync(hub, guard=guard, on_progress=on_progress)
+            report = await super().sync(hub, guard=guard, starter=starter, on_progress=on_progress)
         except HoldfastError as error:
             around.chronicle(peer, began, error)
             raise

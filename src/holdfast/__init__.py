@@ -41,11 +41,13 @@ from holdfast.errors import (
     NewerFormat,
     NoSuchCollection,
     NoSuchConflict,
+    NoSuchMember,
     NoSuchRecord,
     NoSuchSnapshot,
     NoSuchSpace,
     NotADatabase,
     NotReached,
+    NotTheAuthority,
     OlderFormat,
     ProgramFault,
     ProtocolError,
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
+    from holdfast.engine.members import Member, Members, PurgeReport
+    from holdfast.engine.purge import Purge
     from holdfast.engine.salvage import SalvageReport, salvage_file
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
+    from holdfast.engine.unreadable import Unreadable
     from holdfast.engine.verify import VerifyReport
     from holdfast.engine.versions import NO_RECORD
     from holdfast.engine.witness import SideFile, Testimony, Witness
@@ -167,16 +172,20 @@ __all__ = [
     "MalformedMessage",
     "MalformedVector",
     "Manual",
+    "Member",
+    "Members",
     "MissingExtra",
     "MultiValue",
     "NewerFormat",
     "NoSuchCollection",
     "NoSuchConflict",
+    "NoSuchMember",
     "NoSuchRecord",
     "NoSuchSnapshot",
     "NoSuchSpace",
     "NotADatabase",
     "NotReached",
+    "NotTheAuthority",
     "OlderFormat",
     "OpenConflict",
     "Past",
@@ -184,6 +193,8 @@ __all__ = [
     "Policy",
     "ProgramFault",
     "ProtocolError",
+    "Purge",
+    "PurgeReport",
     "ReadOnlyEngine",
     "ReadOnlyToken",
     "Receipt",
@@ -216,6 +227,7 @@ __all__ = [
     "Unauthorized",
     "UndoReport",
     "Unreachable",
+    "Unreadable",
     "UpdateWins",
     "UsageError",
     "Value",
@@ -251,10 +263,15 @@ _LAZY: dict[str, str] = {
     "Engine": "holdfast.facade",
     "FirstWriterWins": "holdfast.resolvers",
     "Guard": "holdfast.engine.guard",
+    "Purge": "holdfast.engine.purge",
+    "PurgeReport": "holdfast.engine.members",
+    "Members": "holdfast.engine.members",
+    "Member": "holdfast.engine.members",
     "Hub": "holdfast.transport.links.address",
     "LastWriterWins": "holdfast.resolvers",
     "Leave": "holdfast.resolvers",
     "LedgerEntry": "holdfast.engine.entries",
+    "Unreadable": "holdfast.engine.unreadable",
     "LogEntry": "holdfast.engine.entries",
     "Manual": "holdfast.resolvers",
     "MultiValue": "holdfast.resolvers",

@@ -7,7 +7,8 @@ the command line and the REST interface print it, and it does not change when a 
     ├── UsageError        The caller must change the call.
     │   └── InvalidName, InvalidKey, InvalidValue, InvalidQuery, InvalidSchema, InvalidUrl, NoSuchCollection,
     │       NoSuchRecord, VersionMismatch, TransactionConflict, TransactionTooLarge, EngineClosed, ReadOnlyEngine,
-    │       MissingExtra, NoSuchConflict, NoSuchSnapshot, InvalidDecision, ImportFailed, InvalidPlan, ResolverFault
+    │       MissingExtra, NoSuchConflict, NoSuchMember, NotTheAuthority, NoSuchSnapshot, InvalidDecision, ImportFailed,
+    │       InvalidPlan, ResolverFault
     ├── StorageError      The disk or the file is at fault.
     │   └── FileLocked, NotADatabase, NewerFormat, OlderFormat, DamagedFile, DiskFull, FileUnreadable, ForkedEngine
     ├── ProtocolError     The two nodes do not speak of the same thing.
@@ -155,6 +156,18 @@ class NoSuchConflict(UsageError):
     """Raised when a conflict is named that is unknown here or no longer open."""
 
     code = "no-such-conflict"
+
+
+class NoSuchMember(UsageError):
+    """Raised when a member of the space is named that there is not, or by a name that several have."""
+
+    code = "no-such-member"
+
+
+class NotTheAuthority(UsageError):
+    """Raised when a node decides what only the authority of the space may: who takes part, and what is purged."""
+
+    code = "not-the-authority"
 
 
 class NoSuchSnapshot(UsageError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import UndoReport
+    from holdfast.engine.members import Members, PurgeReport
     from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.bundle import BundleReport
@@ -38,13 +40,21 @@ class Engine(Node):
     """
 
     async def sync(
-        self, hub: Hub | str, *, guard: Guard | None = None, on_progress: OnProgress | None = None
+        self,
+        hub: Hub | str,
+        *,
+        guard: Guard | None = None,
+        starter: bool = True,
+        on_progress: OnProgress | None = None,
     ) -> SyncReport:
         """Sync with a hub until both have all that the other has; one that runs with the same hub is waited for.
+
+        A file that holds nothing begins with a copy of what the hub holds, where the hub holds much: see `bootstrap`.
 
         Args:
             hub: Where, and with which token; a bare URL means no token.
             guard: How much may be deleted or rewritten here; None for anything.
+            starter: Whether a file that holds nothing may begin so; False to read the feed in any case.
             on_progress: Called with what has been sent and received so far.
 
         Raises:
@@ -56,12 +66,16 @@ class Engine(Node):
         _check_guard(guard)
         with _loading():
             from holdfast.engine.replica import Replica
+            from holdfast.engine.starters import Beginning
+            from holdfast.transport.starting import start
             from holdfast.transport.sync import sync
 
         address = _address(hub)
         check_callable(on_progress, "on_progress")
         async with self._linked(address) as link:
-            return await sync(Replica(self, guard), link, on_progress)
+            started = await start(Beginning(self), link, on_progress) if starter else 0
+            report = await sync(Replica(self, guard), link, on_progress)
+            return replace(report, received=report.received + started, started=started)
 
     async def compare(self, hub: Hub | str) -> CompareReport:
         """Compare what stands here with what stands at a hub, by sums over ranges of keys; changes nothing here.
@@ -79,12 +93,48 @@ class Engine(Node):
         async with self._linked(_address(hub)) as link:
             return await report_on(Replica(self), link)
 
+    async def bootstrap(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
+        """Begin this file, which holds nothing yet, with the hub's starter, and sync what came since.
+
+        A cut download goes on at the byte where it was; what came is checked before any of it is taken in. Where the
+        hub has no starter, or this disk no room for it, the feed is read instead, as by any sync.
+
+        Args:
+            hub: Where, and with which token.
+            on_progress: Called with what has come so far.
+
+        Raises:
+            UsageError: The file holds something already: sync it.
+            LinkError, ProtocolError, StorageError: As `sync`.
+        """
+        with _loading():
+            from holdfast.engine.starters import Beginning
+
+        if not await Beginning(self).is_blank():
+            raise UsageError(
+                "the file holds something already", subject=str(self.path), remedy="Sync it, or name a new file."
+            )
+        return await self.sync(hub, on_progress=on_progress)
+
     @property
     def snapshots(self) -> Snapshots:
         """What the file held at some moments, to look at and to go back to."""
         from holdfast.engine.snapshots import Snapshots
 
         return Snapshots(self)
+
+    @property
+    def members(self) -> Members:
+        """Who takes part in the space, and who decides that."""
+        from holdfast.engine.members import Members
+
+        return Members(self)
+
+    async def purge(self) -> PurgeReport:
+        """Let go for good what was deleted, as far as all that count have heard of it; hubs do it by themselves."""
+        from holdfast.engine.members import purge
+
+        return await purge(self)
 
     async def backup(self, target: str | Path, *, on_progress: Callable[[float], None] | None = None) -> None:
         """Copy the file as it stands to a file that is not there yet; see `backups.back_up`."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from holdfast.clocks import EMPTY, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import ABSENT, BIRTH, DECISION, EQUIVOCAL, REGISTER, Life, Record, Sibling, Stamp
 from holdfast.engine.edits import Delete, Edit, Put, Update, edited
-from holdfast.engine.join import join
+from holdfast.engine.join import Memory, join
 from tests.strategies import POOL
 
 NAMES = ("a", "b", "é")
@@ -32,7 +32,7 @@ class State:
     context: VersionVector = EMPTY
 
     def joined(self, other: State) -> State:
-        record = join(self.record, self.context, other.record, other.context)
+        record = join(self.record, Memory(self.context), other.record, Memory(other.context))
         return State(record, self.context.join(other.context))
 
 

@@ -13,13 +13,14 @@ from holdfast.clocks import Actor, Dot, VersionVector
 from holdfast.engine.delta import FeedId
 from holdfast.engine.seams import Seams
 from holdfast.engine.storage.birth import begin_file, begin_incarnation
-from holdfast.engine.storage.migrations import migrate
+from holdfast.engine.storage.migrations import migrate, scripts
 from holdfast.engine.storage.peers import Peer, find_peer
 from holdfast.engine.storage.store import Store, vector_of
 
 from .oracle import Known, Place
 
 DAY_MS = 86_400_000
+(PURGING_ROW,) = [line for line in scripts()[5].splitlines() if line.startswith("INSERT INTO purging")]
 _pool: list[sqlite3.Connection] = []
 
 
@@ -121,6 +122,7 @@ def new_member(name: str, wall: Wall, seed: int) -> Member:
     connection = _connection()
     for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         connection.execute(f"DELETE FROM {table}")
+    connection.execute(PURGING_ROW)
     return Member(name, wall, random.Random(seed), connection)
 
 

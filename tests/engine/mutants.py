@@ -68,12 +68,12 @@ def _plant(patch: Patch, name: str, changed: Callable[..., object]) -> None:
 
 @mutant("the join keeps what the other side has superseded", "Join")
 def _(patch: Patch) -> None:
-    patch.setattr(apply, "join", lambda ours, have, theirs, _: join.join(ours, have, theirs, EMPTY))
+    patch.setattr(apply, "join", lambda ours, have, theirs, _: join.join(ours, have, theirs, join.Memory(EMPTY)))
 
 
 @mutant("the join takes back what this side has superseded", "Join")
 def _(patch: Patch) -> None:
-    patch.setattr(apply, "join", lambda ours, _, theirs, have: join.join(ours, EMPTY, theirs, have))
+    patch.setattr(apply, "join", lambda ours, _, theirs, have: join.join(ours, join.Memory(EMPTY), theirs, have))
 
 
 @mutant("a state that is not newer replaces ours", "Join")

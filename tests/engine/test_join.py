@@ -16,7 +16,7 @@ from holdfast.engine.detector import agreed
 from holdfast.engine.documents import compose, split
 from holdfast.engine.edits import Put, Update, edited
 from holdfast.engine.flat_join import Encounter, FlatJoin, are_distinct
-from holdfast.engine.join import ValueLeftOutError, claims, discarded, join
+from holdfast.engine.join import Memory, ValueLeftOutError, claims, discarded, join
 from holdfast.engine.outline import FIELDS_MAX
 from holdfast.engine.packing import lay_out
 from holdfast.engine.reached import counting
@@ -35,7 +35,7 @@ def single(value: str | bytes | None, tag: int = REGISTER, base: bytes | None = 
 def met(ours: Record, theirs: Record) -> Record:
     """Both have taken in the one operation."""
     context = VersionVector({ONE: 1})
-    return join(ours, context, theirs, context)
+    return join(ours, Memory(context), theirs, Memory(context))
 
 
 @given(reachable())
@@ -74,13 +74,13 @@ def test_every_dot_of_a_cell_is_in_the_context(states: list[State]):
 def test_a_dot_survives_where_the_other_side_never_took_it_in():
     other = Stamp(Dot(TWO, 1), Timestamp(3))
     mine, theirs = plain_record(STAMP, {"v": "1"}), plain_record(other, {"v": "2"})
-    joined = join(mine, VersionVector({ONE: 1}), theirs, VersionVector({TWO: 1}))
+    joined = join(mine, Memory(VersionVector({ONE: 1})), theirs, Memory(VersionVector({TWO: 1})))
     assert set(joined.cells["v"]) == joined.frontier == {STAMP.dot, other.dot}
 
 
 def test_a_dot_goes_where_the_other_side_took_it_in_and_let_it_go():
     mine = plain_record(STAMP, {"v": "1"})
-    assert join(mine, VersionVector({ONE: 1}), ABSENT, VersionVector({ONE: 1})) == ABSENT
+    assert join(mine, Memory(VersionVector({ONE: 1})), ABSENT, Memory(VersionVector({ONE: 1}))) == ABSENT
 
 
 def test_a_value_left_out_is_taken_from_this_side():
@@ -89,7 +89,7 @@ def test_a_value_left_out_is_taken_from_this_side():
 
 def test_a_value_left_out_and_missing_here_is_asked_for():
     with pytest.raises(ValueLeftOutError):
-        join(ABSENT, EMPTY, single(None), VersionVector({ONE: 1}))
+        join(ABSENT, Memory(EMPTY), single(None), Memory(VersionVector({ONE: 1})))
 
 
 def test_two_values_under_one_dot_are_both_kept():

@@ -357,3 +357,63 @@ async def test_a_name_that_sql_cannot_ask_for_is_a_hole_and_leaves_no_collection
         assert connection.execute("SELECT name FROM collection").fetchall() == []
     await heal(hub, a)
     assert (await hub.status()).records == 0
+
+
+async def test_what_cannot_be_shown_stands_in_a_list_with_why(tmp_path, trio):
+    a, b, hub = trio
+    await Replica(a).apply(from_the_future(), STRANGER)
+    await heal(hub, a, b)
+    (hidden,) = await b.quarantine()
+    assert (hidden.collection, hidden.key, hidden.fields, hidden.held) == ("t", "k", ("odd", "tensor"), True)
+    assert hidden.since_ms is not None
+    assert "type" in hidden.reason
+    await a["t"].put("good", {"n": 1})
+    await meet_replica(b, Spoiling(a, {"good"}))
+    hole, other = await b.quarantine()
+    assert (hole.key, hole.held, hole.peer) == ("good", False, a.label)
+    assert other == hidden
+    assert await b.quarantine(collection="elsewhere") == []
+    assert await b.quarantine(limit=1) == [hole]
+    await meet_replica(b, Replica(a))  # the bytes are readable again: nobody has to ask
+    assert await b.quarantine() == [hidden]
+
+
+@pytest.mark.parametrize("schemas", [(), None])
+async def test_a_version_that_knows_more_shows_what_was_hidden(tmp_path, monkeypatch, schemas):
+    """Type 78 becomes a register in a later version, and the long name a name; no user does anything."""
+    path = tmp_path / "a.db"
+    async with opened(path, schemas=schemas) as node, opened(tmp_path / "b.db") as other:
+        await Replica(node).apply(from_the_future(), STRANGER)
+        await Replica(node).apply(under(ODD_NAMES["long"], 1, seq=2), STRANGER)
+        assert len(await node.quarantine()) == 2
+        before = await node.status()
+        await meet(node, other)
+    names = "holdfast.engine.{}.is_name".format
+    monkeypatch.setattr("holdfast.engine.detector.READABLE", frozenset({0, 255, 77, 78}))
+    monkeypatch.setattr("holdfast.engine.detector.READING", 2)
+    monkeypatch.setattr("holdfast.engine.detector.agreed", _agreed_later)
+    for module in (
+        "projection",
+        "storage.rows",
+        "storage.reproject",
+        "storage.quarantine",
+        "status",
+        "storage.reading",
+    ):
+        monkeypatch.setattr(names(module), lambda text: 1 <= len(text) <= 512, raising=False)
+    async with opened(path, schemas=schemas) as node:
+        assert await node.quarantine() == []
+        assert (await node["t"].get("k")).fields["odd"] == {"json": 1}
+        after = await node.status()
+        assert (after.quarantined, after.digest, after.lsn) == (0, before.digest, before.lsn)
+        assert sum(after.collections.values()) == 2
+    monkeypatch.undo()
+    async with opened(path, schemas=schemas) as node:  # and back: an application may be put back to the version before
+        assert len(await node.quarantine()) == 2
+        assert (await node["t"].get("k")).fields == {"plain": "readable"}
+        assert (await node.verify()).problems == ()
+
+
+def _agreed_later(cell):
+    (sibling,) = cell.values()
+    return sibling.value if isinstance(sibling.value, str) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,15 @@ async def test_a_file_that_was_never_finished_is_finished(tmp_path: Path):
     async with opened(path, space="plant") as node:
         await node["t"].put("k", {})
         assert await node.snapshots.list() == []
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
+def test_a_process_that_is_killed_while_it_brings_a_file_up_loses_nothing(tmp_path: Path, kept: Path):
+    """At each statement: the next opening finds all, in the present format, and the file as it was beside it."""
+    words = [sys.executable, "-m", "tests.engine.upgrading", str(kept), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    killed, halfway = map(int, done.stdout.split())
+    assert killed >= 30
+    older = migrations.FORMAT - int(kept.name.removeprefix("format-").removesuffix(".db.gz"))
+    assert (halfway > 0) == (older > 1), "some were killed between two of the scripts"

@@ -10,7 +10,7 @@ from holdfast import EngineClosed, TransactionTooLarge
 from holdfast.clocks import EMPTY, Actor, Dot, Timestamp, VersionVector
 from holdfast.engine.cells import REGISTER, Life, Record, Sibling, Stamp
 from holdfast.engine.delta import Delta, FeedBatch, FeedId
-from holdfast.engine.join import join
+from holdfast.engine.join import Memory, join
 from holdfast.engine.replica import Replica
 from holdfast.engine.storage.feed import read_keys
 from holdfast.transport import answering
@@ -149,8 +149,8 @@ def test_clones_that_used_one_dot_at_different_times_join_to_the_same():
     context = VersionVector({dot.actor: 5})
     for other in ("1", "2"):
         a, b = record(100, "1"), record(200, other)
-        assert join(a, context, b, context) == join(b, context, a, context)
-    assert join(Record(), EMPTY, record(100, "1"), context) == record(100, "1")
+        assert join(a, Memory(context), b, Memory(context)) == join(b, Memory(context), a, Memory(context))
+    assert join(Record(), Memory(EMPTY), record(100, "1"), Memory(context)) == record(100, "1")
 
 
 async def test_a_first_catch_up_of_several_exchanges_completes(tmp_path, monkeypatch):

@@ -61,6 +61,29 @@ async def test_nodes_and_a_hub_that_was_put_back_agree_again(tmp_path, first, wr
             assert e0.renewed is e2.renewed is None
 
 
+async def test_what_was_read_and_not_acknowledged_keeps_its_name_from_what_was_lost(tmp_path):
+    """The hub gives a number again, and who reads that acknowledges it with the next call only."""
+    path, backup = tmp_path / "hub.db", tmp_path / "backup"
+    async with opened(tmp_path / "a.db", space="s") as a, opened(tmp_path / "b.db", space="s") as b:
+        async with opened(path, space="s", name="hub") as hub:
+            await hub["t"].put("base", {"v": 0})
+            await heal(hub, a, b)
+        save(path, backup)
+        async with opened(path, name="hub", seed="tuesday") as hub:
+            await hub["t"].put("lost", {"v": 1})
+            await meet(a, hub)
+        put_back(backup, path)
+        async with opened(path, name="hub", seed="wednesday") as hub:
+            await hub["t"].put("new", {"v": 2})
+            await meet(b, hub)
+            assert hub.renewed is None
+            await meet(a, hub)
+            assert hub.renewed
+            await heal(hub, a, b)
+            await assert_equal(hub, a, b)
+            assert {d.key for d in await b["t"].query()} == {"base", "lost", "new"}
+
+
 @pytest.mark.parametrize("own", [False, True])
 async def test_a_reading_token_gets_all_from_a_hub_that_was_put_back(tmp_path, own):
     """It changes nothing at the hub, so the hub goes on as it is; the node reads anew."""

@@ -15,6 +15,8 @@ import pytest
 from holdfast import DamagedFile, FileLocked, FileUnreadable, NotADatabase, Schema
 from holdfast.engine.salvage import SalvageReport, salvage_file
 from holdfast.engine.seams import Seams
+from holdfast.engine.storage.migrations import migrate
+from holdfast.engine.storage.salvaging import BEHIND, SMALL
 
 from ..nodes import Wall, assert_equal, heal, meet, opened, raw
 
@@ -74,10 +76,11 @@ def zero(path: Path, page: int, size: int = 4096) -> None:
         file.write(bytes(size))
 
 
-def flip(path: Path, rng: random.Random, count: int, first: int = 4096) -> None:
-    """Flip bits of so many bytes behind the first page."""
+def flip(path: Path, rng: random.Random, count: int) -> None:
+    """Flip bits of so many bytes on pages that do not say what the tables are."""
     data = bytearray(path.read_bytes())
-    for at in rng.sample(range(first, len(data)), count):
+    spared = {1, *pages(path, "sqlite_schema")}
+    for at in rng.sample([at for at in range(len(data)) if at // 4096 + 1 not in spared], count):
         data[at] ^= 1 << rng.randrange(8)
     path.write_bytes(data)
 
@@ -229,6 +232,13 @@ async def test_what_cannot_be_salvaged_is_left_as_it_is(sources: Path, tmp_path:
     (tmp_path / "text.db").write_text("no database " * 100)
     with pytest.raises(NotADatabase):
         salvaged(tmp_path / "text.db")
+
+
+def test_every_table_of_the_format_is_salvaged(tmp_path: Path):
+    with raw(tmp_path / "new.db") as connection:
+        migrate(connection, "new.db")
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    assert {*SMALL, *BEHIND, "node", "record", "stretch", "sqlite_sequence"} == tables
 
 
 async def test_a_file_that_is_open_is_not_salvaged(sources: Path, tmp_path: Path):

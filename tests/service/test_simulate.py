@@ -43,11 +43,11 @@ def test_a_failure_becomes_a_file_that_is_replayed_and_shrunk(tmp_path, monkeypa
     assert again.code == 1
     assert "the same failure, step by step (followed the tape)" in again.out
     assert holdfast("simulate", "--replay", file, "--json").value["exact"]
-    small = holdfast("simulate", "--shrink", file, "--seconds", 5, "--out", tmp_path / "small", "--json")
+    small = holdfast("simulate", "--shrink", file, "--seconds", 1, "--out", tmp_path / "small", "--json")
     assert small.code == 1
     assert Path(small.value["file"]).parent == tmp_path / "small"
     assert json.loads(Path(small.value["file"]).read_text())["kind"] == "holdfast-simulation-failure"
-    assert "before" in holdfast("simulate", "--shrink", file, "--seconds", 5).out
+    assert "before" in holdfast("simulate", "--shrink", file, "--seconds", 1).out
 
 
 def test_a_plan_is_run_and_a_bad_one_is_refused(tmp_path):

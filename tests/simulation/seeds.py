@@ -8,26 +8,34 @@ Planted: the engine puts many records in the order of a set of their keys, which
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
 
 from holdfast.engine.storage import bulk
-from holdfast.simulation.kernel.choices import SeededChoices
-from holdfast.simulation.kernel.trace import Trace
-from holdfast.simulation.plans.generate import plan_of
-from holdfast.simulation.runs.lived import live
-from holdfast.simulation.runs.scenario import Fleet, Scenario
+from holdfast.simulation import Report, simulate
+
+from ..sources import ROOT
 
 
-def digests(first: int, last: int) -> dict[str, str]:
+def small_worlds(seeds: range) -> Report:
+    """Live through the worlds of these seeds."""
+    return simulate(seeds=seeds, nodes=3, hours=0.05, operations=25, processes=1)
+
+
+def digests(report: Report) -> dict[str, str]:
     """Digest of the trace, which has the states of all nodes in it, by seed."""
-    found = {}
-    for seed in range(first, last):
-        plan = plan_of(seed, nodes=2 + seed % 2, hours=2 / 60, operations=10, keys=3)
-        outcome = live(Scenario(source=Fleet()), plan, SeededChoices(seed), Trace(0))
-        found[str(seed)] = f"{outcome.digest} {outcome.figures.steps} {outcome.figures.operations}"
-    return found
+    return {str(result.seed): result.digest for result in report.results}
+
+
+def elsewhere(seeds: range, hash_seed: int, *options: str) -> dict[str, str]:
+    """The digests of these seeds in a process of its own, with this hash seed."""
+    command = [sys.executable, "-m", "tests.simulation.seeds", str(seeds.start), str(seeds.stop), *options]
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(run.stdout)
 
 
 def plant(patch: pytest.MonkeyPatch) -> None:
@@ -46,4 +54,4 @@ if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as planted:
         if "--planted" in sys.argv:
             plant(planted)
-        sys.stdout.write(json.dumps(digests(int(sys.argv[1]), int(sys.argv[2]))))
+        sys.stdout.write(json.dumps(digests(small_worlds(range(int(sys.argv[1]), int(sys.argv[2]))))))

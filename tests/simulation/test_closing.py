@@ -11,13 +11,11 @@ from holdfast.simulation.kernel import graveyard
 from holdfast.simulation.kernel.choices import SeededChoices
 from holdfast.simulation.kernel.closing import undisturbed
 from holdfast.simulation.runs.lived import live
-from holdfast.simulation.runs.scenario import Scenario
-
-from .seeds import Fleet
+from holdfast.simulation.runs.scenario import Fleet, Scenario
 
 
 def live_through(seeds):
-    scenario = Scenario(source=Fleet())
+    scenario = Scenario(source=Fleet(nodes=3, hours=0.05))
     for seed in seeds:
         live(scenario, scenario.plan(seed), SeededChoices(seed))
 

@@ -20,9 +20,9 @@ from holdfast import HoldfastError, LastWriterWins, Schema
 
 NOTES = Schema(name="notes", fields={"text": LastWriterWins()})
 
-@pytest.mark.partition(seeds=2, nodes=3, hours=0.1, schemas=[NOTES], processes=1)
+@pytest.mark.partition(seeds=2, nodes=2, hours=0.05, operations=10, schemas=[NOTES], processes=1)
 async def test_notes_survive(engine):
-    for number in range(20):
+    for number in range(10):
         await asyncio.sleep(5)
         try:
             await engine["notes"].put(f"n{number}", {"text": "written"})
@@ -38,15 +38,20 @@ async def test_that_fails(engine):
 """
 
 
-def run(folder: Path, *options: str, measured: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+# What this repository has besides; loading them costs more than most of these runs.
+ALONE = [word for name in ("asyncio", "hypothesispytest", "cov", "sybil", "timeout") for word in ("-p", f"no:{name}")]
+
+
+def run(folder: Path, *options: str, alone: bool = True, measured: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [*PYTEST, *(ALONE if alone else ()), *options]
     env = {name: value for name, value in os.environ.items() if measured or not name.startswith("COVERAGE_")}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_a_marked_function_runs_on_the_nodes_of_worlds(tmp_path: Path):
     (tmp_path / "test_app.py").write_text(HOLDS)
-    ran = run(tmp_path, "--strict-markers")
+    ran = run(tmp_path, "--strict-markers", alone=False)
     assert ran.returncode == 0, ran.stdout
     assert "1 passed" in ran.stdout
 
@@ -65,6 +70,41 @@ def test_a_failing_seed_says_what_broke_how_to_see_it_again_and_where_the_files_
         json.loads(artefact.read_text())["again"] == re.search(r"^(?:E\s+)?again: +(.*)$", ran.stdout, re.MULTILINE)[1]
     )
     assert "Seed 3" in artefact.with_suffix(".html").read_text()
+
+
+WRITES_AND_FAILS = """
+import pytest
+
+@pytest.mark.partition(seeds=range(3, 4), nodes=3, hours=0.05, operations=20, processes=1)
+async def test_that_writes(engine):
+    await engine["notes"].put("mine", {"text": "written"})
+    raise ValueError("mine")
+"""
+
+
+def test_a_failure_shrinks_with_the_functions_that_it_needs(tmp_path: Path):
+    (tmp_path / "test_app.py").write_text(WRITES_AND_FAILS)
+    ran = run(tmp_path, "--partition-shrink", "2")
+    assert ran.returncode == 1, ran.stdout
+    said = re.search(
+        r"^(?:E\s+)?smaller: +(\S+) \((\d+) of (\d+) nodes, (\d+) of (\d+) events\)$", ran.stdout, re.MULTILINE
+    )
+    assert said, ran.stdout
+    whole = json.loads(Path(re.search(r"^(?:E\s+)?artefact: (.*)$", ran.stdout, re.MULTILINE)[1]).read_text())
+    small = json.loads(Path(said[1]).read_text())
+    assert small["invariant"] == whole["invariant"]
+    assert small["fault"]["what"] == whole["fault"]["what"]
+    assert (len(small["plan"]["nodes"]), len(small["plan"].get("events", ()))) == (int(said[2]), int(said[4]))
+    assert int(said[4]) < int(said[5])
+    assert small["needs"] == whole["needs"] == {"programs": ["test_that_writes"], "resolvers": [], "checks": []}
+    assert "programs=..." in small["again"]
+
+
+def test_a_time_to_shrink_that_is_none_is_refused(tmp_path: Path):
+    (tmp_path / "test_app.py").write_text(WRITES_AND_FAILS)
+    wrong = run(tmp_path, "--partition-shrink", "0")
+    assert wrong.returncode == 4
+    assert "--partition-shrink: invalid" in wrong.stderr
 
 
 def test_the_option_replaces_the_seeds_and_is_checked(tmp_path: Path):
@@ -148,10 +188,8 @@ def test_marks_that_cannot_be_understood_are_told_so_in_one_line(tmp_path: Path,
 @pytest.mark.skipif(shutil.which("script") is None, reason="no script, which makes a terminal")
 def test_progress_shows_on_a_terminal(tmp_path: Path):
     (tmp_path / "test_app.py").write_text(HOLDS)
-    command = f"{shlex.quote(sys.executable)} -m pytest -p no:cacheprovider"
-    ran = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], cwd=tmp_path, capture_output=True, timeout=100, check=False
-    )
+    command = ["script", "-qec", shlex.join([*PYTEST, *ALONE]), "/dev/null"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=100, check=False)
     assert b"test_notes_survive: 1 of 2 seeds" in ran.stdout
     assert b"1 passed" in ran.stdout
 
@@ -165,7 +203,5 @@ def test_a_project_that_does_not_use_it_pays_nothing(tmp_path: Path):
         "    assert 'holdfast.simulation.plugin' in loaded\n"
         "    assert not {'aiohttp', 'sqlite3', 'hypothesis'} & {*sys.modules}\n"
     )
-    # Unmeasured: coverage keeps what it finds with sqlite3.
-    options = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-p", "no:cov", "-p", "no:sybil")
-    ran = run(tmp_path, *options, measured=False)
+    ran = run(tmp_path, measured=False)  # coverage keeps what it finds with sqlite3
     assert ran.returncode == 0, ran.stdout

@@ -14,21 +14,25 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from holdfast.clocks import SEQ_MAX, Actor, SpaceId, VersionVector
+from holdfast.clocks import NO_DOTS, SEQ_MAX, Actor, DotRanges, SpaceId, VersionVector
 from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
 from holdfast.engine.ranges import WHOLE, Part, Parts, Span
+from holdfast.engine.storage.roster import Decision, Seat
 from holdfast.transport.messages import (
     PROTOCOL_VERSION,
+    Absent,
     Ack,
     Batch,
     Compare,
     Hello,
+    Keys,
     Message,
     NeedVector,
     NeedWhole,
     Ranges,
     Refuse,
     VectorNote,
+    VectorPatch,
 )
 from holdfast.transport.wire import Decoder, encode
 from tests.strategies import any_actors, any_vectors
@@ -81,6 +85,8 @@ MIXED = Delta(
     doc=['{"done":true}', "{}", '{"name":"Østerbro"}', '{"done":false}'],
     cells={1: b"\x01packed cells", 2: b""},
     extra={1: 0, 3: 0},
+    forgotten=(DotRanges({EDGE: ((1, 4), (7, 9))}), NO_DOTS),
+    returned={1: 1, 2: 0},
 )
 
 SAMPLES: dict[str, Message] = {
@@ -101,12 +107,17 @@ SAMPLES: dict[str, Message] = {
         clock_ms=1_700_000_000_000,
         schema=b"\x22" * 8,
         policy=b"\x33" * 8,
-        fence=VersionVector({HUB: 2}),
+        fence=VectorPatch(VersionVector({HUB: 2})),
         rights="r",
         lacks=VersionVector({EDGE: 12}),
         stretch=STRETCH,
         bound=True,
         aliases=(SpaceId("5f" * 16), SpaceId("60" * 16)),
+        decision=Decision(2, 7, HUB),
+        seats=(
+            Seat(actor=HUB, label="hub", heard_ms=0),
+            Seat(actor=EDGE, label="", heard_ms=1_700_000_000_000, out_ms=1_700_000_000_001, out_at=b"\x44" * 8),
+        ),
     ),
     "batch": Batch(
         feed=FEED,
@@ -117,10 +128,21 @@ SAMPLES: dict[str, Message] = {
         delta=MIXED,
         start_stretch=STRETCH,
         end_stretch=StretchId(b"next"),
+        fence=VectorPatch(VersionVector({HUB: 8, EDGE: 1})),
+        horizon=VectorPatch(VersionVector({})),
     ),
     "ack": Ack(feed=FEED, checkpoint=92, ticket=b"next ticket", stretch=STRETCH),
     "need_whole": NeedWhole(FEED, (("tasks", "t1"), ("sites", "öst/1"))),
     "need_vector": NeedVector(),
+    "keys": Keys(bytes(8 * 17) + b"\x01" * 8 + bytes(8 * 4078), VectorPatch(VersionVector({EDGE: 4})), 12),
+    "absent": Absent(
+        vector=VectorNote(b"\x11" * 8, VersionVector({HUB: 9})),
+        fence=VectorPatch(VersionVector({HUB: 8})),
+        horizon=VectorPatch(VersionVector({EDGE: 1})),
+        buckets=(0, 17, 4095),
+        keys=(5, 17 << 52, (17 << 52) + 1),
+        asked=12,
+    ),
     "refuse": Refuse(code="space-mismatch", message="another space", subject="plant", remedy="Ask its owner."),
     "compare": Compare((WHOLE, Span(("tasks", "t1"), ("tasks", "t9")))),
     "ranges": Ranges(
@@ -141,6 +163,8 @@ _FEEDS = st.binary(min_size=8, max_size=8).map(bytes.hex)
 _STRETCHES = st.sampled_from([NO_STRETCH, STRETCH])
 _PRINTS = st.sampled_from([b"", b"\x00" * 8, b"fingerpr"])
 _NOTES = st.builds(VectorNote, _PRINTS, any_vectors())
+_PATCHES = st.builds(VectorPatch, st.one_of(st.none(), any_vectors()))
+_SETS = st.builds(DotRanges, st.dictionaries(any_actors(), st.lists(st.tuples(st.integers(1, 9), st.integers(9, 20)))))
 
 
 @st.composite
@@ -149,6 +173,7 @@ def deltas(draw: st.DrawFn) -> Delta:
     actors = tuple(draw(st.lists(any_actors(), min_size=1, max_size=4, unique=True)))
     collections = tuple(draw(st.lists(_NAMES, min_size=1, max_size=3, unique=True)))
     contexts = tuple(draw(st.lists(any_vectors(), max_size=3)))
+    forgotten = tuple(draw(st.lists(_SETS, max_size=2)))
     records = draw(st.lists(st.tuples(st.integers(0, len(collections) - 1), _NAMES), max_size=8, unique=True))
     rows = range(len(records))
     actor = [draw(st.integers(-1, len(actors) - 1)) for _ in rows]
@@ -167,6 +192,8 @@ def deltas(draw: st.DrawFn) -> Delta:
         doc=[draw(_TEXT) for _ in rows],
         cells={row: draw(st.binary(max_size=12)) for row in celled},
         extra={row: draw(st.integers(0, len(contexts) - 1)) for row in rows if contexts and draw(st.booleans())},
+        forgotten=forgotten,
+        returned={row: draw(st.integers(0, len(forgotten) - 1)) for row in rows if forgotten and draw(st.booleans())},
     )
 
 
@@ -194,6 +221,8 @@ def batches(draw: st.DrawFn) -> Batch:
         delta=draw(deltas()),
         start_stretch=draw(_STRETCHES),
         end_stretch=draw(_STRETCHES),
+        fence=draw(_PATCHES),
+        horizon=draw(_PATCHES),
     )
 
 
@@ -218,12 +247,39 @@ def hellos() -> st.SearchStrategy[Hello]:
         clock_ms=_INTEGERS,
         schema=_PRINTS,
         policy=_PRINTS,
-        fence=any_vectors(),
+        fence=_PATCHES,
         rights=st.sampled_from(["rw", "r"]),
         lacks=any_vectors(),
         stretch=_STRETCHES,
         bound=st.booleans(),
         aliases=st.lists(st.binary(min_size=16, max_size=16).map(bytes.hex), max_size=3).map(tuple),
+        decision=st.builds(Decision, _INTEGERS, _INTEGERS, st.one_of(st.just(""), any_actors())),
+        seats=st.lists(seats(), max_size=3, unique_by=lambda seat: seat.actor).map(tuple),
+    )
+
+
+def seats() -> st.SearchStrategy[Seat]:
+    """Any member."""
+    return st.builds(
+        Seat,
+        actor=any_actors(),
+        label=_TEXT,
+        heard_ms=_INTEGERS,
+        out_ms=st.one_of(st.none(), st.integers(0, 1 << 50)),
+        out_at=_PRINTS,
+    )
+
+
+def absences() -> st.SearchStrategy[Absent]:
+    """Any absence."""
+    return st.builds(
+        Absent,
+        vector=_NOTES,
+        fence=_PATCHES,
+        horizon=_PATCHES,
+        buckets=st.sets(st.integers(0, 4095), max_size=4).map(lambda found: tuple(sorted(found))),
+        keys=st.lists(st.integers(0, (1 << 64) - 1), max_size=4).map(tuple),
+        asked=_INTEGERS,
     )
 
 
@@ -237,6 +293,8 @@ def messages() -> st.SearchStrategy[Message]:
         st.just(NeedVector()),
         ranges(),
         st.builds(Compare, st.lists(st.builds(Span, *[st.tuples(_TEXT, _TEXT)] * 2), max_size=3).map(tuple)),
+        absences(),
+        st.builds(Keys, st.integers(0, 255).map(lambda byte: bytes([byte]) * 8 * 4096), _PATCHES, _INTEGERS),
         st.builds(Refuse, code=_TEXT, message=_TEXT, subject=_TEXT, remedy=_TEXT),
     )
 

@@ -45,7 +45,7 @@ def _body(reply: bytes) -> bytes:
 async def test_health_tells_versions_and_the_number_of_spaces_to_anyone(hub: TestHub):
     reply = await hub.ask("GET /v1/health HTTP/1.1\nHost: hub\n")
     assert _status(reply) == 200
-    data = {"version": "1.2.3", "protocol": 3, "spaces": 2}
+    data = {"version": "1.2.3", "protocol": 4, "spaces": 2}
     assert json.loads(_body(reply)) == {"status": "ok", "data": data, "message": ""}
     assert b"plant" not in reply
 

@@ -100,7 +100,7 @@ def test_every_truncation_is_an_unfinished_message(name):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_truncated_payload_is_refused(name):
     [payload] = payloads(b"".join(encode(SAMPLES[name])))
-    for size in range(len(payload)):
+    for size in range(0, len(payload), 1 + len(payload) // 1_000):
         with pytest.raises(ProtocolError):
             decode(encode_frame(FrameType[name.upper()], payload[:size]))
 
@@ -124,9 +124,9 @@ def test_items_that_a_later_version_appends_are_ignored():
 
 
 def test_a_hello_of_another_protocol_version_is_refused_by_name():
-    for version in (2, 4):
+    for version in (2, 3, 5):
         other = pack([version]) + b"\xc1"
-        with pytest.raises(IncompatibleProtocol, match=f"version {version}, this node version 3"):
+        with pytest.raises(IncompatibleProtocol, match=f"version {version}, this node version 4"):
             decode(encode_frame(FrameType.HELLO, other))
 
 

@@ -46,6 +46,18 @@ def success(data: Mapping[str, object]) -> web.Response:
     return _envelope(200, "ok", data, "")
 
 
+def absent(what: str) -> web.Response:
+    """There is no such thing here, which is no failure."""
+    return _envelope(404, "none", {}, what)
+
+
+def later(what: str) -> web.Response:
+    """It is being made: come again soon."""
+    response = _envelope(202, "later", {}, what)
+    response.headers[hdrs.RETRY_AFTER] = "1"
+    return response
+
+
 def status_of(error: HoldfastError) -> int:
     """The HTTP status that stands for `error`."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)

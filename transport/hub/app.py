@@ -1,6 +1,7 @@
 """What the hub answers over HTTP: sessions about its spaces, and whether it is well.
 
     POST /v1/spaces/{space}/sync    one exchange of frames
+    GET  /v1/spaces/{space}/starter a copy of what the space holds, for nodes that hold nothing
     GET  /v1/health                 {status, data: {version, protocol, spaces}, message}
 
 It must not know what a session says. Invariants: before a token is checked nothing of a body is read and no space is
@@ -20,14 +21,16 @@ from holdfast.errors import HoldfastError, NoSuchSpace, SessionRefused, Unauthor
 
 from ..links.address import FRAMES_TYPE
 from ..messages import PROTOCOL_VERSION
-from .answers import failure, is_own, say_little, status_of, success
+from .answers import absent, failure, is_own, later, say_little, status_of, success
 from .door import Door
 from .engines import OpenEngine, OpenEngines, R
 from .exchange import Respond, answer, too_long
 from .limits import Limits
+from .offering import give, wanted_etag
 from .registry import Grant, HubRegistry
 from .repeats import OURSELVES, REPEATS, Repeats
 from .seats import Seats
+from .starters import Shelf, Source
 
 DOOR: Final = web.AppKey("door", Door)
 LIMITS: Final = web.AppKey("limits", Limits)
@@ -41,6 +44,7 @@ def make_app(
     open_engine: OpenEngine[R],
     respond: Respond[R],
     *,
+    offering: Callable[[R], Source] | None = None,
     version: str = "",
     limits: Limits | None = None,
 ) -> web.Application:
@@ -50,14 +54,16 @@ def make_app(
         registry: The spaces, and who may use them.
         open_engine: Opens the engine of a space (name, file), once, when the first client comes.
         respond: Answers one exchange for such an engine.
+        offering: What such an engine offers to nodes that hold nothing; None for no starters.
         version: What the hub says of itself when it is asked whether it is well.
         limits: Bounds for clients.
     """
     limits = limits or Limits()
     app = web.Application(middlewares=[_answer_errors])
     app[DOOR], app[LIMITS], app[VERSION], app[REPEATS] = Door(limits), limits, version, Repeats()
-    hub = _Hub(registry, OpenEngines(open_engine), respond, app)
+    hub = _Hub(registry, OpenEngines(open_engine), respond, offering, app)
     app.router.add_post("/v1/spaces/{space}/sync", hub.sync)
+    app.router.add_get("/v1/spaces/{space}/starter", hub.starter)
     app.router.add_get("/v1/health", hub.health)
     app.on_response_prepare.append(say_little)
     app.cleanup_ctx.append(hub.engines_closed)
@@ -68,7 +74,12 @@ class _Hub(Generic[R]):
     """The handlers, and what they share."""
 
     def __init__(
-        self, registry: HubRegistry, engines: OpenEngines[R], respond: Respond[R], app: web.Application
+        self,
+        registry: HubRegistry,
+        engines: OpenEngines[R],
+        respond: Respond[R],
+        offering: Callable[[R], Source] | None,
+        app: web.Application,
     ) -> None:
         self._registry = registry
         self._engines = engines
@@ -76,6 +87,9 @@ class _Hub(Generic[R]):
         self._door = app[DOOR]
         self._limits = app[LIMITS]
         self._seats = Seats(self._limits.exchanges_max)
+        self._offering = offering
+        self._shelf = Shelf(registry.directory / "starters", self._limits, registry.seams.time)
+        self._downloads = Seats(self._limits.downloads_max)
 
     async def sync(self, request: web.Request) -> web.StreamResponse:
         """Answer one exchange."""
@@ -86,6 +100,21 @@ class _Hub(Generic[R]):
             _log.debug("exchange in space %s with token %s from %s", grant.space, grant.token, request.remote)
             return await answer(request, replica, self._respond, grant.rights, self._limits)
 
+    async def starter(self, request: web.Request) -> web.StreamResponse:
+        """Give a copy of what the space holds, if it has one."""
+        grant = await self._admit(request)
+        if self._offering is None:
+            return absent("this hub offers no starters")
+        with self._downloads.taken(grant.token):
+            source = self._offering(await self._engines.get(grant.space, grant.path))
+            try:
+                kept = await self._shelf.find(grant.path, source, wanted_etag(request))
+            except TimeoutError:
+                return later("the starter of this space is being drawn")
+            if kept is None:
+                return absent("this space has no starter")
+            return await give(request, kept, self._limits)
+
     async def health(self, request: web.Request) -> web.StreamResponse:
         """Tell that the hub works, to anyone; how many spaces it has, but not which."""
         spaces = await asyncio.to_thread(self._registry.spaces)
@@ -94,6 +123,7 @@ class _Hub(Generic[R]):
     async def engines_closed(self, app: web.Application) -> AsyncIterator[None]:
         """Close the engines when the application ends."""
         yield
+        await self._shelf.close()
         await self._engines.close()
         app[REPEATS].close()
 

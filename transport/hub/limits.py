@@ -21,6 +21,12 @@ class Limits:
         body_bytes_per_s_min: What a body has to bring on average, once `idle_s` has been waited for it in total.
         exchange_s: One exchange, all in all.
         drain_s: What running exchanges get to end when the hub stops.
+        downloads_max: Starters that may be sent at once, beside the exchanges.
+        starter_records_min: Records from which on a space has a starter: fewer come as fast by the feed.
+        starter_age_s: How long one is given; then another is drawn for the next who asks.
+        starter_behind: The share of its records that may have changed since.
+        starter_wait_s: How long a client waits for one that is being drawn before it is told to ask again.
+        starters_max: Starters that are kept, of all spaces.
     """
 
     authenticate_s: float = 10.0
@@ -31,3 +37,9 @@ class Limits:
     body_bytes_per_s_min: float = 64.0
     exchange_s: float = 3600.0
     drain_s: float = 10.0
+    downloads_max: int = 64
+    starter_records_min: int = 20_000
+    starter_age_s: float = 24 * 3600.0
+    starter_behind: float = 0.1
+    starter_wait_s: float = 20.0
+    starters_max: int = 16

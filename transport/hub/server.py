@@ -28,6 +28,7 @@ from .exchange import Respond
 from .limits import Limits
 from .registry import HubRegistry
 from .repeats import REPEATS, Repeats
+from .starters import Source
 
 KEEPALIVE_S: Final = 15.0
 """How long a connection is kept for a client's next exchange: longer than clients do (links.http.KEEPALIVE_S)."""
@@ -49,6 +50,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
     *,
     open_engine: OpenEngine[R],
     respond: Respond[R],
+    offering: Callable[[R], Source] | None = None,
     version: str = "",
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
@@ -63,6 +65,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
         port: Port to listen on; 0 for any free one.
         open_engine: Opens the engine of a space (name, file).
         respond: Answers one exchange for such an engine.
+        offering: What such an engine offers to nodes that hold nothing; None for no starters.
         version: What the hub says of itself when it is asked whether it is well.
         tls: Certificate and key (see `tls_context`).
         insecure: Serve plain HTTP to other machines, for a hub behind a proxy that speaks TLS.
@@ -79,7 +82,7 @@ async def serve(  # noqa: PLR0913 - the configuration of a whole program
     lock = WriterLock(Path(directory) / "hub.db")
     lock.acquire("hub")
     try:
-        app = make_app(registry, open_engine, respond, version=version, limits=limits)
+        app = make_app(registry, open_engine, respond, offering=offering, version=version, limits=limits)
         await _serve(host, port, app, tls=tls, insecure=insecure, ready=ready)
     finally:
         lock.release()

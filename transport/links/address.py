@@ -69,6 +69,10 @@ class Hub:
         """Where sessions about the space of that name are posted."""
         return f"{self.url}/v1/spaces/{quote(space, safe='')}/sync"
 
+    def starter_url(self, space: str) -> str:
+        """Where the starter of the space of that name is."""
+        return f"{self.url}/v1/spaces/{quote(space, safe='')}/starter"
+
 
 def is_loopback(host: str) -> bool:
     """Whether what is sent to `host` (a name or an IP address without brackets) stays on this machine."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -18,6 +20,7 @@ from holdfast.errors import FileUnreadable
 from .address import FRAMES_TYPE, Hub
 from .faults import check_answer, translated
 from .meter import Meter
+from .offers import Later, Offer, offer_in
 
 CONNECT_S_MAX: Final = 10.0
 """Time for name, connection and TLS handshake together."""
@@ -47,6 +50,7 @@ class HttpLink:
         self.round_trips = 0
         self._hub = hub
         self._target = URL(hub.sync_url(space), encoded=True)
+        self._starter = URL(hub.starter_url(space), encoded=True)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         self._meter = Meter(idle_s)
         self._session: aiohttp.ClientSession | None = None
@@ -93,6 +97,20 @@ class HttpLink:
         if upload.error is not None:
             raise upload.error
 
+    @asynccontextmanager
+    async def starter(self, etag: str, have: int) -> AsyncIterator[Offer | Later | None]:
+        """Ask for a starter (see `Offers`)."""
+        self.round_trips += 1
+        headers = self._token()
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": f'"{etag}"'}
+        session = self._opened()
+        with translated(self.url):
+            async with self._meter.patience():
+                answer = await session.get(self._starter, headers=headers, allow_redirects=False)
+            async with answer:
+                yield offer_in(answer.status, answer.content_type, answer.headers, partial(self._read, answer))
+
     async def close(self) -> None:
         """Close the connection."""
         session, self._session = self._session, None
@@ -100,12 +118,13 @@ class HttpLink:
             await session.close()
 
     async def _post(self, upload: _Upload) -> aiohttp.ClientResponse:
-        headers = {"Content-Type": FRAMES_TYPE}
-        if self._hub.token:
-            headers["Authorization"] = f"Bearer {self._hub.token}"
+        headers = {"Content-Type": FRAMES_TYPE, **self._token()}
         session = self._opened()
         async with self._meter.patience():
             return await session.post(self._target, data=upload, headers=headers, allow_redirects=False)
+
+    def _token(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._hub.token}"} if self._hub.token else {}
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         async with self._meter.patience():

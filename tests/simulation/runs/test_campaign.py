@@ -1,12 +1,16 @@
-"""Seeds of small worlds hold: as many as `--simulation-seeds` says, ten to a test so that cores share them."""
+"""Seeds of small worlds hold: as many as `--simulation-seeds` says, ten to a test so that cores share them.
+
+Some of each ten live again in another process with another hash seed: 30 in `make test`, 60 in `make check`.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from holdfast.simulation import simulate
+from ..seeds import digests, elsewhere, small_worlds
 
 SEEDS_EACH = 10
+TWICE_EACH, TWICE_BELOW = 3, 200
 
 
 def pytest_generate_tests(metafunc):
@@ -18,10 +22,13 @@ def pytest_generate_tests(metafunc):
 @pytest.mark.timeout(600)  # ten worlds at once, on a machine that may have more to do
 def test_seeds_hold(first, request):
     seeds = range(first, min(first + SEEDS_EACH, request.config.getoption("--simulation-seeds")))
-    report = simulate(seeds=seeds, nodes=3, hours=0.05, operations=25, processes=1)
+    report = small_worlds(seeds)
     failed = [f"seed {result.seed}: {result.error}" for result in report.results if not result.ok]
     assert not failed, "\n".join(failed)
     assert len(report.results) == len(seeds)
     assert report.totals.acknowledged > 0
     assert report.totals.accuracy == 1
     request.config.pluginmanager.get_plugin("reached").add(len(seeds), report.totals.reached)
+    if first < TWICE_BELOW:
+        here, again = digests(report), seeds[:TWICE_EACH]
+        assert elsewhere(again, hash_seed=1 + first) == {str(seed): here[str(seed)] for seed in again}

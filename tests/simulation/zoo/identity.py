@@ -66,9 +66,14 @@ def _(patch: Patch) -> None:
     patch.setattr(reissue, "_written_by", lambda tx, old, known: original(tx, old, known)[1:])
 
 
-@mutant("what comes back under names that were used twice keeps them", "Identity; B2", "copies")
+@mutant("what comes back under names that were used twice keeps them", "Identity; B2", "rewound")
 def _(patch: Patch) -> None:
     patch.setattr(apply, "rename_returned", lambda tx, numbers, lsn: 0)
+
+
+@mutant("what was read here and not acknowledged yet counts as read by nobody", "Identity; B1; B2", "rewound")
+def _(patch: Patch) -> None:
+    patch.setattr(replica, "maybe_elsewhere", lambda tx, giver: peers.stored_elsewhere(tx))
 
 
 @mutant("behind new names the vector still claims the old ones", "Identity; B2", "clones")

@@ -16,7 +16,7 @@ _WORLDS = {
     "any completed session settles every extra context": "trickle",
     "any batch moves the checkpoint": "overtaken",
     "a gap in the feed moves the checkpoint": "overtaken",
-    "a batch goes on where another session has come to": "overtaken",
+    "a batch goes on where another session has come to": "late",
     "what a node had told before it was put back settles as well": "returns",
     "checkpoints are kept without incarnation and feed": "backups",
     "a new incarnation forgets what the old one wrote": "backups",

@@ -28,7 +28,9 @@ WORLD_ROWS: Final = re.compile(r"^\| `[a-z]+` \|.+\|$", re.MULTILINE)
 def world_rows() -> list[str]:
     """As the document must have them."""
     return [
-        f"| `{name}` | {each.nodes} | {each.minutes} | {each.operations} | {each.keys} | {', '.join(each.faults)}"
+        f"| `{name}` | | | | | | the plan [{each.written}](../../tests/simulation/zoo/plans/{each.written}) |"
+        if each.written
+        else f"| `{name}` | {each.nodes} | {each.minutes} | {each.operations} | {each.keys} | {', '.join(each.faults)}"
         f" | {_besides(each)} |"
         for name, each in WORLDS.items()
     ]

@@ -1,6 +1,7 @@
 """The small worlds in which mutants are hunted, by name: which faults they know, and how long they last.
 
-Each is a setting of the generator that ships: a seed draws its plan and everything that the plan leaves open.
+Each is a setting of the generator that ships, or a plan that is written down (`plans/`): a seed draws the plan, if
+there is none, and everything that the plan leaves open.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 from holdfast import Schema
 from holdfast.errors import ProgramFault, Violation
@@ -18,10 +20,13 @@ from holdfast.simulation.kernel.choices import SeededChoices
 from holdfast.simulation.kernel.trace import Trace
 from holdfast.simulation.plans.actions import AnyAction, Attack, Quality
 from holdfast.simulation.plans.generate import plan_of
+from holdfast.simulation.plans.parse import parse_plan
 from holdfast.simulation.plans.plan import Healing, Plan
 from holdfast.simulation.runs.lived import live
 from holdfast.simulation.runs.scenario import Fleet, scenario_of
 from holdfast.simulation.world.outcome import Outcome
+
+PLANS = Path(__file__).parent / "plans"
 
 CPU_S_MAX = 30
 """A world that a mutant keeps busy for longer has caught nothing."""
@@ -33,9 +38,10 @@ class HangsError(BaseException):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """A setting of the generator.
+    """A setting of the generator, or a written plan.
 
     Attributes:
+        written: The file of the plan; "": it is drawn, and all else says how.
         faults: Which kinds there are.
         nodes, minutes, operations, keys, partitions, work: As `plan_of` takes them.
         batch_bytes: At which batches are closed; 0: what the generator draws.
@@ -43,7 +49,8 @@ class World:
         schemas: What the nodes declare, by a function that makes them; None: what the generator draws.
     """
 
-    faults: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    written: str = ""
     work: tuple[str, ...] | None = None
     batch_bytes: int = 0
     alter: Callable[[AnyAction], AnyAction] | None = None
@@ -57,6 +64,8 @@ class World:
 
     def plan(self, seed: int) -> Plan:
         """The plan of a seed; who does not agree soon after healing never will."""
+        if self.written:
+            return parse_plan((PLANS / self.written).read_text(encoding="utf-8"))
         plan = plan_of(
             seed,
             nodes=self.nodes,
@@ -136,6 +145,8 @@ WORLDS: Mapping[str, World] = {
         operations=60,
         keys=4,
     ),
+    "late": World(written="late-batch.json"),
+    "rewound": World(written="hub-put-back.json"),
     "attacks": World(faults=("attack", "loss")),
     "crooked": World(faults=("cut",), schemas=_with(Crooked()), operations=30),
 }

@@ -1,0 +1,76 @@
+"""What sessions do with a node's fence: meet one, ask what is absent, say it, hear it, and drop what may go.
+
+Knows nothing of messages. Invariant: each step is one transaction of bounded size, and each stands for itself: a
+session may be cut between any two (docs/decisions, 0025).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from itertools import islice
+
+from holdfast.clocks import VersionVector
+
+from .node import Node
+from .storage.absence import Absences, KeySums, Question, absent_here, apply_absences, question, read_absences
+from .storage.purge import drop_dead, has_unjudged
+from .storage.roster import Decision, Seat, Step, is_due, step, take_decision
+
+_log = logging.getLogger(__name__)
+
+PLACES_AT_ONCE = 1_000
+"""Records that one transaction joins with a peer's absence."""
+
+
+class Forgetting:
+    """What a node forgets, and hears was forgotten."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def heed(self, decision: Decision, seats: tuple[Seat, ...], *, heir: bool) -> None:
+        """Take over the decision of a peer (see `roster.take_decision`)."""
+        await self._node.write(lambda tx: take_decision(tx, decision, seats, heir=heir))
+
+    async def meet_fence(self, fence: VersionVector) -> None:
+        """Take over the fence of a peer, before it says what it does not hold."""
+        await self._node.write(lambda tx: tx.raise_fence(fence))
+
+    async def question(self) -> Question:
+        """What to ask a peer behind whose fence this node is."""
+        return await self._node.readers.run(question)
+
+    async def answer(self, theirs: KeySums) -> Absences:
+        """What this node does not hold."""
+        return await self._node.readers.run(read_absences, theirs)
+
+    async def hear(self, theirs: Absences) -> None:
+        """Join what stands here with a peer's absence."""
+        places = iter(await self._node.readers.run(absent_here, theirs))
+        while some := [*islice(places, PLACES_AT_ONCE)]:
+            await self._node.write(partial(apply_absences, theirs=theirs, places=some))
+
+    async def after_session(self) -> None:
+        """What a session has made due: the authority's step, once in a while, and what may go here."""
+        now_ms, plan = self._node.seams.time.now_ms(), self._node.purging
+        if await self._node.readers.run(is_due, now_ms, plan.every_ms, plan.silent_ms):
+            await self.step()
+        await self.drop()
+
+    async def step(self) -> Step:
+        """The authority's step (see `roster.step`); elsewhere nothing."""
+        done = await self._node.write(partial(step, silent_ms=self._node.purging.silent_ms))
+        for label in done.left_out:
+            _log.warning("%s was not heard of for long: %s does not wait for it any more", label, self._node.space)
+        return done
+
+    async def drop(self) -> int:
+        """Drop the deleted records that may go; gives how many went."""
+        dropped = 0
+        while await self._node.readers.run(has_unjudged):
+            purged = await self._node.write(drop_dead)
+            dropped += purged.dropped
+            if not purged.more:
+                break
+        return dropped

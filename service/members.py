@@ -1,0 +1,141 @@
+"""The commands about who takes part in a space: members, purge.
+
+Invariant: looking runs beside a hub or application that has the file open; deciding needs the file for itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .files import Target, file_argument, reading, run, writing
+from .output import moment, note, print_json, printable, say, table
+from .program import Command, Family, wants_json
+
+if TYPE_CHECKING:
+    from holdfast import Member, PurgeReport
+
+name_argument = click.argument("name")
+
+
+@click.group(cls=Family)
+def members() -> None:
+    """Who takes part in a space, who decides that, and whom a purge waits for.
+
+    A deleted record goes for good once every member that counts has heard of the delete. One node decides who counts:
+    the space's hub, by itself, or the node that was told to (`seize`). A member that was left out loses nothing: when
+    it comes back it hears what was deleted, and what it wrote is taken in.
+    """
+
+
+@members.command(name="list")
+@file_argument
+def list_members(*, file: Path) -> None:
+    """List whom FILE knows to take part, itself first."""
+    found = run(_list(file))
+    if wants_json():
+        print_json([member.as_json() for member in found])
+    else:
+        rows = [(m.label, _role(m), moment(m.heard_ms) if m.heard_ms else "-", m.behind, m.actor) for m in found]
+        say(table(("name", "state", "last met", "behind", "identity"), rows))
+
+
+def _role(member: Member) -> str:
+    words = ["decides"] if member.decides else []
+    words += ["counts"] if member.counts else [f"left out since {moment(member.left_out_ms or 0)}"]
+    return ", ".join([*words, *(["awaited"] if member.awaited else [])])
+
+
+async def _list(file: Path) -> list[Member]:
+    async with reading(file) as engine:
+        return await engine.members.list()
+
+
+@members.command()
+@file_argument
+@name_argument
+def expire(*, file: Target, name: str) -> None:
+    """Wait for the member NAME (or the beginning of its identity) no more."""
+    run(_expire(file, name))
+    _told({"member": name, "counts": False}, f"{name} is left out: purges do not wait for it")
+
+
+async def _expire(file: Target, name: str) -> None:
+    async with writing(file) as engine:
+        await engine.members.expire(name)
+
+
+@members.command()
+@file_argument
+@name_argument
+def restore(*, file: Target, name: str) -> None:
+    """Wait for the member NAME again; before the next purge this undoes `expire`."""
+    run(_restore(file, name))
+    _told({"member": name, "counts": True}, f"{name} counts again")
+
+
+async def _restore(file: Target, name: str) -> None:
+    async with writing(file) as engine:
+        await engine.members.restore(name)
+
+
+@members.command(name="hand-over")
+@file_argument
+@name_argument
+def hand_over(*, file: Target, name: str) -> None:
+    """Let the member NAME decide from now on; it hears of it when the two next meet."""
+    run(_hand_over(file, name))
+    _told({"member": name, "decides": True}, f"{name} decides from now on")
+
+
+async def _hand_over(file: Target, name: str) -> None:
+    async with writing(file) as engine:
+        await engine.members.hand_over(name)
+
+
+@members.command()
+@file_argument
+@click.argument("reason")
+def seize(*, file: Target, reason: str) -> None:
+    """Let FILE decide from now on, because the node that did is lost, or none did; REASON stands in the log."""
+    run(_seize(file, reason))
+    _told({"decides": True}, "this node decides from now on")
+
+
+async def _seize(file: Target, reason: str) -> None:
+    async with writing(file) as engine:
+        await engine.members.seize(reason)
+
+
+def _told(value: dict[str, object], text: str) -> None:
+    if wants_json():
+        print_json(value)
+    else:
+        say(printable(text))
+
+
+@click.command(cls=Command)
+@file_argument
+def purge(*, file: Target) -> None:
+    """Let go for good what was deleted, as far as all that count have heard of it.
+
+    A running hub does it by itself.
+    """
+    report = run(_purge(file))
+    if wants_json():
+        print_json(report.as_json())
+        return
+    say(f"{report.dropped:,} deleted records are gone for good")
+    for label in report.left_out:
+        note(f"{label} was silent for too long: purges do not wait for it any more")
+    if report.waits_for:
+        note(printable(f"the next purge waits for {', '.join(report.waits_for)}"))
+    if not report.decides:
+        note("another node decides what may go: see `holdfast members list`")
+
+
+async def _purge(file: Target) -> PurgeReport:
+    async with writing(file) as engine:
+        return await engine.purge()

@@ -1,0 +1,95 @@
+"""Deleted records that go for good, between real nodes: fences, absences, and those who were away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from holdfast import Engine, LinkCut
+from holdfast.engine.storage.purge import drop_dead
+
+from ..nodes import assert_equal, heal, meet, opened
+
+
+async def purge(node: Engine) -> None:
+    """Raise the fence of a node to its vector, as an authority does whose members all cover it."""
+    await node.write(lambda tx: tx.raise_fence(tx.vector))
+    await node.write(drop_dead)
+
+
+async def rows(node: Engine) -> dict[str, bool]:
+    def read(connection):
+        return {key: bool(live) for key, live in connection.execute("SELECT key, live FROM record")}
+
+    return await node.readers.run(read)
+
+
+async def test_who_comes_back_hears_of_what_was_deleted_and_keeps_what_it_wrote(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        tasks = hub["t"]
+        await tasks.put_many([(f"k{n}", {"n": n}) for n in range(50)])
+        await heal(hub, away)
+        for n in range(40):
+            await tasks.delete(f"k{n}")
+        await purge(hub)
+        assert await rows(hub) == {f"k{n}": True for n in range(40, 50)}
+        await away["t"].put("own", {"written": "offline"})
+        await away["t"].update("k1", {"m": 1})  # revives the whole record
+        report = await meet(away, hub)
+        assert report.completed
+        live = {f"k{n}" for n in range(40, 50)} | {"own", "k1"}
+        for node in (hub, away):
+            assert {key for key, _ in (await rows(node)).items()} == live
+            assert (await node["t"].get("k1")).fields == {"n": 1, "m": 1}
+        await heal(hub, away)
+        await assert_equal(hub, away)
+        assert (await meet(away, hub)).round_trips == 1
+
+
+async def test_a_hub_from_a_backup_hears_of_what_its_clients_saw_deleted(tmp_path: Path):
+    path = tmp_path / "h.db"
+    async with opened(path, space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await hub["t"].put_many([(f"k{n}", {"n": n}) for n in range(50)])
+        await heal(hub, a)
+        await hub.backup(tmp_path / "copy.db")
+        for n in range(40):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        await heal(hub, a)
+        assert len(await rows(a)) == 10
+    async with opened(tmp_path / "copy.db") as hub, opened(tmp_path / "a.db") as a:
+        assert len(await rows(hub)) == 50
+        report = await meet(a, hub)
+        assert report.completed, report
+        await heal(hub, a)
+        assert len(await rows(hub)) == len(await rows(a)) == 10
+        await assert_equal(hub, a)
+
+
+async def test_a_cut_return_goes_on(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        await hub["t"].put_many([(f"k{n}", {"n": n}) for n in range(300)])
+        await heal(hub, away)
+        for n in range(290):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        for cut in range(400, 40_000, 1_500):
+            with suppress(LinkCut):
+                await meet(away, hub, cut_after=(None, cut))
+        await heal(hub, away)
+        assert len(await rows(away)) == 10
+        await assert_equal(hub, away)
+
+
+async def test_history_tells_of_purged_records(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as node:
+        first = await node["t"].put("k", {"n": 1})
+        await node["t"].delete("k")
+        await purge(node)
+        assert await rows(node) == {}
+        again = await node["t"].put("k", {"n": 2})
+        assert [entry.kind for entry in await node["t"].history("k")] == ["put", "delete", "put"]
+        past = node["t"].as_of(first.lsn)
+        assert [fields async for _, fields in past.documents()] == [{"n": 1}]
+        assert (await node.verify()).ok
+        assert again.lsn > first.lsn
