@@ -38,6 +38,7 @@ from .storage.peers import (
     stored_elsewhere,
     unmark_tickets,
 )
+from .storage.purge import has_unjudged
 from .storage.reissue import present_name, reissue
 from .storage.roster import NOBODY, Decision, Seat, decision_of, heard_ms, told_to
 from .storage.store import Tx, vector_of
@@ -57,7 +58,7 @@ class Facts:
         actor, label, seq: Its identity and the last operation under it.
         feed, head: Its feed and the last lsn in it.
         vector: Its version vector.
-        digest: 62 bits over all cells; None while a record carries an extra context (it may not be compared then).
+        digest: 62 bits over all cells; None while it may not be compared: a record carries an extra context, or may go.
         clock_ms: Its wall clock.
         schema, policy: Fingerprints of what it declares.
         peer: What it knows of the other side; None if it does not know who that is.
@@ -336,7 +337,7 @@ def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None,
             feed=FeedId(feed),
             head=head,
             vector=vector,
-            digest=None if waiting else digest,
+            digest=None if waiting or has_unjudged(connection) else digest,
             clock_ms=now_ms,
             schema=b"",
             policy=b"",

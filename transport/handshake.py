@@ -214,10 +214,8 @@ def regressed(known: Peer | None, said: Hello, vector: VersionVector) -> bool:
 
 
 def diverged(facts: Facts, said: Hello, vector: VersionVector) -> bool:
-    """Whether both have taken in the same, have forgotten the same, and yet hold different cells."""
-    if facts.digest is None or not said.digest or vector != facts.vector:
-        return False
-    if patched(said.fence, vector) != facts.fence:
+    """Whether both have taken in the same, may have dropped the same, and yet hold different cells."""
+    if facts.digest is None or not said.digest or vector != facts.vector or patched(said.fence, vector) != facts.fence:
         return False
     return said.digest != facts.digest.to_bytes(8, "big")
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.edits import Delete, Edit, Put, Update
+from holdfast.engine.purge import Purge
 from holdfast.engine.replica import Facts, Replica
 from holdfast.engine.schema import Schema
 from holdfast.engine.seams import Seams
@@ -70,6 +71,7 @@ class _Instant:
         self.path = side.name
         self.renewed: str | None = None
         self.handshakes = 0
+        self.purging = Purge()
         self.sessions: dict[str, asyncio.Lock] = {}
         self._side = side
 

@@ -93,3 +93,29 @@ async def test_history_tells_of_purged_records(tmp_path: Path):
         assert [fields async for _, fields in past.documents()] == [{"n": 1}]
         assert (await node.verify()).ok
         assert again.lsn > first.lsn
+
+
+async def test_a_tombstone_that_only_one_side_has_dropped_is_no_difference(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await hub["t"].put("k", {})
+        await hub["t"].delete("k")
+        await heal(hub, a)
+        await purge(hub)
+        first = await meet(a, hub)
+        assert first.completed
+        assert first.blockers == ()
+        await heal(hub, a)
+        assert await rows(a) == {}
+        await assert_equal(hub, a)
+
+
+async def test_a_reader_that_was_away_hears_of_what_was_deleted(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as reader:
+        await hub["t"].put_many([(f"k{n}", {"n": n}) for n in range(20)])
+        await meet(reader, hub, rights="r")
+        for n in range(15):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        report = await meet(reader, hub, rights="r")
+        assert len(await rows(reader)) == 5
+        assert report.blockers == ()
