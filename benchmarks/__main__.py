@@ -29,6 +29,7 @@ SCENARIOS = {
     "DISK": "disk",
     "COPIES": "copies",
     "RETENTION": "retention",
+    "REPAIR": "repair",
     "IDLE": "idle",
     "GROWTH": "growth",
 }

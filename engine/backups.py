@@ -96,7 +96,7 @@ def _restore(source: Path, path: Path, on_progress: Callable[[float], None] | No
         copy_database(connection, draft, _origin(connection, source), on_progress)
     with reachable(str(path)):
         try:
-            aside = _set_aside(path)
+            aside = set_aside(path)
             draft.rename(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -108,7 +108,8 @@ def _origin(connection: sqlite3.Connection, source: Path) -> Origin:
     return origin_of(connection) or Origin(name=source.name, note="", made_ms=SystemClock().now_ms())
 
 
-def _set_aside(path: Path) -> Path | None:
+def set_aside(path: Path) -> Path | None:
+    """Move a database to a folder beside it; gives the folder, None if nothing stood there."""
     standing = [path.with_name(path.name + end) for end in _BESIDE]
     if not any(part.exists() for part in standing):
         return None

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
-from holdfast.errors import EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
+from holdfast.errors import DamagedFile, EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
 
 from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
@@ -34,7 +34,7 @@ from .status import Status, read_status
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
-from .storage.faults import reachable
+from .storage.faults import REMEDY_DAMAGED, reachable
 from .storage.migrations import show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
@@ -297,7 +297,7 @@ class Node:
         return await self.readers.run(read_status, self.path, oldest_s)
 
     async def verify(self, *, on_progress: Callable[[int], None] | None = None) -> VerifyReport:
-        """Check file, rows, digests, vectors, indexes and inbox; reports, changes nothing."""
+        """Check file, rows, digests, vectors, indexes, inbox and log; reports, changes nothing."""
         check_callable(on_progress, "on_progress")
         return await verify_file(self, on_progress)
 
@@ -397,7 +397,11 @@ class Node:
 
 
 def _names(connection: sqlite3.Connection) -> tuple[str, str]:
-    label, space = connection.execute("SELECT label, space_name FROM node").fetchone()
+    found = connection.execute("SELECT label, space_name FROM node").fetchone()
+    if found is None:
+        (_, _, path), *_ = connection.execute("PRAGMA database_list").fetchall()
+        raise DamagedFile("it does not say whose file it is", subject=str(path), remedy=REMEDY_DAMAGED)
+    label, space = found
     return str(label), str(space)
 
 

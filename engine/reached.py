@@ -14,6 +14,7 @@ from typing import Final
 RARE_STATES: Final = frozenset(
     {
         "apply: a batch behind a gap",
+        "repair: a comparison stands in for a feed",
         "apply: a batch behind one that moved nothing",
         "apply: a value had to be asked for whole",
         "apply: a record that cannot be joined",

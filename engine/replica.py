@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
+from .comparable import Comparable
 from .delta import FeedBatch, FeedId, StretchId
 from .forgetting import Forgetting
 from .guard import Guard, Watch
@@ -108,11 +109,11 @@ class Shared:
     handshakes: int
 
 
-class Replica:
+class Replica(Comparable):
     """What sessions do with a node."""
 
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
-        self._node = node
+        super().__init__(node)
         self._watch = None if guard is None else Watch(guard)
         self.forgetting = Forgetting(node)
 

@@ -1,4 +1,4 @@
-"""Checks a file against itself: pages, rows, digests, vectors, indexes, inbox.
+"""Checks a file against itself: pages, rows, digests, vectors, indexes, inbox, log.
 
 Read-only: it reports and changes nothing. Invariant: every problem names the object; an empty list means that each
 row is what its cells say, that the vector covers every dot, and that the digest is the sum of the rows'.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from holdfast.errors import DamagedFile
 from holdfast.resolvers import Policy
 
 from .declared import has_absent_rules
-from .digest import DIGEST_MASK
+from .digest import DIGEST_MASK, digest_head, plain_digests
+from .documents import is_name
 from .host import Host
 from .packing import UnreadableCellsError
 from .projection import Projection
@@ -28,6 +29,7 @@ from .storage.store import vector_of
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
+_LOGGED: Final = "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ? GROUP BY record"
 _MISCOUNTED: Final = (
     "SELECT c.name, r.key, r.conflicts FROM record r JOIN collection c ON c.id = r.collection"
     " LEFT JOIN conflict x ON x.record = r.id AND x.standing = 1 WHERE r.conflicts > 0"
@@ -66,6 +68,11 @@ class _Check:
     records: int = 0
     digest: int = 0
     last: int = 0
+
+    def count(self, row: Row) -> None:
+        self.records += 1
+        self.digest += row.digest
+        self.last = row.id
 
     def note(self, problem: str) -> None:
         if len(self.problems) < PROBLEMS_MAX:
@@ -114,19 +121,45 @@ def _page(connection: sqlite3.Connection, check: _Check) -> bool:
         actors, vector = all_actors(connection), vector_of(connection)
         numbers = {actor: number for number, actor in actors.items()}
         (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+        logged = dict(connection.execute(_LOGGED, (check.last, rows[-1][0])).fetchall()) if rows else {}
         unsettled = {
             number: VersionVector.decode(encoded)
             for number, encoded in connection.execute("SELECT id, vector FROM context WHERE settled = 0")
         }
     finally:
         connection.execute("COMMIT")
+    sound = _sound_plain(rows, actors, vector)
     for *columns, name, key, lsn in rows:
         row = Row._make(columns)
-        have = vector.join(unsettled[row.extra]) if row.extra in unsettled else vector
-        _row(check, row, f"{name}/{key}", (name, key), actors, numbers, have)
+        if row.id in sound:
+            check.count(row)
+        else:
+            have = vector.join(unsettled[row.extra]) if row.extra in unsettled else vector
+            _row(check, row, f"{name}/{key}", (name, key), actors, numbers, have)
         if lsn > head:
             check.note(f"{name}/{key}: it stands at {lsn} in a feed that ends at {head}")
+        if logged.get(row.id, 0) > lsn:
+            check.note(f"{name}/{key}: the log tells of a change at {logged[row.id]}, it stands as it was at {lsn}")
     return bool(rows)
+
+
+def _sound_plain(rows: Sequence[tuple[Any, ...]], actors: dict[int, Actor], vector: VersionVector) -> set[int]:
+    """Numbers of the plain records that are what they were when they were written: all but a few of most files."""
+    plain = [(Row._make(columns), name, key) for *columns, name, key, _ in rows]
+    plain = [
+        (row, name, key)
+        for row, name, key in plain
+        if row.cells is None and row.node in actors and row.seq and not row.conflicts and is_name(name) and row.live
+    ]
+    digests = plain_digests(
+        (digest_head(name, actors[row.node or 0]), key, row.seq or 0, row.clock, row.flags, row.doc)
+        for row, name, key in plain
+    )
+    return {
+        row.id
+        for (row, *_), digest in zip(plain, digests, strict=True)
+        if digest == row.digest and vector.seq(actors[row.node or 0]) >= (row.seq or 0)
+    }
 
 
 def _row(
@@ -138,9 +171,7 @@ def _row(
     numbers: dict[Actor, int],
     have: VersionVector,
 ) -> None:
-    check.records += 1
-    check.digest += row.digest
-    check.last = row.id
+    check.count(row)
     try:
         record = row.record(actors)
         policy = check.policies.get(place[0], Policy())

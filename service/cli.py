@@ -18,7 +18,7 @@ from .exporting import export
 from .history import disown, history, revert, undo
 from .hub import hub
 from .importing import import_
-from .inspection import audit, ledger, log, quarantine, status, verify
+from .inspection import audit, ledger, log, quarantine, status
 from .members import members, purge
 from .program import EXIT_CODES, Program
 from .queries import list_, query
@@ -27,6 +27,7 @@ from .retention import erase, trim
 from .simulate import simulate
 from .snapshots import backup, restore, snapshot
 from .syncing import bootstrap, sync
+from .verifying import verify
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES)
 

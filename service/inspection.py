@@ -1,4 +1,4 @@
-"""The commands that look into a file and change nothing: status, verify, log, audit, ledger, quarantine.
+"""The commands that look into a file and change nothing: status, log, audit, ledger, quarantine.
 
 Invariant: they run beside an application that has the file open.
 """
@@ -14,21 +14,10 @@ import click
 from .exporting import STDOUT, opened_output
 from .files import Callback, T, check_apart, check_collection, file_argument, reading, refuse_directory, run
 from .output import facts, json_text, moment, note, print_json, printable, say, shown, table
-from .program import Command, found_problem, wants_json
-from .progress import bar
+from .program import Command, wants_json
 
 if TYPE_CHECKING:
-    from holdfast import (
-        Dot,
-        Engine,
-        HistoryStatus,
-        LedgerEntry,
-        LogEntry,
-        PeerStatus,
-        Status,
-        Unreadable,
-        VerifyReport,
-    )
+    from holdfast import Dot, Engine, HistoryStatus, LedgerEntry, LogEntry, PeerStatus, Status, Unreadable
 
 E = TypeVar("E")
 
@@ -106,34 +95,6 @@ def _kept(history: HistoryStatus) -> str:
 def _peer_row(peer: PeerStatus) -> tuple[object, ...]:
     drift = f"{peer.drift_ms / 1000:+.1f} s"
     return peer.label or peer.actor[:16], moment(peer.synced_ms), peer.pending, drift, peer.url or "-"
-
-
-@click.command(cls=Command)
-@file_argument
-def verify(*, file: Path) -> None:
-    """Check a file against itself.
-
-    Checks pages, records, digests, vectors, indexes and the conflict inbox of FILE. Reports and changes nothing. Exit
-    code 1 means that problems were found.
-    """
-    report = run(_verify(file))
-    if wants_json():
-        print_json(report.as_json())
-    elif report.ok:
-        say(f"ok: {report.records:,} records checked")
-    else:
-        for problem in report.problems:
-            say(printable(problem))
-        note(f"{len(report.problems)} problems in {report.records:,} records. Keep the file; restore a copy or a peer.")
-    if not report.ok:
-        found_problem()
-
-
-async def _verify(file: Path) -> VerifyReport:
-    async with reading(file) as engine:
-        held = await engine.status()
-        with bar("verifying", held.records + held.deleted) as show:
-            return await engine.verify(on_progress=show)
 
 
 @click.command(cls=Command)

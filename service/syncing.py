@@ -34,7 +34,7 @@ def guard_of(share: float | None) -> Guard | None:
     return None if share is None else Guard(share=share)
 
 
-_token_option = click.option(
+token_option = click.option(
     "--token",
     default="",
     envvar="HOLDFAST_TOKEN",
@@ -42,12 +42,14 @@ _token_option = click.option(
     help="What `holdfast hub token add` printed. Other users of this machine can read command lines: rather use the "
     "environment.",
 )
-_ca_option = click.option(
+
+ca_option = click.option(
     "--ca-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Certificates (PEM) to trust instead of the system's, for a hub with a private one.",
 )
-_insecure_option = click.option(
+
+insecure_option = click.option(
     "--insecure", is_flag=True, help="Send the token over plain HTTP to another machine, for all to read."
 )
 
@@ -55,10 +57,10 @@ _insecure_option = click.option(
 @click.command(cls=Command)
 @writes_file
 @click.argument("url")
-@_token_option
-@_ca_option
+@token_option
+@ca_option
 @hold_option
-@_insecure_option
+@insecure_option
 def sync(
     *, target: Target, url: str, token: str, ca_file: Path | None, hold_above: float | None, insecure: bool
 ) -> None:
@@ -75,15 +77,15 @@ def sync(
     """
     from holdfast import Hub
 
-    _show(run(_sync(target, Hub(url, token, ca_file, insecure), guard_of(hold_above))))
+    _show(run(sync_file(target, Hub(url, token, ca_file, insecure), guard_of(hold_above))))
 
 
 @click.command(cls=Command)
 @writes_file
 @click.argument("url")
-@_token_option
-@_ca_option
-@_insecure_option
+@token_option
+@ca_option
+@insecure_option
 def bootstrap(*, target: Target, url: str, token: str, ca_file: Path | None, insecure: bool) -> None:
     """Begin FILE with a copy of what the hub holds.
 
@@ -104,14 +106,20 @@ def _show(report: SyncReport) -> None:
     if wants_json():
         print_json(report.as_json())
     else:
-        say(printable(_summary(report)))
-        for blocker in report.blockers:
-            say(printable(f"! {blocker}"))
+        say_synced(report)
     if not report.completed:
         found_problem()
 
 
-async def _sync(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
+def say_synced(report: SyncReport) -> None:
+    """What a sync did, in words."""
+    say(printable(_summary(report)))
+    for blocker in report.blockers:
+        say(printable(f"! {blocker}"))
+
+
+async def sync_file(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
+    """One session of a file with a hub."""
     async with writing(target) as engine:
         with counter() as show:
             return await engine.sync(hub, guard=guard, on_progress=lambda seen: show(_line(seen)))
@@ -130,9 +138,10 @@ def _line(seen: SyncProgress) -> str:
 
 
 def _summary(report: SyncReport) -> str:
+    repaired = f", {report.repaired:,} records repaired" if report.repaired else ""
     word = "in sync with" if report.completed else "not in sync with"
     return (
         f"{word} {report.peer or 'the hub'}: {report.sent:,} sent, {report.received:,} received,"
-        f" {report.conflicts:,} new conflicts ({report.bytes_sent:,} bytes out, {report.bytes_received:,} in,"
+        f" {report.conflicts:,} new conflicts{repaired} ({report.bytes_sent:,} bytes out, {report.bytes_received:,} in,"
         f" {report.round_trips} round trips, {report.seconds:.2f} s)"
     )

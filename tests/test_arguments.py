@@ -30,6 +30,7 @@ from holdfast import (
     Value,
     VersionVector,
     restore_backup,
+    salvage_file,
 )
 from holdfast.engine.storage.reading import head
 
@@ -226,6 +227,9 @@ CALLS = {
     ),
     "import_bundle": lambda e, c, d, x: e.import_bundle(x),
     "sync": lambda e, c, d, x: e.sync(x),
+    "compare": lambda e, c, d, x: e.compare(x),
+    "salvage_file": lambda e, c, d, x: salvage_file(d / x if isinstance(x, str) and "x" in x else x),
+    "salvage_file seams": lambda e, c, d, x: salvage_file(d / "none.db", seams=x),
     "sync guard": lambda e, c, d, x: e.sync(HUB, guard=x),
     "import_bundle guard": lambda e, c, d, x: e.import_bundle(d / "none", guard=x),
     "Guard share": lambda e, c, d, x: Guard(share=x),
@@ -282,7 +286,7 @@ CALLS = {
 
 WALKED = {
     *("Engine", "Collection", "Transaction", "OpenConflict", "Schema", "Policy", "Hub", "Seams", "SideFile"),
-    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "Guard", "Retention"),
+    *("VersionVector", "Take", "Value", "Past", "Snapshots", "restore_backup", "salvage_file", "Guard", "Retention"),
     *("Members", "Purge"),
 }
 GIVEN = {
@@ -292,6 +296,7 @@ GIVEN = {
         "BundleReport",
         "Causality",
         "Change",
+        "CompareReport",
         "Conflict",
         "ConflictKind",
         "DisownReport",
@@ -303,9 +308,9 @@ GIVEN = {
         "LogEntry",
         "PeerStatus",
     ),
-    *("Member", "PurgeReport"),
-    *("RestoreReport", "Revision", "Snapshot", "TrimReport", "UndoReport"),
-    *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "Unreadable", "VerifyReport", "Version"),
+    *("Member", "PurgeReport", "Unreadable"),
+    *("RestoreReport", "Revision", "SalvageReport", "Snapshot", "TrimReport", "UndoReport"),
+    *("Receipt", "Status", "SyncProgress", "SyncReport", "Testimony", "VerifyReport", "Version"),
     *("Defer", "Delete", "Leave", "Remove", "NO_RECORD", "__version__"),
     # Ports, and rules that only the engine asks.
     *("Resolver", "Witness", "AskOnDelete", "DeleteWins", "FirstWriterWins", "LastWriterWins", "Manual", "MultiValue"),

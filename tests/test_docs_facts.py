@@ -14,14 +14,26 @@ import pytest
 
 from holdfast import Engine
 from holdfast.clocks import encoding, hybrid
-from holdfast.engine import arguments, collection, delta, documents, node, packing, readers, schema, writer
+from holdfast.engine import (
+    arguments,
+    collection,
+    delta,
+    documents,
+    node,
+    packing,
+    ranges,
+    readers,
+    salvage,
+    schema,
+    writer,
+)
 from holdfast.engine.storage import connection, migrations, write
 from holdfast.simulation.kernel.loop import BUSY_STEPS_MAX
 from holdfast.simulation.kernel.patience import PATIENCE_S
 from holdfast.simulation.runs.simulate import SEEDS_AT_ONCE_MAX
 from holdfast.simulation.world.answers import CONDITIONS
 from holdfast.simulation.world.programs import ENDING_S
-from holdfast.transport import advance, answering, batch, frame, session, sync, wire
+from holdfast.transport import advance, answering, batch, comparing, frame, repair, session, sync, wire
 from holdfast.transport.hub import limits as hub
 from holdfast.transport.hub import repeats
 from holdfast.transport.links import http
@@ -142,6 +154,9 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("protocol.md", "packed cells of one record", 4 * MIB, packing.CELLS_BYTES_MAX),
         ("protocol.md", "nesting of a document", 64, documents.DEPTH_MAX),
         ("protocol.md", "features, priority classes", 256, wire.FEATURES_MAX),
+        ("protocol.md", "ranges that are asked", 256, ranges.SPANS_MAX),
+        ("protocol.md", "parts of ranges", 16_384, ranges.PARTS_MAX),
+        ("protocol.md", "records of a range", 512, ranges.LISTED_MAX),
         ("protocol.md", "ticket", 256, wire.TICKET_BYTES_MAX),
         ("protocol.md", "each text of a refusal", 64 * KIB, wire.REASON_BYTES_MAX),
         ("protocol.md", "sent by an initiator", 8 * MIB, session.PUSH_BYTES_MAX),
@@ -162,6 +177,12 @@ def test_an_index_lists_every_page_of_its_folder(folder: str):
         ("reference/limits.md", "standstill in both", 60, http.IDLE_S_MAX),
         ("reference/limits.md", "exchanges in a row without", 3, sync.IDLE_EXCHANGES_MAX),
         ("reference/limits.md", "changes of feeds in one sync", 8, advance.CHANGES_MAX),
+        ("reference/limits.md", "exchanges of one comparison", 64, comparing.EXCHANGES_MAX),
+        ("reference/limits.md", "differing records that", 100_000, comparing.DIFFERING_MAX),
+        ("reference/limits.md", "records that are asked for whole", 1_000, comparing.WHOLE_AT_ONCE),
+        ("reference/limits.md", "what one repair", 32 * MIB, repair.MENDED_BYTES_MAX),
+        ("reference/limits.md", "differing records of each kind", 1_000, comparing.NAMED_MAX),
+        ("reference/limits.md", "lost records that", 1_000, salvage.NAMED_MAX),
         ("reference/limits.md", "from the first packet", 10, hub.Limits().authenticate_s),
         ("reference/limits.md", "connections in that phase", 512, hub.Limits().waiting_max),
         ("reference/limits.md", "exchanges at once", 256, hub.Limits().exchanges_max),

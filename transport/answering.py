@@ -11,6 +11,7 @@ from typing import Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, NO_STRETCH, FeedBatch, StretchId
+from holdfast.engine.ranges import WHOLE, Parts, Span
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Facts
 from holdfast.engine.storage.absence import Absences, Question
@@ -29,6 +30,7 @@ from .effects import (
     Meet,
     MeetFence,
     Read,
+    ReadRanges,
     ReadWhole,
     Recall,
     Renew,
@@ -37,6 +39,7 @@ from .effects import (
 )
 from .fences import absent_messages, ending, from_absent, from_keys, keys_of, patched
 from .handshake import (
+    ONLY_RANGES,
     RENEW,
     forgotten,
     from_message,
@@ -54,7 +57,19 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Absent, Ack, Batch, Hello, Keys, Message, NeedVector, NeedWhole, Refuse
+from .messages import (
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .refusals import knows, odd, refusal_of, rolled_back
 from .session import Places, Tally, bounded
 
@@ -83,6 +98,7 @@ class Responder:
     tally: Tally = field(default_factory=Tally)
     _said: Hello | None = None
     _asked: Places = ()
+    _spans: tuple[Span, ...] = ()
     _lacking: Places = ()
     _filled: bool = False
     _checkpoint: int = -1
@@ -108,6 +124,8 @@ class Responder:
                 self._question = from_keys(message, self.peer_vector)
             case Absent() if self.peer is not None:
                 return self._absent(message)
+            case Compare() if self.peer is not None:
+                self._spans = message.spans
             case Refuse():
                 self.stopped = True
             case _:
@@ -170,6 +188,8 @@ class Responder:
         """The first batch of this node's feed, which may be read while the request still comes in."""
         if self.stopped or self.peer is None or self.facts is None or self._strayed():
             return None
+        if ONLY_RANGES in self.peer.features:
+            return None
         start = self.peer.checkpoint if self.peer.peer_feed == self.facts.feed else 0
         return Read(start, self.peer_vector)
 
@@ -179,9 +199,13 @@ class Responder:
             return [Fail(odd("nothing where its hello should be", "the peer"))]
         first = self.ahead()
         asked: list[Effect] = [ReadWhole(self._asked)] if self._asked else []
+        if spans := self._compared():
+            asked.append(ReadRanges(spans))
         if self._strayed():
             return [*asked, Send(self._from_the_start())]
-        return [*asked, first] if first else []
+        if self.stopped:
+            return []
+        return [*asked, first] if first else asked
 
     def close(self) -> list[Effect]:
         """All batches of the request have been applied: ask for what they lacked, and acknowledge."""
@@ -221,6 +245,10 @@ class Responder:
             effects.append(Answer(self._question.sums, batch))
         return effects
 
+    def ranged(self, parts: Parts) -> list[Effect]:
+        """What stands in the ranges that were asked about was read."""
+        return [Send(Ranges(parts))]
+
     def questioned(self, question: Question) -> list[Effect]:
         """What to ask the peer behind whose fence this node is."""
         assert self.facts is not None, "only who has said hello is asked"
@@ -256,6 +284,12 @@ class Responder:
         if batch is None or batch.feed != self.peer.feed:
             return [Fail(odd("a batch of another feed, or whose vector has an unknown base", self.peer.label))]
         return [Apply(batch, self.peer.actor)]
+
+    def _compared(self) -> tuple[Span, ...]:
+        """The ranges to tell of; all, if the peer asks for nothing else."""
+        if self.stopped or self.peer is None or ONLY_RANGES not in self.peer.features:
+            return ()
+        return self._spans or (() if self._asked else (WHOLE,))
 
     def _absent(self, message: Absent) -> list[Effect]:
         if self.rights != "rw":

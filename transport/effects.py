@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.delta import FeedBatch, FeedId, StretchId
 from holdfast.engine.membership import Membership
+from holdfast.engine.ranges import Span
 from holdfast.engine.storage.absence import Absences, KeySums
 from holdfast.engine.storage.peers import Peer
 from holdfast.engine.storage.roster import Decision, Seat
@@ -63,6 +64,13 @@ class ReadWhole:
     """Read these records whole and hand the batch to `fed`."""
 
     places: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRanges:
+    """Read what stands in these ranges of keys and hand it to `ranged`."""
+
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,7 @@ Effect = (
     | Meet
     | Read
     | ReadWhole
+    | ReadRanges
     | Apply
     | Acknowledge
     | IssueTicket

@@ -67,6 +67,8 @@ class FrameType(IntEnum):
     REFUSE = 6
     KEYS = 7
     ABSENT = 8
+    COMPARE = 9
+    RANGES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

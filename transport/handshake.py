@@ -6,6 +6,8 @@ an identity that a peer has seen further than its owner never writes again (docs
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch
 from holdfast.engine.membership import STRANGER, Bond, Membership, united
@@ -15,8 +17,14 @@ from holdfast.engine.storage.peers import Peer
 from .fences import patch_of, patched
 from .messages import Batch, Hello, VectorNote
 
-FEATURES: tuple[str, ...] = ()
-"""Optional features of this version: none yet."""
+RANGES: Final = "ranges"
+"""Feature: the node tells what stands in ranges of keys when it is asked."""
+
+ONLY_RANGES: Final = "only-ranges"
+"""In a request: it asks for ranges and for records whole, not for the feed."""
+
+FEATURES: Final[tuple[str, ...]] = (RANGES,)
+"""Optional features of this version."""
 
 RENEW = "renew-identity"
 """Code of the refusal that asks the peer to begin a new incarnation."""

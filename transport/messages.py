@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
+from holdfast.engine.ranges import Parts, Span
 from holdfast.engine.storage.roster import NOBODY, Decision, Seat
 
 PROTOCOL_VERSION = 4
@@ -200,4 +201,18 @@ class Refuse:
     remedy: str = ""
 
 
-Message = Hello | Batch | Ack | NeedWhole | NeedVector | Keys | Absent | Refuse
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Tell what stands in these ranges of the key order."""
+
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What stands in the ranges that were asked about, of the first ones if not all fitted."""
+
+    parts: Parts
+
+
+Message = Hello | Batch | Ack | NeedWhole | NeedVector | Keys | Absent | Refuse | Compare | Ranges

@@ -9,7 +9,19 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from .messages import Absent, Ack, Batch, Hello, Keys, Message, NeedVector, NeedWhole, Refuse
+from .messages import (
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .wire import Decoder, encode
 
 INLINE_BYTES_MAX: Final = 64 * 1024
@@ -51,9 +63,11 @@ def _size(message: Message) -> int:
             return message.delta.size() + _RECORD_BYTES * entries
         case Hello():
             return _RECORD_BYTES * len(message.vector.entries)
-        case NeedWhole():
+        case NeedWhole() | Absent():
             return _RECORD_BYTES * len(message.keys)
-        case Absent():
-            return _RECORD_BYTES * len(message.keys)
+        case Compare():
+            return _RECORD_BYTES * len(message.spans)
+        case Ranges():
+            return _RECORD_BYTES * sum(map(len, message.parts.spans))
         case Ack() | NeedVector() | Keys() | Refuse():
             return 0

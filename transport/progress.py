@@ -33,6 +33,7 @@ class SyncReport:
         peer: Human name of the other node.
         sent, received: Records that went out, and that changed something here.
         conflicts: Conflicts that are new here.
+        repaired: Records that both held differently though they had taken in the same, and now hold alike.
         bytes_sent, bytes_received: On the link, headers included.
         round_trips: Requests that were answered.
         seconds: From start to end.
@@ -51,6 +52,7 @@ class SyncReport:
     seconds: float
     completed: bool
     blockers: tuple[str, ...] = ()
+    repaired: int = 0
     started: int = 0
 
     def as_json(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from .effects import (
     Meet,
     MeetFence,
     Read,
+    ReadRanges,
     ReadWhole,
     Recall,
     Renew,
@@ -201,6 +202,8 @@ async def _do(feed: _Feed, session: Responder, effect: Effect) -> list[Effect]:
             return session.introduced(facts, gave=gave)
         case IssueTicket(actor, shown):
             return session.ticketed(await replica.issue_ticket(actor, shown))
+        case ReadRanges(spans):
+            return session.ranged(await replica.ranges(spans))
         case Read() | ReadWhole() | Ask() | Answer():
             return await _read(feed, session, effect)
         case Meet() | Heed() | MeetFence() | Unite() | Renew():

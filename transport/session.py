@@ -54,7 +54,19 @@ from .handshake import (
     used_elsewhere,
     used_twice,
 )
-from .messages import Absent, Ack, Batch, Hello, Keys, Message, NeedVector, NeedWhole, Refuse
+from .messages import (
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
 from .refusals import itself, odd, other_space, refusal_error
 
 PUSH_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -183,6 +195,7 @@ class Initiator:
 
     def receive(self, message: Message) -> list[Effect]:
         """What a message of the peer asks for."""
+        effects: list[Effect] = []
         match message:
             case _ if self.doubted and not isinstance(message, Refuse):
                 pass
@@ -203,9 +216,11 @@ class Initiator:
                 self.next_whole_vector = True
             case Keys():
                 self.next_asked = from_keys(message, self.peer_vector)
+            case Compare() | Ranges():
+                effects.append(Fail(odd("ranges that it was not asked for", self.url)))
             case _:
                 assert_never(message)
-        return []
+        return effects
 
     def applied(self, batch: FeedBatch, outcome: Applied) -> list[Effect]:
         """A batch of the peer was applied."""

@@ -39,6 +39,7 @@ from .effects import (
 from .links.link import Link
 from .pace import encoded, next_message
 from .progress import OnProgress, SyncProgress, SyncReport
+from .repair import DIVERGED, UNMENDED, Mended, catch_up, mend
 from .session import Initiator, Places, Tally
 from .wire import Decoder
 
@@ -66,9 +67,25 @@ class _Sync:
     applied: int = 0
     idle: int = 0
     last: Initiator | None = None
+    mended: Mended = UNMENDED
+    repaired: int = 0
     reached: Reached = field(default_factory=Reached)
 
     async def run(self) -> Initiator:
+        await catch_up(self.replica, self.link)
+        session = await self._drain()
+        while session.diverged and await self._mend(session):
+            session = await self._drain()
+        return session
+
+    async def _mend(self, session: Initiator) -> bool:
+        """Repair what differs though both have taken in the same; whether that was worth another exchange."""
+        self.mended = await mend(self.replica, self.link, session, self.mended)
+        self.repaired += self.mended.records
+        self.last = None  # another session begins
+        return self.mended.records > 0
+
+    async def _drain(self) -> Initiator:
         while True:
             session = await self._exchange()
             self.add(session)
@@ -225,6 +242,7 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
         sent=run.tally.sent,
         received=run.tally.received,
         conflicts=run.tally.conflicts,
+        repaired=run.repaired,
         bytes_sent=link.bytes_sent,
         bytes_received=link.bytes_received,
         round_trips=link.round_trips,
@@ -244,7 +262,9 @@ def _blockers(session: Initiator, run: _Sync) -> tuple[str, ...]:
     if session.holes:
         found.append(f"{session.holes} records of the peer cannot be joined: see status")
     if session.diverged:
-        found.append("both have taken in the same operations and hold different cells: run verify on both")
+        found.append(run.mended.blocker or DIVERGED)
+    elif run.mended.blocker:
+        found.append(run.mended.blocker)
     if run.tally.suspect_ms:
         found.append(f"the peer sent stamps {run.tally.suspect_ms / 1000:.0f} s ahead of this clock: they are kept")
     if peer and facts.schema and peer.schema and peer.schema != facts.schema:

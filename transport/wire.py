@@ -34,7 +34,21 @@ from .batch import (
 )
 from .columns import pack_integers, pack_steps, pack_texts, read_integers, read_steps, read_texts
 from .frame import FRAME_RAW_BYTES_MAX, FrameReader, FrameType, encode_frame
-from .messages import PROTOCOL_VERSION, Absent, Ack, Batch, Hello, Keys, Message, NeedVector, NeedWhole, Refuse
+from .messages import (
+    PROTOCOL_VERSION,
+    Absent,
+    Ack,
+    Batch,
+    Compare,
+    Hello,
+    Keys,
+    Message,
+    NeedVector,
+    NeedWhole,
+    Ranges,
+    Refuse,
+)
+from .parts import compare_items, ranges_items, read_compare, read_ranges
 from .payload import PayloadReader, Scalar, pack
 from .seating import decision_items, read_decision, read_seats
 
@@ -158,6 +172,10 @@ def _items(message: Message) -> tuple[FrameType, Iterator[Scalar]]:
             found = FrameType.ABSENT, _absent_items(message)
         case Refuse():
             found = FrameType.REFUSE, iter((message.code, message.message, message.subject, message.remedy))
+        case Compare(spans):
+            found = FrameType.COMPARE, compare_items(spans)
+        case Ranges(parts):
+            found = FrameType.RANGES, ranges_items(parts)
         case _:
             assert_never(message)
     return found
@@ -258,6 +276,10 @@ def _read_rights(reader: PayloadReader) -> str:
     return rights
 
 
+def _ack_items(ack: Ack) -> Iterator[Scalar]:
+    yield from (bytes.fromhex(ack.feed), ack.checkpoint, ack.ticket, ack.taken, ack.stretch)
+
+
 def _read_ack(reader: PayloadReader) -> Ack:
     return Ack(
         feed=FeedId(reader.fixed("feed", FEED_BYTES).hex()),
@@ -327,4 +349,6 @@ _READERS: Final[dict[FrameType, Callable[[PayloadReader], Message]]] = {
     FrameType.REFUSE: _read_refuse,
     FrameType.KEYS: _read_keys,
     FrameType.ABSENT: _read_absent,
+    FrameType.COMPARE: read_compare,
+    FrameType.RANGES: read_ranges,
 }

@@ -33,6 +33,8 @@ def translated(path: str) -> Iterator[None]:
         yield
     except UnreadableCellsError as error:
         raise DamagedFile(f"a record's cells cannot be read: {error}", subject=path, remedy=REMEDY_DAMAGED) from error
+    except UnicodeDecodeError as error:  # SQLite quotes what it found where a name should stand
+        raise DamagedFile(f"bytes that are no text: {error}", subject=path, remedy=REMEDY_DAMAGED) from error
     except sqlite3.Error as error:
         raise fault(error, path) from error
 

@@ -107,15 +107,15 @@ def _rename(tx: Tx, places: Sequence[tuple[str, str]], lsn: int, chosen: Callabl
     for collection, key in places:
         stored = records.at(collection, key)
         before = records.current(stored)
-        renamed: dict[Dot, Dot] = {}
+        names: dict[Dot, Dot] = {}
         # The clock stays: by it the operation is known again when it comes back under this name (`_OWN`).
         mine = {(stamp.dot, stamp.clock) for stamp in before.stamps() if chosen(stored.number, stamp)}
         for dot, clock in sorted(mine):
             tx.seq += 1
-            renamed[dot] = Dot(tx.actor, tx.seq)
-            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(renamed[dot], clock), turned=UNTURNED)
-        records.change(stored, _renamed(before, renamed), lsn)
-        count += len(renamed)
+            names[dot] = Dot(tx.actor, tx.seq)
+            journal.note(Kind.REISSUE, lsn, stored.number, Stamp(names[dot], clock), turned=UNTURNED)
+        records.change(stored, renamed(before, names), lsn)
+        count += len(names)
     if count:
         reached("identity: operations get new names")
     records.flush()
@@ -152,7 +152,9 @@ def _written_by(tx: Tx, old: int, known: int) -> list[tuple[str, str]]:
     return places
 
 
-def _renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
+def renamed(record: Record, names: Mapping[Dot, Dot]) -> Record:
+    """The record with these operations under other names, which nobody has seen."""
+
     def stamp(old: Stamp) -> Stamp:
         return old._replace(dot=names.get(old.dot, old.dot))
 

@@ -8,8 +8,9 @@ for itself, as after a session that was cut (docs/decisions, 0020).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
-from holdfast.clocks import Actor, VersionVector, node_of
+from holdfast.clocks import EMPTY, Actor, VersionVector, node_of
 
 from ..reached import reached
 from .journal import Kind
@@ -36,13 +37,27 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     """
     read_anew(tx)
     actor = tx.names.actor(old)
-    claimed = _up_to(tx.others.join(_taken_back(tx)), actor, known)
-    before = _up_to(_seen_first(tx, old, known), actor, known)
+    claimed = up_to(tx.others.join(_taken_back(tx)), actor, known)
+    before = up_to(_seen_first(tx, old, known), actor, known)
     _store(tx, "vector", before)
     tx.store.take_others(before)
     if before != claimed:
         _store(tx, "taken_back", claimed)
-        _carry(tx, claimed, actor, known)
+        _carry(tx, claimed, lambda extra: up_to(extra, actor, known))
+
+
+def withdraw_all(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector]) -> None:
+    """Claim nothing any more but what this identity writes: rows are gone, and the vector must not speak for them.
+
+    What stands here has taken in `claimed`, and `kept` of what it carries already. Nothing of it is claimed again but
+    what peers bring: they alone know what is gone (docs/decisions, 0034).
+    """
+    read_anew(tx)
+    for table in ("vector", "taken_back"):
+        _store(tx, table, EMPTY)
+    tx.store.take_others(EMPTY)
+    if claimed:
+        _carry(tx, claimed, kept)
 
 
 def _seen_first(tx: Tx, old: int, known: int) -> VersionVector:
@@ -85,9 +100,9 @@ def _store(tx: Tx, table: str, vector: VersionVector) -> None:
     tx.connection.executemany(f"INSERT INTO {table} (actor, seq) VALUES (?, ?)", rows)  # noqa: S608 - as above
 
 
-def _carry(tx: Tx, claimed: VersionVector, actor: Actor, known: int) -> None:
-    """Every record says itself what it has taken in."""
-    waiting = {number: _up_to(extra, actor, known).join(claimed) for number, extra in tx.names.unsettled().items()}
+def _carry(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector]) -> None:
+    """Every record says itself what it has taken in; `kept`: what stays true of what it carried before."""
+    waiting = {number: kept(extra).join(claimed) for number, extra in tx.names.unsettled().items()}
     tx.connection.execute(_CARRY, (tx.names.extra(claimed), json.dumps([*waiting])))
     for number, extra in waiting.items():
         grown = tx.names.extra(extra)
@@ -95,7 +110,7 @@ def _carry(tx: Tx, claimed: VersionVector, actor: Actor, known: int) -> None:
         tx.connection.execute(_KEEP_MORE, (grown, number))
 
 
-def _up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:
+def up_to(vector: VersionVector, actor: Actor, known: int) -> VersionVector:
     """The vector, with this identity up to `known`."""
     others = {other: seq for other, seq in vector.items() if other != actor}
     return VersionVector({**others, actor: known} if known else others)

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from holdfast.engine.members import Member, Members, PurgeReport
     from holdfast.engine.purge import Purge
     from holdfast.engine.retention import Retention, TrimReport
+    from holdfast.engine.salvage import SalvageReport, salvage_file
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
         Version,
     )
     from holdfast.transport.bundle import BundleReport
+    from holdfast.transport.comparing import CompareReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.progress import SyncProgress, SyncReport
 
@@ -130,6 +132,7 @@ __all__ = [
     "Causality",
     "Change",
     "Collection",
+    "CompareReport",
     "Conflict",
     "ConflictKind",
     "DamagedFile",
@@ -207,6 +210,7 @@ __all__ = [
     "RestoreReport",
     "Retention",
     "Revision",
+    "SalvageReport",
     "Schema",
     "Seams",
     "SessionRefused",
@@ -243,6 +247,7 @@ __all__ = [
     "Witness",
     "__version__",
     "restore_backup",
+    "salvage_file",
 ]
 
 # Public name -> the module that defines it. Each name also stands in `__all__` and, for type checkers, in an
@@ -254,6 +259,7 @@ _LAZY: dict[str, str] = {
     "Causality": "holdfast.clocks",
     "Change": "holdfast.engine.storage.reading",
     "Collection": "holdfast.engine.collection",
+    "CompareReport": "holdfast.transport.comparing",
     "Conflict": "holdfast.resolvers",
     "ConflictKind": "holdfast.resolvers",
     "Defer": "holdfast.resolvers",
@@ -290,7 +296,9 @@ _LAZY: dict[str, str] = {
     "restore_backup": "holdfast.engine.backups",
     "Resolver": "holdfast.resolvers",
     "Retention": "holdfast.engine.retention",
+    "SalvageReport": "holdfast.engine.salvage",
     "Schema": "holdfast.engine.schema",
+    "salvage_file": "holdfast.engine.salvage",
     "Revision": "holdfast.engine.history",
     "Seams": "holdfast.engine.seams",
     "SideFile": "holdfast.engine.witness",

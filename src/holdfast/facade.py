@@ -6,8 +6,8 @@ Imports what most processes never use, and the network parts, on first use. Inva
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.engine.snapshots import Snapshots
     from holdfast.engine.storage.write import Receipt
     from holdfast.transport.bundle import BundleReport
+    from holdfast.transport.comparing import CompareReport
     from holdfast.transport.links.address import Hub
     from holdfast.transport.links.link import Link
     from holdfast.transport.progress import OnProgress, SyncReport
@@ -72,22 +73,26 @@ class Engine(Node):
 
         address = _address(hub)
         check_callable(on_progress, "on_progress")
-        link = self._link(address)
-        try:
+        async with self._linked(address) as link:
             started = await start(Beginning(self), link, on_progress) if starter else 0
             report = await sync(Replica(self, guard), link, on_progress)
             return replace(report, received=report.received + started, started=started)
-        except Unauthorized as error:
-            if address.token:
-                raise
-            raise Unauthorized(
-                "the hub asks for a token, and none was given",
-                subject=address.url,
-                remedy="Pass one: Hub(url, token=...).",
-                typed="Put one that `holdfast hub token add` printed into HOLDFAST_TOKEN.",
-            ) from error
-        finally:
-            await link.close()
+
+    async def compare(self, hub: Hub | str) -> CompareReport:
+        """Compare what stands here with what stands at a hub, by sums over ranges of keys; changes nothing here.
+
+        Args:
+            hub: Where, and with which token; a bare URL means no token.
+
+        Raises:
+            LinkError, ProtocolError, StorageError: As `sync`.
+        """
+        with _loading():
+            from holdfast.engine.replica import Replica
+            from holdfast.transport.comparing import report_on
+
+        async with self._linked(_address(hub)) as link:
+            return await report_on(Replica(self), link)
 
     async def bootstrap(self, hub: Hub | str, *, on_progress: OnProgress | None = None) -> SyncReport:
         """Begin this file, which holds nothing yet, with the hub's starter, and sync what came since.
@@ -245,6 +250,23 @@ class Engine(Node):
 
         check_callable(on_records, "on_records")
         return await import_bundle(Replica(self, guard), check_path(source, "source"), on_records)
+
+    @asynccontextmanager
+    async def _linked(self, address: Hub) -> AsyncIterator[Link]:
+        link = self._link(address)
+        try:
+            yield link
+        except Unauthorized as error:
+            if address.token:
+                raise
+            raise Unauthorized(
+                "the hub asks for a token, and none was given",
+                subject=address.url,
+                remedy="Pass one: Hub(url, token=...).",
+                typed="Put one that `holdfast hub token add` printed into HOLDFAST_TOKEN.",
+            ) from error
+        finally:
+            await link.close()
 
     def _link(self, hub: Hub) -> Link:
         """The way to a hub."""

@@ -28,6 +28,10 @@ NAMES = {
         {"over_copy", "bundle_over_json"},
     ),
     "RETENTION": ({"write_us", "whole_write_us"}, {"file_growth", "log_growth", "whole_growth", "cost"}),
+    "REPAIR": (
+        {"verify_per_s", "compare_per_s", "compare_bytes", "salvage_per_cpu_s", "damaged_bytes", "repair_bytes"},
+        {"repair", "digest_share", "digest_share_bulk"},
+    ),
     "IDLE": ({"rss_mb"}, set()),
 }
 

@@ -16,17 +16,20 @@ from hypothesis import strategies as st
 
 from holdfast.clocks import NO_DOTS, SEQ_MAX, Actor, DotRanges, SpaceId, VersionVector
 from holdfast.engine.delta import NO_STRETCH, Delta, FeedId, StretchId
+from holdfast.engine.ranges import WHOLE, Part, Parts, Span
 from holdfast.engine.storage.roster import Decision, Seat
 from holdfast.transport.messages import (
     PROTOCOL_VERSION,
     Absent,
     Ack,
     Batch,
+    Compare,
     Hello,
     Keys,
     Message,
     NeedVector,
     NeedWhole,
+    Ranges,
     Refuse,
     VectorNote,
     VectorPatch,
@@ -141,6 +144,16 @@ SAMPLES: dict[str, Message] = {
         asked=12,
     ),
     "refuse": Refuse(code="space-mismatch", message="another space", subject="plant", remedy="Ask its owner."),
+    "compare": Compare((WHOLE, Span(("tasks", "t1"), ("tasks", "t9")))),
+    "ranges": Ranges(
+        Parts(
+            feed=FEED,
+            head=92,
+            stretch=STRETCH,
+            sound=False,
+            spans=((Part(("sites", "öst/1"), 7, 1 << 61), Part(("tasks", "two\nlines"), 1, 3)), ()),
+        )
+    ),
 }
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -182,6 +195,18 @@ def deltas(draw: st.DrawFn) -> Delta:
         forgotten=forgotten,
         returned={row: draw(st.integers(0, len(forgotten) - 1)) for row in rows if forgotten and draw(st.booleans())},
     )
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> Ranges:
+    """Any answer to a comparison."""
+    places = st.lists(st.tuples(_NAMES, _NAMES), max_size=4, unique=True).map(sorted)
+    numbers = (st.integers(1, 2**40), st.integers(0, 2**62 - 1))
+    spans = tuple(
+        tuple(Part(place, *map(draw, numbers)) for place in draw(places)) for _ in range(draw(st.integers(0, 3)))
+    )
+    parts = Parts(feed=draw(_FEEDS), head=draw(_INTEGERS), stretch=STRETCH, sound=draw(st.booleans()), spans=spans)
+    return Ranges(parts)
 
 
 @st.composite
@@ -266,6 +291,8 @@ def messages() -> st.SearchStrategy[Message]:
         st.builds(Ack, feed=_FEEDS, checkpoint=_INTEGERS, ticket=st.binary(max_size=32), stretch=_STRETCHES),
         st.builds(NeedWhole, _FEEDS, st.lists(st.tuples(_NAMES, _NAMES), max_size=4).map(tuple)),
         st.just(NeedVector()),
+        ranges(),
+        st.builds(Compare, st.lists(st.builds(Span, *[st.tuples(_TEXT, _TEXT)] * 2), max_size=3).map(tuple)),
         absences(),
         st.builds(Keys, st.integers(0, 255).map(lambda byte: bytes([byte]) * 8 * 4096), _PATCHES, _INTEGERS),
         st.builds(Refuse, code=_TEXT, message=_TEXT, subject=_TEXT, remedy=_TEXT),

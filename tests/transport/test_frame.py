@@ -115,7 +115,7 @@ def test_no_flipped_bit_yields_another_frame(payload):
         ({"version": 2}, IncompatibleProtocol, "version 2"),
         ({"version": 0}, IncompatibleProtocol, "version 0"),
         ({"kind": 0}, MalformedFrame, "type 0"),
-        ({"kind": 9}, MalformedFrame, "type 9"),
+        ({"kind": 11}, MalformedFrame, "type 11"),
         ({"flags": 4}, IncompatibleProtocol, "encrypted"),
         ({"flags": 8}, IncompatibleProtocol, "signed"),
         ({"flags": 16}, IncompatibleProtocol, "reserves"),
