@@ -7,7 +7,6 @@ one writer; closing is idempotent and waits for the writes that were accepted.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from holdfast.clocks import Actor
-from holdfast.errors import DamagedFile, EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
+from holdfast.errors import EngineClosed, FileUnreadable, ReadOnlyEngine, UsageError
 
 from .arguments import check_callable, check_count, check_path, check_place, check_port
 from .collection import Collection
@@ -34,7 +33,7 @@ from .status import Status, read_status
 from .storage import reading
 from .storage.connection import Connection, Durability
 from .storage.declare import declared_schemas
-from .storage.faults import REMEDY_DAMAGED, reachable
+from .storage.faults import reachable
 from .storage.migrations import show_as_current
 from .storage.reading import Change
 from .storage.store import Tx
@@ -175,7 +174,7 @@ class Node:
                 await self._open_readers()
             else:
                 await self._open_writer(opening, witness)
-            self.label, self.space = await self.readers.run(_names)
+            self.label, self.space = await self.readers.run(reading.names_of)
             if self._keeps_schemas:
                 self.schemas = {schema.name: schema for schema in await self.readers.run(declared_schemas)}
         except BaseException:
@@ -200,7 +199,7 @@ class Node:
 
     async def actor(self) -> Actor:
         """The identity that new operations are written under."""
-        return await self.readers.run(_actor)
+        return await self.readers.run(reading.present_actor)
 
     async def watch(self, since: int | None = None, *, collection: str | None = None) -> AsyncIterator[Change]:
         """Every record that changes, after its commit, local and remote, in lsn order.
@@ -394,17 +393,3 @@ class Node:
             await asyncio.sleep(FOREIGN_POLL_S)
         else:
             await news.wait()
-
-
-def _names(connection: sqlite3.Connection) -> tuple[str, str]:
-    found = connection.execute("SELECT label, space_name FROM node").fetchone()
-    if found is None:
-        (_, _, path), *_ = connection.execute("PRAGMA database_list").fetchall()
-        raise DamagedFile("it does not say whose file it is", subject=str(path), remedy=REMEDY_DAMAGED)
-    label, space = found
-    return str(label), str(space)
-
-
-def _actor(connection: sqlite3.Connection) -> Actor:
-    (actor,) = connection.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
-    return Actor(actor)

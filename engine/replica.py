@@ -16,6 +16,7 @@ from holdfast.errors import SessionRefused
 
 from .comparable import Comparable
 from .delta import FeedBatch, FeedId, StretchId
+from .facts import Facts, read_facts
 from .forgetting import Forgetting
 from .guard import Guard, Watch
 from .membership import Membership
@@ -26,72 +27,25 @@ from .storage.apply import Applied, apply_batch
 from .storage.birth import begin_incarnation
 from .storage.erasing import follow_erasures
 from .storage.feed import read_batch, read_keys
-from .storage.holes import hole_keys
-from .storage.members import fix, membership_of, unite
+from .storage.members import fix, unite
 from .storage.peers import (
     Peer,
     count_as_shared,
     find_peer,
     maybe_elsewhere,
-    peer_at,
     read_anew,
     save_peer,
     shared_of,
     stored_elsewhere,
     unmark_tickets,
 )
-from .storage.purge import has_unjudged
 from .storage.reissue import present_name, reissue
-from .storage.roster import NOBODY, Decision, Seat, decision_of, heard_ms, told_to
-from .storage.store import Tx, vector_of
+from .storage.store import Tx
 from .storage.stretches import gave
 from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """A node's side of a handshake, read in one transaction.
-
-    Attributes:
-        space_name, membership: The space's name, and what the node is a member of.
-        actor, label, seq: Its identity and the last operation under it.
-        feed, head: Its feed and the last lsn in it.
-        vector: Its version vector.
-        digest: 62 bits over all cells; None while it may not be compared: a record carries an extra context, or may go.
-        clock_ms: Its wall clock.
-        schema, policy: Fingerprints of what it declares.
-        peer: What it knows of the other side; None if it does not know who that is.
-        held: The highest sequence number of the other side's identity that it holds, extra contexts included.
-        holes: (collection, key) of records of the other side's feed that could not be joined.
-        fence: Up to where it may have purged what was deleted.
-        decision: Who purges, as far as it knows; seats: who takes part, if the other side is the heir of that.
-        heard_ms: When it last noted that it met the other side; 0 for never.
-        asking: Whether this node has a session under way that it has begun itself.
-    """
-
-    space_name: str
-    membership: Membership
-    actor: Actor
-    label: str
-    seq: int
-    feed: FeedId
-    head: int
-    vector: VersionVector
-    digest: int | None
-    clock_ms: int
-    schema: bytes
-    policy: bytes
-    peer: Peer | None
-    held: int
-    holes: tuple[tuple[str, str], ...]
-    fence: VersionVector = EMPTY
-    decision: Decision = NOBODY
-    seats: tuple[Seat, ...] = ()
-    heard_ms: int = 0
-    asking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +74,7 @@ class Replica(Comparable):
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
         self._node.handshakes += 1
-        return self._declaring(await self._node.readers.run(_facts, actor, url, self._node.seams.time.now_ms()))
+        return self._declaring(await self._node.readers.run(read_facts, actor, url, self._node.seams.time.now_ms()))
 
     async def introduce(self, actor: Actor, feed: FeedId, lsn: int, stretch: StretchId) -> tuple[Facts, bool]:
         """This node's side of a handshake with an identity, and `gave` of what that says it has read, at once."""
@@ -129,7 +83,7 @@ class Replica(Comparable):
 
         def both(connection: sqlite3.Connection) -> tuple[Facts, bool]:
             known = gave(connection, feed, lsn, stretch)
-            return _facts(connection, actor, None, now_ms), known
+            return read_facts(connection, actor, None, now_ms), known
 
         facts, known = await self._node.readers.run(both)
         return self._declaring(facts), known
@@ -323,46 +277,6 @@ class Replica(Comparable):
             reached("identity: a peer's sign shows a copy")
             self._node.renewed = reason
             _log.warning("new incarnation of %s: %s", self._node.path, reason)
-
-
-def _facts(connection: sqlite3.Connection, actor: Actor | None, url: str | None, now_ms: int) -> Facts:
-    connection.execute("BEGIN")
-    try:
-        own, label, seq, feed, head, digest, space_name, fence = connection.execute(
-            "SELECT a.actor, n.label, n.seq, n.feed, n.lsn, n.digest, n.space_name, p.fence"
-            " FROM node n JOIN actor a ON a.id = n.actor JOIN purging p"
-        ).fetchone()
-        peer = find_peer(connection, actor) if actor else peer_at(connection, url) if url else None
-        vector, waiting = vector_of(connection), _unsettled(connection)
-        holes = tuple(hole_keys(connection, peer.feed)) if peer else ()
-        return Facts(
-            space_name=space_name,
-            membership=membership_of(connection),
-            actor=Actor(own),
-            label=label,
-            seq=seq,
-            feed=FeedId(feed),
-            head=head,
-            vector=vector,
-            digest=None if waiting or has_unjudged(connection) else digest,
-            clock_ms=now_ms,
-            schema=b"",
-            policy=b"",
-            peer=peer,
-            held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
-            holes=holes,
-            fence=VersionVector.decode(fence),
-            decision=decision_of(connection),
-            seats=told_to(connection, peer.actor) if peer else (),
-            heard_ms=heard_ms(connection, peer.actor) if peer else 0,
-        )
-    finally:
-        connection.execute("COMMIT")
-
-
-def _unsettled(connection: sqlite3.Connection) -> list[VersionVector]:
-    rows = connection.execute("SELECT vector FROM context WHERE settled = 0").fetchall()
-    return [VersionVector.decode(vector) for (vector,) in rows]
 
 
 def _meet(tx: Tx, said: Peer, head: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.clocks import EMPTY, VersionVector
-from holdfast.engine.replica import Facts
+from holdfast.engine.facts import Facts
 
 from .session import Initiator
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, NO_STRETCH, FeedBatch, StretchId
+from holdfast.engine.facts import Facts
 from holdfast.engine.ranges import WHOLE, Parts, Span
 from holdfast.engine.reached import reached
-from holdfast.engine.replica import Facts
 from holdfast.engine.storage.absence import Absences, Question
 from holdfast.engine.storage.apply import Applied
 

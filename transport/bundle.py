@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch, StretchId
-from holdfast.engine.replica import Facts, Replica
+from holdfast.engine.facts import Facts
+from holdfast.engine.replica import Replica
 from holdfast.engine.storage.apply import Applied
 from holdfast.errors import (
     FileUnreadable,

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
+from holdfast.engine.facts import Facts
 from holdfast.engine.ranges import EDGE, SPANS_MAX, WHOLE, Part, Place, Span
-from holdfast.engine.replica import Facts, Replica
+from holdfast.engine.replica import Replica
 from holdfast.errors import LinkCut, SessionRefused
 
 from .handshake import (

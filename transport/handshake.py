@@ -10,8 +10,8 @@ from typing import Final
 
 from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch
+from holdfast.engine.facts import Facts
 from holdfast.engine.membership import STRANGER, Bond, Membership, united
-from holdfast.engine.replica import Facts
 from holdfast.engine.storage.peers import Peer
 
 from .fences import patch_of, patched

@@ -6,7 +6,7 @@ Pure. Invariant: every refusal names what happened and what to do, and arrives a
 from __future__ import annotations
 
 from holdfast.clocks import VersionVector
-from holdfast.engine.replica import Facts
+from holdfast.engine.facts import Facts
 from holdfast.engine.tickets import is_from_copy
 from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
 

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import ASIDE, BATCH_RECORDS_MAX, NO_STRETCH, FeedBatch, StretchId
-from holdfast.engine.replica import Facts
+from holdfast.engine.facts import Facts
 from holdfast.engine.storage.absence import Absences, Question
 from holdfast.engine.storage.apply import Applied
 

@@ -12,8 +12,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.engine.facts import Facts
 from holdfast.engine.reached import reached
-from holdfast.engine.replica import Facts, Replica
+from holdfast.engine.replica import Replica
 from holdfast.engine.storage.absence import Question
 from holdfast.errors import LinkCut, SessionRefused, Unreachable
 

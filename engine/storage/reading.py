@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.clocks import Actor, Dot
+from holdfast.errors import DamagedFile
 from holdfast.resolvers import JSON
 
 from ..documents import decode_object, split
 from ..packing import unpack
 from ..versions import Version, version_of
+from .faults import REMEDY_DAMAGED
 
 _SHOWN: Final = "r.key, r.doc, a.actor, r.seq, r.cells, r.conflicts, q.fields"
 _FROM: Final = "record r LEFT JOIN actor a ON a.id = r.node LEFT JOIN quarantine q ON q.record = r.id"
@@ -134,3 +136,19 @@ def _document(connection: sqlite3.Connection, row: Sequence[Any]) -> Document:
         conflicted=conflicts > 0,
         quarantined=tuple(json.loads(quarantined)) if quarantined else (),
     )
+
+
+def names_of(connection: sqlite3.Connection) -> tuple[str, str]:
+    """The human names of the node and its space; raises DamagedFile."""
+    found = connection.execute("SELECT label, space_name FROM node").fetchone()
+    if found is None:
+        (_, _, path), *_ = connection.execute("PRAGMA database_list").fetchall()
+        raise DamagedFile("it does not say whose file it is", subject=str(path), remedy=REMEDY_DAMAGED)
+    label, space = found
+    return str(label), str(space)
+
+
+def present_actor(connection: sqlite3.Connection) -> Actor:
+    """The identity that new operations are written under."""
+    (actor,) = connection.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
+    return Actor(actor)

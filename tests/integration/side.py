@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from holdfast.clocks import Actor, VersionVector
 from holdfast.engine.edits import Delete, Edit, Put, Update
+from holdfast.engine.facts import Facts
 from holdfast.engine.purge import Purge
-from holdfast.engine.replica import Facts, Replica
+from holdfast.engine.replica import Replica
 from holdfast.engine.schema import Schema
 from holdfast.engine.seams import Seams
 from holdfast.engine.status import read_status
