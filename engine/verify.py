@@ -22,6 +22,7 @@ from .documents import is_name
 from .host import Host
 from .packing import UnreadableCellsError
 from .projection import Projection
+from .storage.journal import Kind
 from .storage.query import index_name
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row, row_values
@@ -29,7 +30,11 @@ from .storage.store import vector_of
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
-_LOGGED: Final = "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ? GROUP BY record"
+_LOGGED: Final = (
+    "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ?"
+    f" AND NOT (kind = {int(Kind.MERGE)} AND was = 0) GROUP BY record"
+)
+"""The last change of each; a record that came with a starter stands where it stood in the feed of its giver."""
 _MISCOUNTED: Final = (
     "SELECT c.name, r.key, r.conflicts FROM record r JOIN collection c ON c.id = r.collection"
     " LEFT JOIN conflict x ON x.record = r.id AND x.standing = 1 WHERE r.conflicts > 0"
