@@ -16,6 +16,7 @@ from .node import Node
 from .storage.absence import Absences, KeySums, Question, absent_here, apply_absences, question, read_absences
 from .storage.purge import drop_dead, has_unjudged
 from .storage.roster import Decision, Seat, Step, is_due, step, take_decision
+from .storage.store import Tx
 
 _log = logging.getLogger(__name__)
 
@@ -55,15 +56,19 @@ class Forgetting:
         """What a session has made due: the authority's step, once in a while, and what may go here."""
         now_ms, plan = self._node.seams.time.now_ms(), self._node.purging
         if await self._node.readers.run(is_due, now_ms, plan.every_ms, plan.silent_ms):
-            await self.step()
+            self.report(await self._node.go_on(partial(step, silent_ms=plan.silent_ms)))
         await self.drop()
 
-    async def step(self) -> Step:
-        """The authority's step (see `roster.step`); elsewhere nothing."""
-        done = await self._node.go_on(partial(step, silent_ms=self._node.purging.silent_ms))
+    def step_due(self, tx: Tx) -> Step:
+        """The authority's step, if it is time for it; for `report`, once it is committed."""
+        plan = self._node.purging
+        due = is_due(tx.connection, tx.now_ms, plan.every_ms, plan.silent_ms)
+        return step(tx, silent_ms=plan.silent_ms) if due else Step()
+
+    def report(self, done: Step) -> None:
+        """Say in the log who is not waited for any more."""
         for label in done.left_out:
             _log.warning("%s was not heard of for long: %s does not wait for it any more", label, self._node.space)
-        return done
 
     async def drop(self) -> int:
         """Drop the deleted records that may go; gives how many went."""

@@ -40,6 +40,7 @@ from .storage.peers import (
     unmark_tickets,
 )
 from .storage.reissue import present_name, reissue
+from .storage.roster import Step
 from .storage.store import Tx
 from .storage.stretches import gave
 from .storage.write import Receipt
@@ -136,8 +137,12 @@ class Replica(Comparable):
 
         The checkpoint into its feed is kept as it is, unless the peer has forgotten what it once said.
         """
-        await self._node.go_on(lambda tx: _meet(tx, peer, head))
-        await self.forgetting.after_session()
+
+        def meet(tx: Tx) -> Step:
+            _meet(tx, peer, head)
+            return self.forgetting.step_due(tx)
+
+        self.forgetting.report(await self._node.go_on(meet))
 
     async def acknowledged(
         self,

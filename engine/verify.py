@@ -31,8 +31,7 @@ from .storage.store import vector_of
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
 _LOGGED: Final = (
-    "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ?"
-    f" AND NOT (kind = {int(Kind.MERGE)} AND was = 0) GROUP BY record"
+    "SELECT record, max(lsn) FROM log WHERE record > ? AND record <= ? AND NOT (kind = ? AND was = 0) GROUP BY record"
 )
 """The last change of each; a record that came with a starter stands where it stood in the feed of its giver."""
 _MISCOUNTED: Final = (
@@ -126,7 +125,9 @@ def _page(connection: sqlite3.Connection, check: _Check) -> bool:
         actors, vector = all_actors(connection), vector_of(connection)
         numbers = {actor: number for number, actor in actors.items()}
         (head,) = connection.execute("SELECT lsn FROM node").fetchone()
-        logged = dict(connection.execute(_LOGGED, (check.last, rows[-1][0])).fetchall()) if rows else {}
+        logged = (
+            dict(connection.execute(_LOGGED, (check.last, rows[-1][0], int(Kind.MERGE))).fetchall()) if rows else {}
+        )
         unsettled = {
             number: VersionVector.decode(encoded)
             for number, encoded in connection.execute("SELECT id, vector FROM context WHERE settled = 0")

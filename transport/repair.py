@@ -54,6 +54,8 @@ async def catch_up(replica: Replica, link: Link) -> None:
     peer = facts.peer
     if peer is None or not peer.feed or peer.checkpoint or not facts.head:
         return
+    if facts.vector and not peer.vector:  # it held nothing when it was met
+        return
     try:
         found = await compare(replica, link)
     except SessionRefused:  # the session tells why, or does what helps: it begins a new identity, or meets another peer

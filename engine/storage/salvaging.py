@@ -27,10 +27,11 @@ SMALL: Final = ("actor", "collection", "vector", "context", "alias", "purging", 
 BEHIND: Final = (
     *("peer", "hole", "reused", "taken_back", "arrival"),
     *("log", "conflict", "ledger", "quarantine", "buried"),
+    *("retained", "trimmed", "stored", "erasing"),
 )
 """Tables that are read after them."""
 
-KEYED: Final = frozenset({"alias", "member", "conflict", "peer", "stub"})
+KEYED: Final = frozenset({"alias", "member", "conflict", "peer", "stored", "stub"})
 """Tables without row numbers."""
 
 PAGE: Final = 1_000
