@@ -177,11 +177,12 @@ class Node:
             self.label, self.space = await self.readers.run(reading.names_of)
             if self._keeps_schemas:
                 self.schemas = {schema.name: schema for schema in await self.readers.run(declared_schemas)}
+            due = self.upkeep is not None and await self.readers.run(is_due)
         except BaseException:
             await self.close()
             raise
         self._open = True
-        if self.upkeep is not None and await self.readers.run(is_due):
+        if self.upkeep is not None and due:
             self.upkeep.begin()
 
     @property
