@@ -31,7 +31,7 @@ CONDITIONS = {
 
 
 def edge() -> PlanBuilder:
-    return PlanBuilder(hours=0.1, seed=3).hub("hub").edge("a").put("a", "notes", "n1", {"text": "one"})
+    return PlanBuilder(hours=0.1, seed=1).hub("hub").edge("a").put("a", "notes", "n1", {"text": "one"})
 
 
 def worked(builder: PlanBuilder, **options):
@@ -118,7 +118,7 @@ def test_a_share_of_nothing_is_none():
 
 
 def bulk_put() -> PlanBuilder:
-    builder = PlanBuilder(hours=0.1, seed=3).hub("hub").edge("a")
+    builder = PlanBuilder(hours=0.1, seed=1).hub("hub").edge("a")
     return builder.do("a", BulkPut(collection="notes", key_prefix="n", records=20, fields={"text": "one"}))
 
 

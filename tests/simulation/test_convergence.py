@@ -101,7 +101,7 @@ def test_slow_ways_and_long_latencies(tmp_path, seed):
 
 
 @pytest.mark.parametrize("direction", ["both", "to", "from"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 4])
 def test_cuts_of_every_direction(tmp_path, direction, seed):
     async def disturb(lab):
         for edge in EDGES:
