@@ -140,6 +140,69 @@ def what_comes_after_the_question(hub: EngineMember, near: EngineMember, away: E
     assert not near.records
 
 
+def existence_is_known_of_what_is_absent(
+    hub: EngineMember, near: EngineMember, away: EngineMember, third: EngineMember
+) -> None:
+    """Of two siblings the one that was deleted and purged here does not come back with the other."""
+    hub.put("x", "fg")
+    third.put("x", "fg")
+    for source in (hub, third):
+        _pull(away, source)
+    _purge(hub, "x")
+    _pull(hub, away)
+    assert hub.records["x"].alive
+    third.delete("x")
+    _pull(hub, third)
+    assert not hub.records["x"].alive
+
+
+def _cut_behind_x(hub: EngineMember, near: EngineMember, away: EngineMember, third: EngineMember) -> None:
+    """A record that was deleted and purged, and a fence, reach one in sessions that are cut."""
+    _pull(away, third)
+    away.delete("x")
+    away.put("z", "fg")
+    _pull(hub, away)
+    _purge(hub, "x")
+    batch = read_batch(away.file.connection, start=0, held=near.file.vector, records_max=1)
+    assert not near._apply_batch(away.file, batch, follows=True).completed
+    assert near.records["x"].extra
+    near._meet_fence(hub)
+
+
+def what_waits_for_its_context_stays(
+    hub: EngineMember, near: EngineMember, away: EngineMember, third: EngineMember
+) -> None:
+    """A dead record whose context the vector does not cover speaks for what that tells of."""
+    third.put("x", "fg")
+    _cut_behind_x(hub, near, away, third)
+    near._follow()
+    _pull(near, third)
+    assert not near.records["x"].alive
+
+
+def a_stub_speaks_for_its_context(
+    hub: EngineMember, near: EngineMember, away: EngineMember, third: EngineMember
+) -> None:
+    """An absence empties a record that came in a session that was cut: what that told of stays dead."""
+    third.put("x", "fg")
+    _cut_behind_x(hub, near, away, third)
+    near._hear(hub.file, random.Random(0))
+    assert not near.records
+    _pull(near, third)
+    assert not any(record.alive for record in near.records.values())
+
+
+def a_stub_remembers_no_cells(hub: EngineMember, near: EngineMember, away: EngineMember, third: EngineMember) -> None:
+    """The same, and it comes back with an update: whole, also what the context tells of."""
+    third.put("x", "fg")
+    _cut_behind_x(hub, near, away, third)
+    third.update("x", "f")
+    near._hear(hub.file, random.Random(0))
+    assert not near.records
+    _pull(near, third)
+    assert _is_whole(near)
+
+
 STORIES: dict[str, Story] = {
     "what both have forgotten counts as remembered": what_two_forgot_a_third_remembers,
     "who covers the fence remembers, whatever he says that he forgot": what_two_forgot_a_third_remembers,
@@ -147,6 +210,11 @@ STORIES: dict[str, Story] = {
     "the horizon stays at home": a_vector_comes_with_what_was_forgotten,
     "an absence speaks for the fence": a_fence_that_was_met_is_no_vector,
     "the fence is not met before absences": who_heard_of_absences_has_met_the_fence,
+    "an absent record is taken whole, its existence too": existence_is_known_of_what_is_absent,
+    "a record with an unsettled extra context is dropped": what_waits_for_its_context_stays,
+    "no stub stands for what was emptied": a_stub_speaks_for_its_context,
+    "the context of a stub is not that of what comes in its place": a_stub_speaks_for_its_context,
+    "the horizon leaves out the extra context of what goes": a_stub_remembers_no_cells,
     "what came since the question was asked counts as asked for": what_comes_after_the_question,
 }
 """By the mutant that each is to catch."""
