@@ -7,7 +7,7 @@ who purges is what the model says (membership_model.py); the engine's own member
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from holdfast.clocks import VersionVector
 from holdfast.engine.delta import FeedBatch
@@ -19,16 +19,21 @@ from holdfast.engine.storage.purge import drop_dead
 from holdfast.engine.storage.rows import COLUMNS, Row
 from holdfast.engine.storage.write import Write, write_all
 
+from ..model.fleets import Fleet, FormerFleet, RestlessFleet
 from ..model.membership_model import Citizen, Decision
 from ..model.merge_model import EXISTS, vv_leq, vv_max
 from .member import Member, Wall, new_member
+from .purging_fleets import ReturningFleet
 
 COLLECTION = "c"
-_seeds = itertools.count()
 
 
 class Names(dict):
-    """Identities of the engine by the names that the model knows them by."""
+    """Identities of the engine by the names that the model knows them by, and numbers for the files of one fleet."""
+
+    def __init__(self):
+        super().__init__()
+        self.files = itertools.count()
 
 
 @dataclass
@@ -54,9 +59,12 @@ class EngineMember(Citizen):
         truth.nodes[name] = self
         if not hasattr(truth, "names"):
             truth.names = Names()
-        self.file = file or new_member(name, Wall(1_750_000_000_000), next(_seeds))
+        self.file = file or self._new_file()
         truth.names[self.file.actor] = name
         self.known, self.marked, self.roster, self.decision = {}, None, {}, Decision()
+
+    def _new_file(self) -> Member:
+        return new_member(self.name, Wall(1_750_000_000_000), next(self.truth.names.files))
 
     # -- what the fleets and their oracle look at ----------------------------------------------------------------------
 
@@ -149,7 +157,7 @@ class EngineMember(Citizen):
         self.roster = {**self.roster, name: sponsor}
 
     def image(self):
-        file = new_member(self.name, Wall(1_750_000_000_000), next(_seeds))
+        file = self._new_file()
         self.file.connection.backup(file.connection)
         file.store.forget()
         twin = object.__new__(type(self))
@@ -174,8 +182,7 @@ class EngineMember(Citizen):
         self.decision = max(self.decision, source.decision, key=lambda decision: decision.rank)
         mine, theirs = self.file, source.file
         if not mine.vector.dominates(source._purging("fence")):
-            with mine.store.transaction() as tx:
-                tx.raise_fence(source._purging("fence"))
+            self._meet_fence(source)
         patience = rng.randint(0, 3) if may_cut and rng.random() < 0.5 else None
         held, follows = mine.vector, True
         with theirs.store.transaction() as tx:
@@ -207,6 +214,10 @@ class EngineMember(Citizen):
         for peer, vector in [*known.items(), (source.name, vv)]:
             self.known[peer] = vv_max(self.known.get(peer, {}), vector)
         self._follow()
+
+    def _meet_fence(self, source):
+        with self.file.store.transaction() as tx:
+            tx.raise_fence(source._purging("fence"))
 
     def _deliver(self, theirs: Member, batch: FeedBatch, *, follows: bool) -> Applied:
         applied = self._apply_batch(theirs, batch, follows=follows)
@@ -246,19 +257,31 @@ class EngineMember(Citizen):
             self.marked = self.file.vector
 
     def _follow(self):
-        before = self.records
+        before = self._keys()
         more = True
         while more:
             with self.file.store.transaction() as tx:
                 more = drop_dead(tx, 1).more
-        for key in before.keys() - self.records.keys():
+        for key in before - self._keys():
             self.truth.drop(self, key)
 
-
-def closed(fleet) -> None:
-    """Give the files of a fleet back."""
-    for node in [*fleet.nodes, *(image for _, image in fleet.backups)]:
-        node.file.close()
+    def _keys(self) -> set[str]:
+        return {key for (key,) in self.file.connection.execute("SELECT key FROM record")}
 
 
-__all__ = ["EngineMember", "closed", "replace"]
+def live(seed: int) -> None:
+    """Let a fleet of the kind that this seed stands for live over the engine's files."""
+    _live((Fleet, RestlessFleet, Fleet, FormerFleet)[seed % 4](seed, EngineMember))
+
+
+def live_returning(seed: int) -> None:
+    """Let a fleet that does little else than purge live over the engine's files."""
+    _live(ReturningFleet(seed, EngineMember))
+
+
+def _live(fleet: Fleet) -> None:
+    try:
+        fleet.run()
+    finally:
+        for node in [*fleet.nodes, *(image for _, image in fleet.backups)]:
+            node.file.close()

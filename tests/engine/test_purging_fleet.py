@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ..model.fleets import Fleet, FormerFleet, RestlessFleet
-from .purging_member import EngineMember, closed
+from .purging_member import live, live_returning
 
 FEW = (*range(10), 665, 2302)
 """Seeds of every run, with those that once failed."""
-
-
-def live(seed: int) -> None:
-    fleet = (Fleet, RestlessFleet, Fleet, FormerFleet)[seed % 4](seed, EngineMember)
-    try:
-        fleet.run()
-    finally:
-        closed(fleet)
 
 
 @pytest.mark.parametrize("seed", FEW)
@@ -24,7 +15,19 @@ def test_nothing_deleted_comes_back_and_nothing_written_is_lost(seed: int):
     live(seed)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_who_was_away_meets_what_is_gone(seed: int):
+    live_returning(seed)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10_000, 14_000))
 def test_more_of_them(seed: int):
     live(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(10_000, 20_000, 100))
+def test_more_who_were_away_meet_what_is_gone(first: int):
+    for seed in range(first, first + 100):
+        live_returning(seed)
