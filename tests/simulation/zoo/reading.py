@@ -159,7 +159,7 @@ def _(patch: Patch) -> None:
 
 def _status(patch: Patch, **wrong) -> None:
     original = statuses._status
-    patch.setattr(statuses, "_status", lambda connection, path: replace(original(connection, path), **wrong))
+    patch.setattr(statuses, "_status", lambda *asked: replace(original(*asked), **wrong))
 
 
 @mutant("status says that no session was cut", "Status; B25", "trickle")
@@ -176,8 +176,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = statuses._status
 
-    def status(connection, path):
-        said = original(connection, path)
+    def status(*asked):
+        said = original(*asked)
         return replace(said, records=said.records + said.deleted)
 
     patch.setattr(statuses, "_status", status)
@@ -192,8 +192,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = statuses._status
 
-    def status(connection, path):
-        said = original(connection, path)
+    def status(*asked):
+        said = original(*asked)
         return replace(said, peers=tuple(replace(peer, synced_ms=None) for peer in said.peers))
 
     patch.setattr(statuses, "_status", status)

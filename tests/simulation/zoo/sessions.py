@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from holdfast.engine import replica
+from holdfast.engine import facts, replica
 from holdfast.engine.storage import feed
 from holdfast.engine.storage.apply import Applied
 from holdfast.errors import HoldfastError
@@ -106,7 +106,7 @@ def _(patch: Patch) -> None:
         vector = original(connection)
         return type(vector)(dict(sorted(vector.items(), key=lambda entry: -entry[1])[:2]))
 
-    patch.setattr(replica, "vector_of", pruned)
+    patch.setattr(facts, "vector_of", pruned)
     patch.setattr(feed, "vector_of", pruned)
 
 
