@@ -23,6 +23,7 @@ APPLICATION_ID: Final = 0x48464442
 """'HFDB': tells a Holdfast file from any other SQLite database."""
 
 _SHOWN: Final = {
+    4: ("CREATE TEMP VIEW log AS SELECT *, NULL AS added, NULL AS was FROM main.log",),
     5: (
         "CREATE TEMP VIEW record AS SELECT *, NULL AS returned FROM main.record",
         "CREATE TEMP VIEW place AS SELECT id, collection, key, live, doc FROM main.record",

@@ -66,7 +66,8 @@ ROWS = {
 """Rows of the fault matrix that there is a feature for; the numbers are those of the matrix."""
 
 LATER = {
-    24: "a peer offline beyond the truncation of logs: nothing is truncated or purged yet",
+    24: "a peer offline beyond what was purged: in simulated worlds, where nothing is purged yet;"
+    " `tests/engine/test_purging_fleet.py` and `tests/integration/test_purging.py` hold it",
 }
 """Rows of features that do not exist yet."""
 
