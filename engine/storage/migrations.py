@@ -27,7 +27,7 @@ _SHOWN: Final = {
     5: (
         "CREATE TEMP VIEW record AS SELECT *, NULL AS returned FROM main.record",
         "CREATE TEMP VIEW place AS SELECT id, collection, key, live, doc FROM main.record",
-    )
+    ),
 }
 """Format -> views that stand for what it added, in a file that is only read and has an older one."""
 
