@@ -5,6 +5,7 @@ Invariant: looking runs beside a hub or application that has the file open; deci
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from .output import moment, note, print_json, printable, say, table
 from .program import Command, Family, wants_json
 
 if TYPE_CHECKING:
-    from holdfast import Member, PurgeReport
+    from holdfast import Member, Members, PurgeReport
 
 name_argument = click.argument("name")
 
@@ -56,57 +57,42 @@ async def _list(file: Path) -> list[Member]:
 @members.command()
 @file_argument
 @name_argument
-def expire(*, file: Target, name: str) -> None:
+def expire(*, file: Path, name: str) -> None:
     """Wait for the member NAME (or the beginning of its identity) no more."""
-    run(_expire(file, name))
+    run(_decide(Target(file), lambda members: members.expire(name)))
     _told({"member": name, "counts": False}, f"{name} is left out: purges do not wait for it")
-
-
-async def _expire(file: Target, name: str) -> None:
-    async with writing(file) as engine:
-        await engine.members.expire(name)
 
 
 @members.command()
 @file_argument
 @name_argument
-def restore(*, file: Target, name: str) -> None:
+def restore(*, file: Path, name: str) -> None:
     """Wait for the member NAME again; before the next purge this undoes `expire`."""
-    run(_restore(file, name))
+    run(_decide(Target(file), lambda members: members.restore(name)))
     _told({"member": name, "counts": True}, f"{name} counts again")
-
-
-async def _restore(file: Target, name: str) -> None:
-    async with writing(file) as engine:
-        await engine.members.restore(name)
 
 
 @members.command(name="hand-over")
 @file_argument
 @name_argument
-def hand_over(*, file: Target, name: str) -> None:
+def hand_over(*, file: Path, name: str) -> None:
     """Let the member NAME decide from now on; it hears of it when the two next meet."""
-    run(_hand_over(file, name))
+    run(_decide(Target(file), lambda members: members.hand_over(name)))
     _told({"member": name, "decides": True}, f"{name} decides from now on")
-
-
-async def _hand_over(file: Target, name: str) -> None:
-    async with writing(file) as engine:
-        await engine.members.hand_over(name)
 
 
 @members.command()
 @file_argument
 @click.argument("reason")
-def seize(*, file: Target, reason: str) -> None:
+def seize(*, file: Path, reason: str) -> None:
     """Let FILE decide from now on, because the node that did is lost, or none did; REASON stands in the log."""
-    run(_seize(file, reason))
+    run(_decide(Target(file), lambda members: members.seize(reason)))
     _told({"decides": True}, "this node decides from now on")
 
 
-async def _seize(file: Target, reason: str) -> None:
+async def _decide(file: Target, decision: Callable[[Members], Awaitable[None]]) -> None:
     async with writing(file) as engine:
-        await engine.members.seize(reason)
+        await decision(engine.members)
 
 
 def _told(value: dict[str, object], text: str) -> None:
@@ -118,12 +104,12 @@ def _told(value: dict[str, object], text: str) -> None:
 
 @click.command(cls=Command)
 @file_argument
-def purge(*, file: Target) -> None:
+def purge(*, file: Path) -> None:
     """Let go for good what was deleted, as far as all that count have heard of it.
 
     A running hub does it by itself.
     """
-    report = run(_purge(file))
+    report = run(_purge(Target(file)))
     if wants_json():
         print_json(report.as_json())
         return
