@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -20,7 +20,7 @@ from ..join import Memory, join
 from ..reached import reached
 from .journal import Journal
 from .rows import Records
-from .store import Tx, vector_of
+from .store import Tx, fence_and_horizon, vector_of
 
 BUCKETS: Final = 4_096
 """Parts that all keys are divided into by their hash."""
@@ -95,11 +95,14 @@ def first_hash(bucket: int) -> int:
 def key_sums(connection: sqlite3.Connection) -> KeySums:
     """The keys that stand here, as a sum for each bucket."""
     sums = array("Q", bytes(8 * BUCKETS))
-    for place in connection.execute(_KEYS):
-        hashed = key_hash(*place)
+    for hashed in _hashes(connection):
         at = hashed >> _SHIFT
         sums[at] = (sums[at] + hashed) & _MASK
     return KeySums(sums)
+
+
+def _hashes(connection: sqlite3.Connection) -> Iterator[int]:
+    return (key_hash(*place) for place in connection.execute(_KEYS))
 
 
 def question(connection: sqlite3.Connection) -> Question:
@@ -116,19 +119,15 @@ def read_absences(connection: sqlite3.Connection, theirs: KeySums) -> Absences:
     """The keys here in the buckets in which a peer holds others."""
     connection.execute("BEGIN")
     try:
-        sums: dict[int, int] = dict.fromkeys(range(BUCKETS), 0)
         found: dict[int, list[int]] = {}
-        for place in connection.execute(_KEYS):
-            hashed = key_hash(*place)
-            at = hashed >> _SHIFT
-            sums[at] = (sums[at] + hashed) & _MASK
-            found.setdefault(at, []).append(hashed)
-        differing = tuple(at for at in range(BUCKETS) if sums[at] != theirs.sums[at])
-        fence, horizon = connection.execute("SELECT fence, horizon FROM purging").fetchone()
+        for hashed in _hashes(connection):
+            found.setdefault(hashed >> _SHIFT, []).append(hashed)
+        differing = tuple(at for at in range(BUCKETS) if sum(found.get(at, ())) & _MASK != theirs.sums[at])
+        fence, horizon = fence_and_horizon(connection)
         return Absences(
             vector=vector_of(connection),
-            fence=VersionVector.decode(fence),
-            horizon=VersionVector.decode(horizon),
+            fence=fence,
+            horizon=horizon,
             buckets=differing,
             keys=frozenset(hashed for at in differing for hashed in found.get(at, ())),
         )

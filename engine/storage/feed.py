@@ -21,7 +21,7 @@ from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
 from ..packing import decode
 from ..reached import reached
-from .store import vector_of
+from .store import fence_and_horizon, vector_of
 from .stretches import stretch_at
 
 ROWS_AT_ONCE: Final = 64
@@ -104,7 +104,7 @@ def read_batch(
         sent = _Sent({number: held.seq(actor) for number, actor in actors.items()}, omit=omit)
         last, more = _take(cursor, sent, records_max, bytes_target)
         end = last if more else head
-        fence, horizon = (EMPTY, EMPTY) if more else _purging(connection)
+        fence, horizon = (EMPTY, EMPTY) if more else fence_and_horizon(connection)
         return FeedBatch(
             feed=FeedId(feed),
             start=start,
@@ -119,12 +119,6 @@ def read_batch(
         )
     finally:
         connection.execute("COMMIT")
-
-
-def _purging(connection: sqlite3.Connection) -> tuple[VersionVector, VersionVector]:
-    """Fence and horizon."""
-    fence, horizon = connection.execute("SELECT fence, horizon FROM purging").fetchone()
-    return VersionVector.decode(fence), VersionVector.decode(horizon)
 
 
 def _lags(connection: sqlite3.Connection, vector: VersionVector, held: VersionVector) -> bool:

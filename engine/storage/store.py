@@ -307,3 +307,9 @@ def vector_of(connection: sqlite3.Connection) -> VersionVector:
         " UNION ALL SELECT a.actor, n.seq FROM node n JOIN actor a ON a.id = n.actor WHERE n.seq > 0"
     )
     return VersionVector({Actor(actor): seq for actor, seq in rows})
+
+
+def fence_and_horizon(connection: sqlite3.Connection) -> tuple[VersionVector, VersionVector]:
+    """What may be purged and what may be forgotten here, as a reader's transaction sees it."""
+    fence, horizon = connection.execute("SELECT fence, horizon FROM purging").fetchone()
+    return VersionVector.decode(fence), VersionVector.decode(horizon)

@@ -139,8 +139,8 @@ def _(patch: Patch) -> None:
 
 @mutant("the horizon stays at home", "Rule 8; I2")
 def _(patch: Patch) -> None:
-    original = feed._purging
-    patch.setattr(feed, "_purging", lambda connection: (original(connection)[0], EMPTY))
+    original = feed.fence_and_horizon
+    patch.setattr(feed, "fence_and_horizon", lambda connection: (original(connection)[0], EMPTY))
 
 
 # -- the join of what was forgotten ------------------------------------------------------------------------------------
