@@ -277,7 +277,7 @@ async def test_new_names_of_a_copy_keep_what_they_named(fleet, tmp_path):
 
 @pytest.mark.parametrize("deletes", [False, True])
 async def test_one_record_that_two_copies_wrote_under_one_stamp_is_not_judged_and_all_others_are(fleet, deletes):
-    """Both clocks are behind what the file had seen and count on alike: nothing in a file tells the two writes apart."""
+    """Both clocks are behind what the file had seen and count on alike: no file tells the two writes apart."""
     hub, a = fleet.nodes
     await a.engine["tasks"].put("x", {"a": 0})
     await a.engine["tasks"].put("y", {"a": 0})
