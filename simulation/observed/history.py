@@ -124,6 +124,7 @@ class History:
         lost: Operations that stood in no file when one was rolled back.
         actors: The identity that each node wrote under when it was last looked at.
         copies: Identities of files that were copied: until a copy has been told, it may use the same dots.
+        ambiguous: Records in which two copies wrote under one name: whose operation it stands for, nobody can tell.
         outsiders: Identities of adversaries, whose operations nobody saw being written.
         doubtful: Whether a node has had a reason to take itself for a copy: a file put back or copied, a power cut that
             may have torn its witness, an adversary who says so.
@@ -138,6 +139,7 @@ class History:
     lost: int = 0
     actors: dict[str, Actor] = field(default_factory=dict)
     copies: set[Actor] = field(default_factory=set)
+    ambiguous: set[Place] = field(default_factory=set)
     outsiders: set[Actor] = field(default_factory=set)
     doubtful: bool = False
 
