@@ -42,8 +42,8 @@ class Forgetting:
         """What to ask a peer behind whose fence this node is."""
         return await self._node.readers.run(question)
 
-    async def answer(self, theirs: KeySums) -> Absences:
-        """What this node does not hold."""
+    async def answer(self, theirs: KeySums | None) -> Absences:
+        """What this node does not hold, to one who said what it holds, or to anybody."""
         return await self._node.readers.run(read_absences, theirs)
 
     async def hear(self, theirs: Absences) -> None:

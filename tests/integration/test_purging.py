@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from holdfast import Engine, LinkCut
-from holdfast.engine.storage.purge import drop_dead
+from holdfast.engine.replica import Replica
 
-from ..nodes import assert_equal, heal, meet, opened
-
-
-async def purge(node: Engine) -> None:
-    """Raise the fence of a node to its vector, as an authority does whose members all cover it."""
-    await node.write(lambda tx: tx.raise_fence(tx.vector))
-    await node.write(drop_dead)
+from ..nodes import assert_equal, heal, meet, opened, purge
 
 
 async def rows(node: Engine) -> dict[str, bool]:
@@ -79,6 +73,29 @@ async def test_a_cut_return_goes_on(tmp_path: Path):
         await heal(hub, away)
         assert len(await rows(away)) == 10
         await assert_equal(hub, away)
+
+
+async def test_who_was_cut_on_its_return_syncs_with_another_who_was_away(tmp_path: Path):
+    """Both meet a fence that neither of their vectors covers: each asks the other once in a session, not for ever."""
+    names = ("h", "a", "b")
+    async with AsyncExitStack() as stack:
+        hub, a, b = [await stack.enter_async_context(opened(tmp_path / f"{name}.db", space="s")) for name in names]
+        await hub["t"].put_many([(f"k{n}", {"n": n}) for n in range(50)])
+        await heal(hub, a, b)
+        for n in range(40):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        fence = (await Replica(hub).facts()).fence
+        for node in (a, b):
+            await node["t"].put(f"own-{node.label}", {"written": "offline"})
+        await a.write(lambda tx: tx.raise_fence(fence))  # as a session leaves it that is cut behind the hello
+        for node, other in ((a, b), (b, a), (a, b)):
+            report = await meet(node, other)
+            assert report.completed, report
+        assert (await rows(a)).keys() == (await rows(b)).keys() == {f"k{n}" for n in range(50)} | {"own-a", "own-b"}
+        await heal(hub, a, b)
+        await assert_equal(hub, a, b)
+        assert len(await rows(a)) == 12
 
 
 async def test_history_tells_of_purged_records(tmp_path: Path):
