@@ -22,6 +22,7 @@ from .history import History, Intent, Observed, Renewed, Reopened, RolledBack, S
 from .image import REGISTER, Held, Image, LogRow, Name, Place, Value, look, texts_of
 from .model import Model
 from .operation import Kind, Known
+from .purged import note_purged
 from .scribe import Scribe
 
 
@@ -135,7 +136,7 @@ class Recorder:
     _unsure: bool = True
 
     def __post_init__(self) -> None:
-        self.scribe = Scribe(self.node, self.model)
+        self.scribe = Scribe(self.node, self.model, self.history.purged)
 
     @property
     def observed(self) -> Observed:
@@ -256,6 +257,7 @@ class Recorder:
             observed.wrote += self.scribe.tell(seen.before.records, seen.after, seen.rows)
             self._renew(seen)
             self._note_discarded(seen)
+            note_purged(seen.before, seen.after, self.model, history.purged)
             observed.came += [
                 (place, name)
                 for place in sorted(seen.after.changed & seen.after.records.keys())
@@ -335,10 +337,13 @@ class Recorder:
         observed.owed[place] = observed.owed.get(place, 0) | known
 
     def _note_discarded(self, seen: _Look) -> None:
-        """Siblings of conflicts that stood before a job, and whose values its end no longer shows."""
+        """Siblings of conflicts that stood before a job, and whose values its end no longer shows.
+
+        A record that is gone as a whole was deleted by who had seen them.
+        """
         before = seen.before.records
-        for place in sorted(seen.after.changed & before.keys()):
-            after = seen.after.records[place].cells if place in seen.after.records else {}
+        for place in sorted(seen.after.changed & before.keys() & seen.after.records.keys()):
+            after = seen.after.records[place].cells
             for field_name, cell in sorted(before[place].cells.items()):
                 now = after.get(field_name, {})
                 gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())

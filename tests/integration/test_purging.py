@@ -136,3 +136,58 @@ async def test_a_reader_that_was_away_hears_of_what_was_deleted(tmp_path: Path):
         report = await meet(reader, hub, rights="r")
         assert len(await rows(reader)) == 5
         assert report.blockers == ()
+
+
+async def test_who_watches_hears_of_a_record_that_an_absence_empties(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        await hub["t"].put_many([("k", {"n": 1}), ("other", {"n": 2})])
+        await heal(hub, away)
+        changes = away.watch(0)
+        assert {(await anext(changes)).key for _ in range(2)} == {"k", "other"}
+        await hub["t"].delete("k")
+        await purge(hub)
+        await meet(away, hub)
+        gone = await anext(changes)
+        assert (gone.key, gone.live, gone.fields, gone.version) == ("k", False, None, "")
+        await away["t"].put("last", {})
+        assert (await anext(changes)).key == "last"
+        await changes.aclose()
+
+
+async def test_a_slow_watcher_hears_of_what_was_deleted_and_purged_before_it_looked(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as node:
+        changes = node.watch(0)
+        await node["t"].put("k", {"n": 1})
+        assert (await anext(changes)).live
+        await node["t"].delete("k")
+        await purge(node)
+        await node["t"].put("k", {"n": 2})
+        assert [(change.key, change.live) for change in [await anext(changes), await anext(changes)]] == [
+            ("k", False),
+            ("k", True),
+        ]
+        await changes.aclose()
+
+
+async def test_records_of_several_operations_that_returned_are_pending_like_all_that_returned(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        await hub["t"].put_many([("one", {"n": 1}), ("two", {"n": 1})])
+        await heal(hub, away)
+        for key in ("one", "two"):
+            await hub["t"].delete(key)
+        await purge(hub)
+        await away["t"].put("one", {"n": 2})  # one operation makes all of it
+        await away["t"].update("two", {"m": 2})
+        before = (await hub.status()).vector
+        await meet(away, hub)
+        assert len(before) < len((await hub.status()).vector)
+        for node in (hub, away):
+            returned = await node.readers.run(
+                lambda c: [key for (key,) in c.execute("SELECT key FROM record WHERE returned IS NOT NULL")]
+            )
+            ahead = [peer.pending for peer in (await node.status()).peers]
+            to_send = await node.readers.run(
+                lambda c: c.execute("SELECT count(*) FROM record r, peer p WHERE r.lsn > p.acked").fetchone()[0]
+            )
+            assert returned
+            assert ahead == [to_send]
