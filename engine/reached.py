@@ -28,6 +28,13 @@ RARE_STATES: Final = frozenset(
         "identity: operations get new names",
         "inbox: a conflict grows",
         "inbox: a conflict that was reopened",
+        "members: a later decision",
+        "members: a silent member is left out",
+        "members: one who was left out counts again",
+        "purge: a record comes back from who is behind the fence",
+        "purge: an absence empties a record",
+        "purge: deleted records are dropped",
+        "purge: the fence rises",
         "session: a vector on a base that is not held",
         "session: a ticket that would arrive late",
         "session: cut after batches were applied",
@@ -37,22 +44,13 @@ RARE_STATES: Final = frozenset(
 )
 """Every name, by part and state: a campaign must have been in each of them."""
 
-_NO_PURGE: Final = "no plan purges, and no hub of a world decides"
-
 OUT_OF_REACH: Final = {
     "apply: one dot with two values": (
         "two copies of a file write while each syncs with another hub; no plan may clone, or put back a snapshot, where"
         " there are two hubs, and one hub tells copies apart by their tickets before it takes anything from the second"
     ),
-    "members: a later decision": _NO_PURGE,
-    "members: a silent member is left out": _NO_PURGE,
-    "members: one is sealed": _NO_PURGE,
-    "members: one who was left out counts again": _NO_PURGE,
-    "purge: a record comes back from who is behind the fence": _NO_PURGE,
-    "purge: an absence empties a record": _NO_PURGE,
-    "purge: deleted records are dropped": _NO_PURGE,
-    "purge: the fence rises": _NO_PURGE,
-    "vectors: identities are the past": "worlds are shorter than identities are waited for",
+    "members: one is sealed": "worlds are shorter than members are waited for",
+    "vectors: identities are the past": "worlds have fewer identities than go together, and are shorter",
     "log: stubs go": "worlds are too short for a log to be trimmed",
     "identity: names are given up that the log has let go": "as above",
     "erasures: an entry that says nothing": "no plan erases",

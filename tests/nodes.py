@@ -14,6 +14,7 @@ from typing import Any
 
 from holdfast import Engine, OpenConflict, Seams, SyncReport
 from holdfast.engine.replica import Replica
+from holdfast.engine.storage.purge import drop_dead
 from holdfast.transport.links.memory import MemoryLink
 from holdfast.transport.responder import respond
 from holdfast.transport.sync import sync
@@ -66,6 +67,12 @@ async def heal(hub: Engine, *nodes: Engine, rounds: int = 2) -> None:
     for _ in range(rounds):
         for node in nodes:
             await meet(node, hub)
+
+
+async def purge(node: Engine) -> None:
+    """Let go what is deleted as an authority does whose members all cover its vector."""
+    await node.write(lambda tx: tx.raise_fence(tx.vector))
+    await node.write(drop_dead)
 
 
 async def digest(node: Engine) -> str:

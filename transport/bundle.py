@@ -1,7 +1,8 @@
 """Bundles: what one node would send another in a session, as a file that anybody may carry; and want-lists for them.
 
 A want-list is the hello of the node that wants. A bundle is that hello, if there was one, then the hello of the node
-that made it, then its feed in batches that leave out what the want-list says is held. Knows nothing of links.
+that made it, then its feed in batches that leave out what the want-list says is held, then, if deletes were let go that
+the one who wants may not have heard of, all keys that its maker holds. Knows nothing of links.
 Invariants: an import is a session with one direction, so it may be cut anywhere, come late, twice or in any order; its
 vector is taken in only after a chain of whole batches, by a node that holds all that was left out.
 """
@@ -19,6 +20,7 @@ from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.delta import NO_FEED, NO_STRETCH, FeedBatch, StretchId
 from holdfast.engine.facts import Facts
 from holdfast.engine.replica import Replica
+from holdfast.engine.storage.absence import KeySums, Question
 from holdfast.engine.storage.apply import Applied
 from holdfast.errors import (
     FileUnreadable,
@@ -30,6 +32,7 @@ from holdfast.errors import (
 )
 
 from .draft import written
+from .fences import absent_messages, ending, from_absent
 from .handshake import (
     from_message,
     hello,
@@ -41,7 +44,7 @@ from .handshake import (
     to_message,
     used_elsewhere,
 )
-from .messages import Batch, Hello, Message
+from .messages import Absent, Batch, Hello, Message
 from .pace import next_message
 from .refusals import other_space
 from .wire import Decoder, encode
@@ -101,18 +104,32 @@ async def export_bundle(
     wanted = await _wanted(want) if want is not None else None
     facts = await _facts_for(replica, wanted, str(want))
     held = wanted.vector.entries if wanted is not None else EMPTY
-    count, position, drained = 0, 0, False
+    count = 0
     async with written(target) as file:
         if wanted is not None:
             await _put(file, wanted)
         await _put(file, _introduction(facts))
-        while not drained:
-            batch = await replica.read(position, held)
+        batch = await replica.read(0, held)
+        while True:
             await _put(file, to_message(batch, facts.vector))
-            count, position, drained = count + len(batch.delta), batch.end, batch.drained
+            count += len(batch.delta)
             if on_records:
                 on_records(count)
+            if batch.drained:
+                break
+            batch = await replica.read(batch.end, held)
+        for message in await _absences(replica, batch, held, facts.vector):
+            await _put(file, message)
     return BundleReport(path=str(target), peer=wanted.label if wanted else "", records=count)
+
+
+async def _absences(replica: Replica, drained: FeedBatch, held: VersionVector, base: VersionVector) -> list[Message]:
+    """What tells one who was away which records are no more; nothing if who wants has heard of it all."""
+    if held.dominates(drained.fence):
+        return []
+    absences = await replica.forgetting.answer(None)
+    asked = Question(sums=KeySums(()), fence=absences.fence, asked=0)  # as one who has met the fence of now
+    return [*absent_messages(absences, asked, base), to_message(ending(drained), base)]
 
 
 async def import_bundle(replica: Replica, source: Path, on_records: OnRecords | None = None) -> BundleReport:
@@ -136,7 +153,9 @@ class _Import:
     lacking: int = 0
     maker: str = ""
     last: Applied | None = None
+    heard: int | None = None
     taken: bool = False
+    drained: bool = False
     ended: bool = False
 
     async def run(self) -> BundleReport:
@@ -157,7 +176,8 @@ class _Import:
         heads: list[Hello] = []
         facts: Facts | None = None
         place = (0, NO_STRETCH)
-        self.ended, aligned, unbroken = False, False, True
+        self._begin()
+        aligned, unbroken = False, True
         async with aclosing(_messages(self.source)) as messages:
             async for message in messages:
                 if isinstance(message, Hello) and facts is None and len(heads) < _HELLOS_MAX:
@@ -166,18 +186,28 @@ class _Import:
                 if facts is None:
                     facts = await self._meet(*_named(heads, self.source))
                     place = await self._place(heads[-1], facts, anew=anew)
+                if isinstance(message, Absent):
+                    if aligned:
+                        await self._hear(message, facts, heads[-1])
+                    continue
                 batch = self._batch(message, heads[-1])
-                self.ended = batch.drained
                 if not aligned and self._holds(batch, place, facts):
-                    self.taken = True
+                    self.ended = self.taken = True
                     return True
-                aligned = aligned or (batch.start, batch.start_stretch) == place
+                # Not by what stands behind the end: what was said before it, of absences, was not heard then.
+                aligned = aligned or (not self.drained and (batch.start, batch.start_stretch) == place)
+                self.drained = batch.drained
+                self.ended = batch.drained and (self.heard is not None or facts.vector.dominates(batch.fence))
                 if aligned:
                     unbroken = await self._apply(batch, facts, heads[-1], follows=unbroken)
         if facts is None:
             _named(heads, self.source)
             raise _odd("this is no bundle but a want-list, or only the beginning of one", self.source)
         return aligned
+
+    def _begin(self) -> None:
+        self.ended = self.drained = False
+        self.heard = None
 
     async def _place(self, said: Hello, facts: Facts, *, anew: bool) -> tuple[int, StretchId]:
         if anew:
@@ -192,7 +222,7 @@ class _Import:
         return at_end and not facts.holes and facts.vector.dominates(batch.vector)
 
     async def _apply(self, batch: FeedBatch, facts: Facts, said: Hello, *, follows: bool) -> bool:
-        outcome = await self.replica.apply(batch, said.actor, follows=follows)
+        outcome = await self.replica.apply(batch, said.actor, follows=follows, heard=self.heard)
         if outcome.foreign:
             await self.replica.renew(used_elsewhere(outcome.foreign), of=facts.actor, peer=said.actor)
             what, remedy = "the bundle shows that this file is a copy; it goes on under a new identity", "Import again."
@@ -207,9 +237,22 @@ class _Import:
 
     def _batch(self, message: Message, said: Hello) -> FeedBatch:
         batch = from_message(message, said.vector.entries) if isinstance(message, Batch) else None
-        if batch is None or batch.feed != said.feed or self.ended:
+        if batch is None or batch.feed != said.feed or (self.drained and len(batch.delta)):
             raise _odd("what stands here belongs in no bundle", self.source)
         return batch
+
+    async def _hear(self, message: Absent, facts: Facts, said: Hello) -> None:
+        """Join what stands here with what the maker no longer holds, if it let go what this node has not taken in."""
+        absences = from_absent(message, said.vector.entries)
+        if absences is None:
+            raise _odd("what stands here belongs in no bundle", self.source)
+        if facts.vector.dominates(absences.fence):
+            return
+        if self.heard is None:
+            # What comes from others behind this fence from here on was not asked for: the vector waits then.
+            await self.replica.forgetting.meet_fence(absences.fence)
+            self.heard = (await self.replica.facts(actor=said.actor)).head
+        await self.replica.forgetting.hear(absences, said.actor)
 
     async def _meet(self, held: VersionVector, said: Hello) -> Facts:
         """Check that the bundle is for this node, and remember who made it; gives this node's side."""
@@ -246,6 +289,8 @@ class _Import:
             found.append(f"{self.last.holes} records cannot be joined: see status")
         if self.lacking:
             found.append(f"{self.lacking} records lack values: import a bundle that was made without a want-list")
+        if self.ended and not self.taken and not found:
+            found.append("records came meanwhile from a node that had been away too: import it again")
         return tuple(found)
 
 

@@ -99,6 +99,8 @@ class Initiator:
         url: Where the peer is reached.
         wants, owes: Records to ask for whole, and that were asked for, from the exchange before.
         behind: Whether the peer may have purged what this node holds: ask it. asked: What it has asked of that kind.
+        known: The fence under which the peer has said, in this session, what it does not hold. Two nodes may both have
+            met a fence that neither covers: asked once, they are done with each other.
         whole_vector: Say the whole vector: the peer does not hold the base.
         peer: The peer's hello, once it has come.
         pulled: The peer's feed was read to its end.
@@ -118,6 +120,7 @@ class Initiator:
     whole_vector: bool = False
     behind: bool = False
     asked: Question | None = None
+    known: VersionVector = EMPTY
     peer: Hello | None = None
     peer_vector: VersionVector = EMPTY
     pulled: bool = False
@@ -142,6 +145,7 @@ class Initiator:
     _pushed_in: StretchId = NO_STRETCH
     _said: Hello | None = None
     _told: VersionVector = EMPTY
+    _asking: VersionVector = EMPTY
 
     def opening(self) -> list[Effect]:
         """What to send before the peer has said anything."""
@@ -185,6 +189,7 @@ class Initiator:
 
     def questioned(self, question: Question) -> list[Effect]:
         """What to ask the peer behind whose fence this node is."""
+        self._asking = question.fence
         return [Send(keys_of(question, self.facts.vector))]
 
     def answered(self, absences: Absences, drained: FeedBatch) -> list[Effect]:
@@ -233,6 +238,8 @@ class Initiator:
             self.renewed = True
             return [Renew(used_elsewhere(outcome.foreign), self.facts.actor, self.peer.actor if self.peer else None)]
         self.next_behind = self.next_behind and not outcome.completed
+        if outcome.completed and self.heard is not None:
+            self.known = self._asking
         # A hole stops the vector, not the reading: the feed has been read to its end all the same.
         self.pulled = self.pulled or (batch.drained and outcome.moved)
         self.unbroken = self.unbroken and (outcome.moved or batch.start == ASIDE)
@@ -277,7 +284,7 @@ class Initiator:
             effects.append(Heed(said.decision, said.seats, is_heir(said)))
         fence = patched(said.fence, vector)
         if not facts.vector.dominates(fence):
-            self.next_behind = True
+            self.next_behind = not (self.known.dominates(fence) and facts.vector.dominates(vector))
             effects.append(MeetFence(fence))
         if stale or is_news(facts.peer if facts.peer and facts.peer.actor == said.actor else None, peer, facts):
             effects.append(Meet(peer, said.head))
@@ -301,7 +308,7 @@ class Initiator:
         absences = from_absent(message, self.peer_vector)
         if absences is None:
             return [Fail(odd("absences whose vector has an unknown base", self.url))]
-        return [Hear(absences, message.asked)]
+        return [Hear(absences, message.asked, self.peer.actor)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.clocks import EMPTY, VersionVector
 from holdfast.engine.facts import Facts
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Replica
@@ -64,6 +65,7 @@ class _Sync:
     whole_vector: bool = False
     behind: bool = False
     asked: Question | None = None
+    known: VersionVector = EMPTY
     renewals: int = 0
     applied: int = 0
     idle: int = 0
@@ -95,7 +97,7 @@ class _Sync:
             self.last = session
             self.wants, self.owes = session.next_wants, session.next_owes
             self.whole_vector = session.next_whole_vector
-            self.behind, self.asked = session.next_behind, session.next_asked
+            self.behind, self.asked, self.known = session.next_behind, session.next_asked, session.known
 
     async def _exchange(self) -> Initiator:
         shared = await self.replica.share()  # before the hello: its ticket shows what may leave
@@ -114,7 +116,7 @@ class _Sync:
         facts = await self.replica.facts(url=self.link.url)
         self._look_back(facts)
         session = Initiator(
-            facts, self.link.url, self.wants, self.owes, self.whole_vector, behind=self.behind, asked=self.asked
+            facts, self.link.url, self.wants, self.owes, self.whole_vector, self.behind, self.asked, self.known
         )
         decoder = Decoder()
         async with aclosing(self.link.exchange(self._outgoing(session))) as answer:
@@ -172,8 +174,8 @@ class _Sync:
                 await self.replica.forgetting.heed(decision, seats, heir=heir)
             case MeetFence(fence):
                 await self.replica.forgetting.meet_fence(fence)
-            case Hear(absences, asked):
-                await self.replica.forgetting.hear(absences)
+            case Hear(absences, asked, actor):
+                await self.replica.forgetting.hear(absences, actor)
                 session.heard = asked
             case Renew():
                 await self._renew(effect)

@@ -116,14 +116,14 @@ def question(connection: sqlite3.Connection) -> Question:
         connection.execute("COMMIT")
 
 
-def read_absences(connection: sqlite3.Connection, theirs: KeySums) -> Absences:
-    """The keys here in the buckets in which a peer holds others."""
+def read_absences(connection: sqlite3.Connection, theirs: KeySums | None) -> Absences:
+    """The keys here in the buckets in which a peer holds others; in all of them if it did not say what it holds."""
     connection.execute("BEGIN")
     try:
         found: dict[int, list[int]] = {}
         for hashed in _hashes(connection):
             found.setdefault(hashed >> _SHIFT, []).append(hashed)
-        differing = tuple(at for at in range(BUCKETS) if sum(found.get(at, ())) & _MASK != theirs.sums[at])
+        differing = tuple(at for at in range(BUCKETS) if theirs is None or _sum(found, at) != theirs.sums[at])
         fence, horizon = fence_and_horizon(connection)
         return Absences(
             vector=vector_of(connection),
@@ -134,6 +134,10 @@ def read_absences(connection: sqlite3.Connection, theirs: KeySums) -> Absences:
         )
     finally:
         connection.execute("COMMIT")
+
+
+def _sum(found: Mapping[int, list[int]], bucket: int) -> int:
+    return sum(found.get(bucket, ())) & _MASK
 
 
 def absent_here(connection: sqlite3.Connection, theirs: Absences) -> list[Place]:

@@ -56,7 +56,7 @@ _PENDING: Final = (
     + ") WHERE cells IS NULL"
 )
 _SEVERAL: Final = (
-    "SELECT cells, length(key) + length(doc) + length(cells) FROM record WHERE lsn > ? AND cells IS NOT NULL"
+    "SELECT cells, length(key) + length(doc) + length(cells), returned FROM record WHERE lsn > ? AND cells IS NOT NULL"
 )
 """Records of several operations, which SQL cannot compare with a vector."""
 _SETS: Final = "SELECT id, ranges FROM forgotten WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
@@ -150,15 +150,15 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
 
 
 def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> tuple[int, int]:
-    """How many records stand behind a checkpoint that `held` does not cover, and their bytes at rest."""
+    """How many records stand behind a checkpoint that `held` does not cover, or that returned, and bytes at rest."""
     count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start, False)).fetchone()
     rest = connection.execute(_SEVERAL, (start,)).fetchall()
     actors = _actors(connection)[0] if rest else {}
     has = {number: held.seq(actor) for number, actor in actors.items()}
-    for cells, length in rest:
+    for cells, length, returned in rest:
         stored = decode(cells)
         stamps = zip(stored.stamps[::4], stored.stamps[1::4], strict=True)
-        if not _is_held([has[node] >= seq for node, seq in stamps]):
+        if returned is not None or not _is_held([has[node] >= seq for node, seq in stamps]):
             count, size = count + 1, size + length
     return int(count), int(size)
 

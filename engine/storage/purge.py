@@ -24,9 +24,10 @@ PURGE_ROWS_MAX: Final = 1_000
 
 _DEAD: Final = "SELECT id, lsn, extra, cells FROM record WHERE live = 0 AND lsn > ? ORDER BY lsn, id LIMIT ?"
 _AT: Final = "SELECT id, lsn, extra, cells FROM record WHERE live = 0 AND lsn = ?"
-_IN: Final = "(SELECT value FROM json_each(?))"
+_IN: Final = "(SELECT value FROM json_each(?1))"
 _BURY: Final = (
-    f"INSERT INTO buried (id, collection, key, doc) SELECT id, collection, key, doc FROM record r WHERE id IN {_IN}"  # noqa: S608 - constants only
+    "INSERT INTO buried (id, collection, key, doc, lsn)"  # noqa: S608 - constants only
+    f" SELECT id, collection, key, doc, coalesce(?2, lsn) FROM record r WHERE id IN {_IN}"
     " AND (EXISTS (SELECT 1 FROM log WHERE record = r.id) OR EXISTS (SELECT 1 FROM ledger WHERE record = r.id))"
 )
 
@@ -76,16 +77,17 @@ def drop_dead(tx: Tx, rows_max: int = PURGE_ROWS_MAX) -> Purged:
     return Purged(len(gone), more=len(rows) >= rows_max)
 
 
-def forget(tx: Tx, records: Iterable[int], beyond: VersionVector = EMPTY) -> None:
+def forget(tx: Tx, records: Iterable[int], beyond: VersionVector = EMPTY, *, lsn: int | None = None) -> None:
     """Delete these records, by number; what the log tells of them is buried under their keys.
 
     Args:
         tx: The open transaction.
         records: Numbers.
         beyond: What they had taken in beyond the node's vector.
+        lsn: When they went, if it is not their last change that deleted them.
     """
     numbers = json.dumps([*records])
-    tx.connection.execute(_BURY, (numbers,))
+    tx.connection.execute(_BURY, (numbers, lsn))
     high, low = tx.connection.execute(_SUMS, (numbers,)).fetchone()
     for table in ("conflict", "quarantine"):
         tx.connection.execute(f"DELETE FROM {table} WHERE record IN {_IN}", (numbers,))  # noqa: S608 - constants only

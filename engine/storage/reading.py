@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from holdfast.clocks import Actor, Dot
@@ -17,7 +18,7 @@ from holdfast.resolvers import JSON
 
 from ..documents import decode_object, split
 from ..packing import unpack
-from ..versions import Version, version_of
+from ..versions import NO_RECORD, Version, version_of
 from .faults import REMEDY_DAMAGED
 
 _SHOWN: Final = "r.key, r.doc, a.actor, r.seq, r.cells, r.conflicts, q.fields"
@@ -32,6 +33,10 @@ _BY_IDS: Final = (
 _CHANGES: Final = (
     f"SELECT r.lsn, r.id, c.name, r.live, {_SHOWN} FROM {_FROM} JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
     " WHERE (r.lsn, r.id) > (?, ?) AND (? IS NULL OR c.name = ?) AND q.fields IS NOT '[]' ORDER BY r.lsn, r.id LIMIT ?"
+)
+_BURIED: Final = (
+    "SELECT b.lsn, b.id, c.name, b.key FROM buried b JOIN collection c ON c.id = b.collection"
+    " WHERE (b.lsn, b.id) > (?, ?) AND (? IS NULL OR c.name = ?) ORDER BY b.lsn, b.id LIMIT ?"
 )
 
 
@@ -95,22 +100,30 @@ def count(connection: sqlite3.Connection, collection: str) -> int:
 def changes(
     connection: sqlite3.Connection, since: tuple[int, int], collection: str | None, limit: int
 ) -> tuple[list[Change], tuple[int, int]]:
-    """What changed behind a position (lsn, record number), in feed order, and the position reached."""
-    rows = connection.execute(_CHANGES, (*since, collection, collection, limit)).fetchall()
-    found = []
-    for lsn, _, name, live, *shown in rows:
-        document = _document(connection, shown)
-        found.append(
-            Change(
-                lsn=lsn,
-                collection=name,
-                key=document.key,
-                live=bool(live),
-                fields=document.fields if live else None,
-                version=document.version,
-            )
-        )
-    return found, (rows[-1][0], rows[-1][1]) if rows else since
+    """What changed behind a position (lsn, record number), in feed order, and the position reached.
+
+    Records that are gone for good are told of as deleted, for as long as the log tells of them.
+    """
+    asked = (*since, collection, collection, limit)
+    found = [((row[0], row[1]), _change(connection, row)) for row in connection.execute(_CHANGES, asked).fetchall()]
+    for lsn, number, name, key in connection.execute(_BURIED, asked).fetchall():
+        gone = Change(lsn=lsn, collection=name, key=key, live=False, fields=None, version=NO_RECORD)
+        found.append(((lsn, number), gone))
+    first = sorted(found, key=itemgetter(0))[:limit]
+    return [change for _, change in first], first[-1][0] if first else since
+
+
+def _change(connection: sqlite3.Connection, row: Sequence[Any]) -> Change:
+    lsn, _, name, live, *shown = row
+    document = _document(connection, shown)
+    return Change(
+        lsn=lsn,
+        collection=name,
+        key=document.key,
+        live=bool(live),
+        fields=document.fields if live else None,
+        version=document.version,
+    )
 
 
 def head(connection: sqlite3.Connection) -> int:

@@ -238,7 +238,7 @@ class Records:
             turned = turn((bool(row.live), names.split(row.doc)), (False, {}))
             self.journal.note(Kind.MERGE, stored.touched, row.id, latest_stamp(before), turned=turned)
             self.journal.flush()
-            forget(self.tx, [row.id], stored.extra)
+            forget(self.tx, [row.id], stored.extra, lsn=stored.touched)
             context = self._extra_number(taken_in, self.tx.vector)
             if context is not None:
                 leave_stub(self.tx, self.tx.names.collection(stored.collection), stored.key, context)

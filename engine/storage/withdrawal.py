@@ -16,7 +16,7 @@ from ..reached import reached
 from .journal import Kind
 from .letting_go import gone_up_to, seen_at_least
 from .pasts import restored
-from .peers import read_anew
+from .peers import read_all_anew
 from .retiring import begin_anew
 from .store import Tx
 
@@ -37,7 +37,7 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     The vector goes back to what it was before the first of the others: what came since may have seen them. Where there
     are none it stays, and what was taken back earlier stays so.
     """
-    read_anew(tx)
+    read_all_anew(tx)
     actor = tx.names.actor(old)
     claimed = up_to(tx.others.join(_taken_back(tx)), actor, known)
     before = up_to(_seen_first(tx, old, known), actor, known)
@@ -53,7 +53,7 @@ def withdraw_all(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector],
     What stands here has taken in `claimed`, and `kept` of what it carries already. Nothing of it is claimed again but
     what peers bring: they alone know what is gone (docs/decisions, 0034).
     """
-    read_anew(tx)
+    read_all_anew(tx)
     begin_anew(tx, EMPTY)
     _store(tx, EMPTY)
     if claimed:

@@ -17,6 +17,7 @@ from .clocks import Clocks
 from .deletes import Deletes
 from .dots import Dots
 from .inbox import Inbox
+from .purges import Purges
 from .state import State
 from .status import StatusTruth
 from .vectors import Vectors
@@ -36,6 +37,7 @@ def all_checkers(limits: Limits | None = None) -> tuple[Checker, ...]:
     return (
         Dots(),
         Clocks(),
+        Purges(),
         Deletes(),
         Causality(),
         Atomicity(),

@@ -6,6 +6,8 @@ What is promised exactly:
   restarts and power cuts (durability full). To keep means that the operation is visible, or that one that is visible
   had seen it, directly or through others; or that it was given a new name, which is kept in its place.
 - A file that is rolled back (a restore, a lost disk, a power cut with durability normal) owes only what it then holds.
+- What was deleted may be gone for good, with all that its delete had seen, once a node has dropped it as purging
+  allows (observed/purged.py): then it is enough that the vector claims it.
 - What stood in another node's file comes back with the first completed session with a node that has it.
 - What stood in no other file when the only one was lost or rolled back is gone: nothing is promised of it.
 - A sibling of a conflict whose value is discarded stands in the ledger of each node that showed it.
@@ -18,10 +20,10 @@ from typing import ClassVar
 
 from ..observed.image import Place
 from ..observed.operation import Known
-from .view import Checker, NodeView, WorldView, gained, judged, listed, names_of, observed
+from .view import Checker, NodeView, WorldView, gained, gone_here, judged, listed, names_of, observed
 
 _LEDGER = (
-    "SELECT count(*) FROM ledger l JOIN record r ON r.id = l.record JOIN collection c ON c.id = r.collection"
+    "SELECT count(*) FROM ledger l JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection"
     " JOIN actor a ON a.id = l.node WHERE c.name = ? AND r.key = ? AND l.field = ? AND a.actor = ? AND l.seq = ?"
 )
 
@@ -73,6 +75,9 @@ class Acknowledged(Checker):
 
     def _kept(self, world: WorldView, node: NodeView, place: Place, bits: int, why: str) -> None:
         known = observed(world, node).known.get(place, 0)
+        if not bits & ~known:
+            return
+        known |= gone_here(world, node, place, twice=True)
         lost = [
             each for each in world.model.members(bits & ~known) if not known & world.model.renamed.get(each.name, 0)
         ]

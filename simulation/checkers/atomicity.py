@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .view import Checker, NodeView, WorldView, listed, names_of, observed
+from .view import Checker, NodeView, WorldView, gone_here, listed, names_of, observed
 
 
 class Atomicity(Checker):
@@ -33,6 +33,8 @@ class Atomicity(Checker):
         everything = 0
         for bits in seen.known.values():
             everything |= bits
+        for place in history.purged:
+            everything |= gone_here(world, node, place)
         looked = (everything, len(history.transactions))
         whole = not seen.image.waiting()
         if self._seen.get(node.name) == looked and not whole:

@@ -21,10 +21,13 @@ _CONTENT = (
     " + (SELECT coalesce(sum(length(coalesce(value, ''))), 0) FROM ledger)"
     " + (SELECT coalesce(sum(length(siblings) + length(coalesce(error, ''))), 0) FROM conflict)"
     " + (SELECT coalesce(sum(length(vector)), 0) FROM context)"
+    " + (SELECT coalesce(sum(length(key) + length(doc)), 0) FROM buried)"
+    " + (SELECT coalesce(sum(length(ranges)), 0) FROM forgotten)"
 )
 _ROWS = (
     "SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM log), (SELECT count(*) FROM ledger),"
-    " (SELECT count(*) FROM conflict), (SELECT count(*) FROM context), (SELECT count(*) FROM peer)"
+    " (SELECT count(*) FROM conflict), (SELECT count(*) FROM context), (SELECT count(*) FROM peer),"
+    " (SELECT count(*) FROM buried), (SELECT count(*) FROM forgotten)"
 )
 
 
@@ -96,7 +99,7 @@ class Bounds(Checker):
         (unused,) = node.connection.execute(_UNUSED).fetchone()
         if unused:
             raise self.fail(node, None, f"the file keeps {unused} vectors that nothing refers to", unused=unused)
-        _, log, _, _, contexts, peers = node.connection.execute(_ROWS).fetchone()
+        _, log, _, _, contexts, peers, *_ = node.connection.execute(_ROWS).fetchone()
         lsn = observed(world, node).image.lsn
         sessions = sum(1 for _ in world.history.synced(node.name))
         bound = 2 * lsn + log + 4 * (peers + sessions) + 16

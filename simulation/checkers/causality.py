@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .view import Checker, NodeView, WorldView, changed, is_given_up, judged, listed, observed
+from .view import Checker, NodeView, WorldView, changed, is_given_up, judged, listed, observed, taken_in
 
 
 class Causality(Checker):
@@ -22,10 +22,12 @@ class Causality(Checker):
         for place in changed(world, node):
             if not judged(world, place):
                 continue
-            held, taken_in = seen.image.records[place], seen.owed[place]
+            held, here = seen.image.records[place], taken_in(world, node, place)
+            gone = world.history.purged.get(place, 0)
             shown = [(field, name) for field, cell in sorted(held.cells.items()) for name in sorted(cell)]
             for field, name in [*shown, *((None, name) for name in sorted(held.existence))]:
-                newer = model.superseders(place, field, name, taken_in) if name in model else []
+                known = here if field is None else here & ~gone  # what fields say was forgotten with what is gone
+                newer = model.superseders(place, field, name, known) if name in model else []
                 if newer and not is_given_up(world, name):
                     what = f"{field or 'the existence'} shows {model.operation(name)}, superseded by {listed(newer)}"
                     raise self.fail(node, place, what, field=field, shown=str(name), by=[str(n.name) for n in newer])

@@ -10,7 +10,7 @@ import msgpack
 
 from ..observed.image import Name, Place
 from ..observed.projection import Dispute
-from .view import Checker, NodeView, WorldView, changed, expected, judged, observed
+from .view import Checker, NodeView, WorldView, changed, expected, judged, observed, stood_for
 
 _STANDING = "SELECT id, field, kind, state, siblings FROM conflict WHERE record = ? AND standing = 1 ORDER BY id"
 _STRAY = (
@@ -48,7 +48,8 @@ class Inbox(Checker):
             held = seen.image.records[place]
             if not judged(world, place) or seen.strangers.get(place):
                 continue
-            disputes = {dispute.id: dispute for dispute in expected(world, node, place, seen.known[place]).conflicts}
+            wanted = expected(world, node, place, stood_for(world, node, place))
+            disputes = {dispute.id: dispute for dispute in wanted.conflicts}
             if not disputes and not held.conflicts:
                 continue
             rows = {row[0]: row[1:] for row in node.connection.execute(_STANDING, (held.number,))}

@@ -1,6 +1,7 @@
 """I3: a node's records are what the model makes of the operations that stand behind them: live, reopened, exported.
 
-The operations that stand behind a record are those visible in it and all that their authors had seen.
+The operations that stand behind a record are those visible in it and all that their authors had seen, and what was let
+go of it for good and the vector claims; what that may cost is forgiven (forgiven.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import ClassVar
 
 from ..observed.image import Held, Name, Place, Value
 from ..observed.model import Expected
-from .view import Checker, NodeView, WorldView, changed, expected, judged, listed, names_of, observed
+from .view import Checker, NodeView, WorldView, changed, expected, judged, listed, names_of, observed, stood_for
 
 
 class State(Checker):
@@ -37,11 +38,11 @@ class State(Checker):
         seen = observed(world, node)
         for place in places:
             if judged(world, place) and not seen.strangers.get(place):
-                wanted = expected(world, node, place, seen.known[place])
+                wanted = expected(world, node, place, stood_for(world, node, place))
                 self._record(world, node, place, seen.image.records[place], wanted)
 
     def _record(self, world: WorldView, node: NodeView, place: Place, held: Held, expected: Expected) -> None:
-        bits = observed(world, node).known[place]
+        bits = stood_for(world, node, place)
         operations = [*world.model.members(bits)]
         evidence = {"operations": names_of(operations)}
         behind = f"of {listed(operations)}"

@@ -103,14 +103,15 @@ def _is_unreadable(held: Any) -> bool:  # noqa: ANN401 - a record of the image
 
 
 def _pending(connection: sqlite3.Connection, image: Image) -> Iterator[tuple[str, int]]:
-    """Records behind what each peer has stored that its vector, as last said, does not cover."""
+    """Records behind what each peer has stored that its vector, as last said, does not cover, or that have returned."""
     for actor, feed, acked, encoded in connection.execute(_PEERS).fetchall():
         vector = vector_of(encoded) if encoded is not None else {}
         behind = acked if feed == image.feed else 0
         yield (
             actor,
             sum(
-                held.lsn > behind and any(vector.get(name.actor, 0) < name.seq for name in held.names)
+                held.lsn > behind
+                and (held.returned or any(vector.get(name.actor, 0) < name.seq for name in held.names))
                 for held in image.records.values()
             ),
         )

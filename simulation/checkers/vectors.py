@@ -3,7 +3,7 @@
 More (an operation that neither stands here nor is superseded by what does) would be passed over by peers and lost;
 less would bring superseded values back, and what is sent without being claimed is a hole to whoever gets it. A record
 that came in a session that was not completed is claimed by its extra context; a completed session makes the vector
-take in the peer's.
+take in the peer's. What was deleted and let go for good is claimed and stands nowhere.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Vectors(Checker):
     def _too_much(self, world: WorldView, node: NodeView) -> None:
         seen, model = observed(world, node), world.model
         everything = 0
-        for bits in seen.known.values():
+        for bits in (*seen.known.values(), *world.history.purged.values()):
             everything |= bits
         claimed = model.covered(seen.image.vector) & ~everything & ~world.history.lost
         for operation in model.members(claimed):

@@ -17,9 +17,10 @@ from holdfast.engine.verify import VerifyReport
 from holdfast.errors import Violation
 
 from ..observed.history import Gain, History, Observed, Synced
-from ..observed.image import Name, Place
-from ..observed.model import Expected, Model
+from ..observed.image import Held, Name, Place
+from ..observed.model import Expected, Model, Stands
 from ..observed.operation import Wrote
+from .forgiven import forgiving
 
 OPERATIONS_SHOWN = 12
 
@@ -146,7 +147,12 @@ def changed(world: WorldView, node: NodeView) -> list[Place]:
 
 
 def judged(world: WorldView, place: Place) -> bool:
-    """Whether the model knows all that was written to a record: no adversary's operation stands there anywhere."""
+    """Whether the model knows all that was written to a record, and by which name.
+
+    Not where an adversary's operation stands there anywhere, and not where two copies gave two writes one name.
+    """
+    if place in world.history.ambiguous:
+        return False
     if not world.history.outsiders:
         return True
     return not any(
@@ -169,12 +175,52 @@ def expected(world: WorldView, node: NodeView, place: Place, known: int) -> Expe
     """
     given_up = known & world.history.withdrawn
     held = observed(world, node).image.records.get(place)
+    gone = known & world.history.purged.get(place, 0)
+    if held is not None and gone:
+        wanted = world.model.expected(place, known, given_up, _stands(world, held, given_up))
+        return forgiving(world.model, place, held, wanted, known, gone)
     if not given_up or held is None:
         return world.model.expected(place, known)
+    return world.model.expected(place, known, given_up, _stands(world, held, given_up))
+
+
+def _stands(world: WorldView, held: Held, given_up: int) -> Stands:
+    """Where names that were given up are found in a record."""
     free = {operation.name for operation in world.model.members(given_up)}
     cells = {(field, name) for field, cell in held.cells.items() for name in free & cell.keys()}
     lives = {(None, name) for name in free & held.existence.keys()}
-    return world.model.expected(place, known, given_up, frozenset[tuple[str | None, Name]]({*cells, *lives}))
+    return frozenset[tuple[str | None, Name]]({*cells, *lives})
+
+
+def gone_here(world: WorldView, node: NodeView, place: Place, *, twice: bool = False) -> int:
+    """Of what was let go of a record for good, what this node says it has taken in: it stands for that without it.
+
+    A dot that copies of one identity have used twice says nothing, until all but one have given its operations other
+    names; or with `twice` all that was written under it.
+    """
+    gone = world.history.purged.get(place, 0)
+    if not gone:
+        return 0
+    claimed, model = observed(world, node).image.claimed(place), world.model
+    found = gone & model.covered(claimed)
+    for operation in model.members(gone & ~found if world.history.copies else 0):
+        if claimed.get(operation.name.actor, 0) >= operation.name.seq:
+            meant = model.bits(model.named(operation.name.dot)) & ~world.history.withdrawn
+            if twice or meant == model.bits([operation.name]):
+                found |= model.bits([operation.name])
+    if gone & ~found:  # what stands behind these, under names that stand in no file (observed/scribe.py)
+        found |= gone & model.known(operation.name for operation in model.members(found))
+    return found
+
+
+def taken_in(world: WorldView, node: NodeView, place: Place) -> int:
+    """What a node has ever stood for in a record since its file was last rolled back."""
+    return observed(world, node).owed.get(place, 0) | gone_here(world, node, place)
+
+
+def stood_for(world: WorldView, node: NodeView, place: Place) -> int:
+    """What a node stands for in a record."""
+    return observed(world, node).known.get(place, 0) | gone_here(world, node, place)
 
 
 def is_given_up(world: WorldView, name: Name) -> bool:

@@ -28,6 +28,9 @@ class Watches(Checker):
             if told.get(place) != stands:
                 what = f"its watcher was told {_said(told.get(place))}, it stands at {_said(stands)}"
                 raise self.fail(node, place, what)
+        for place, change in sorted(told.items()):
+            if change[1] and place not in observed(world, node).image.records:
+                raise self.fail(node, place, f"its watcher was told {_said(change)}, and it is gone")
 
 
 def _said(change: tuple[int, bool] | None) -> str:

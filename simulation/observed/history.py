@@ -122,8 +122,10 @@ class History:
         phantoms: Receipts of operations that no file was seen to hold: (node, dot).
         withdrawn: Names that their node no longer stands for: what they named has other names now.
         lost: Operations that stood in no file when one was rolled back.
+        purged: Operations that a node has let go for good, with their deleted record.
         actors: The identity that each node wrote under when it was last looked at.
         copies: Identities of files that were copied: until a copy has been told, it may use the same dots.
+        ambiguous: Records in which two copies wrote under one name: whose operation it stands for, nobody can tell.
         outsiders: Identities of adversaries, whose operations nobody saw being written.
         doubtful: Whether a node has had a reason to take itself for a copy: a file put back or copied, a power cut that
             may have torn its witness, an adversary who says so.
@@ -136,8 +138,10 @@ class History:
     phantoms: list[tuple[str, Dot]] = field(default_factory=list)
     withdrawn: int = 0
     lost: int = 0
+    purged: Known = field(default_factory=dict)
     actors: dict[str, Actor] = field(default_factory=dict)
     copies: set[Actor] = field(default_factory=set)
+    ambiguous: set[Place] = field(default_factory=set)
     outsiders: set[Actor] = field(default_factory=set)
     doubtful: bool = False
 
@@ -150,8 +154,9 @@ class History:
         return union
 
     def count_losses(self, model: Model) -> None:
-        """A file was rolled back: what stands in no file now is lost."""
-        self.lost = model.all & ~sum(self.everything().values()) & ~self.withdrawn
+        """A file was rolled back: what stands in no file now is lost, but for what was let go."""
+        kept = sum(self.everything().values()) | sum(self.purged.values())
+        self.lost = model.all & ~kept & ~self.withdrawn
 
     def can_settle(self, claimed: Mapping[Actor, int]) -> bool:
         """Whether a session may still bring a node's vector to what one of its records has taken in.

@@ -27,8 +27,10 @@ BIRTH, DECISION = 1, 2
 
 _RECORDS: Final = (
     "SELECT r.id, c.name, r.key, r.lsn, r.live, r.node, r.seq, r.clock, r.flags, r.digest, r.conflicts, r.extra,"
-    " r.cells, r.doc FROM record r JOIN collection c ON c.id = r.collection WHERE r.lsn > ? ORDER BY r.id"
+    " r.cells, r.doc, r.returned FROM record r JOIN collection c ON c.id = r.collection WHERE r.lsn > ? ORDER BY r.id"
 )
+_BURIED: Final = "SELECT b.id, c.name, b.key FROM buried b JOIN collection c ON c.id = b.collection"
+_STUBS: Final = "SELECT c.name, s.key, s.context FROM stub s JOIN collection c ON c.id = s.collection"
 _BORN: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'node'"
 _NODE: Final = (
     "SELECT a.actor, n.label, n.seq, n.shared, n.lsn, n.clock, n.digest, n.feed"
@@ -81,6 +83,7 @@ class Held:
         row: Local columns: id, lsn, extra, digest, conflicts.
         doc, live: What readers see.
         frontier: The columns that repeat the frontier: node, seq, clock and flags.
+        returned: Whether it came back after it was forgotten: then its frontier does not tell what stands in it.
     """
 
     number: int
@@ -94,6 +97,7 @@ class Held:
     cells: Mapping[str, Mapping[Name, Value]]
     flags: Mapping[Name, int]
     frontier: tuple[Actor | None, int | None, int, int]
+    returned: bool = False
 
     @property
     def names(self) -> frozenset[Name]:
@@ -120,10 +124,13 @@ class Image:
     Attributes:
         actor, label, seq, shared, lsn, clock, digest, feed: The node's row.
         records: Every record.
+        places: Which record each number stands for, or stood for when the log told of it.
         vector: The version vector, the own entry included.
         extras: Extra contexts that are not settled, by number.
+        fence: What was dead up to here may be gone for good.
+        stubs: Places of records that were emptied before their context was settled, and its number.
         log: The number of the last log row that was seen.
-        changed: Records that the last look found changed.
+        changed: Records that the last look found changed, or gone.
     """
 
     actor: Actor = Actor("")
@@ -138,12 +145,15 @@ class Image:
     places: dict[int, Place] = field(default_factory=dict)
     vector: dict[Actor, int] = field(default_factory=dict)
     extras: dict[int, dict[Actor, int]] = field(default_factory=dict)
+    fence: dict[Actor, int] = field(default_factory=dict)
+    stubs: dict[Place, int] = field(default_factory=dict)
     log: int = 0
     changed: frozenset[Place] = frozenset()
 
     def claimed(self, place: Place) -> dict[Actor, int]:
         """What the node says it has taken in of one record: its vector, and the record's extra context."""
-        extra = self.extras.get(self.records[place].extra or 0, {}) if place in self.records else {}
+        number = self.records[place].extra if place in self.records else self.stubs.get(place)
+        extra = self.extras.get(number or 0, {})
         return {actor: max(self.vector.get(actor, 0), extra.get(actor, 0)) for actor in self.vector.keys() | extra}
 
     def waiting(self) -> list[Place]:
@@ -176,12 +186,14 @@ def look(connection: sqlite3.Connection, image: Image, *, everything: bool = Fal
     if everything:
         image.records, image.places = {}, {}
     image.changed = frozenset(_take(image, row, actors) for row in connection.execute(_RECORDS, (since,)).fetchall())
+    image.changed |= before.keys() if everything else _leave(connection, image)
     if everything:
-        image.changed |= before.keys()
+        image.places = {number: (name, key) for number, name, key in connection.execute(_BURIED)} | image.places
     image.vector = {actors[number]: seq for number, seq in connection.execute("SELECT actor, seq FROM vector")}
     if image.seq:
         image.vector[image.actor] = image.seq
     _take_extras(connection, image)
+    _take_fence(connection, image)
     return _log(connection, image, actors)
 
 
@@ -215,6 +227,23 @@ def _take_extras(connection: sqlite3.Connection, image: Image) -> None:
             image.changed |= {place}
 
 
+def _leave(connection: sqlite3.Connection, image: Image) -> frozenset[Place]:
+    """Take out the records that stand there no more; a record that has taken their place was seen to change."""
+    if connection.execute("SELECT count(*) FROM record").fetchone() == (len(image.records),):
+        return frozenset()
+    numbers = {number for (number,) in connection.execute("SELECT id FROM record")}
+    gone = frozenset(place for place, held in image.records.items() if held.number not in numbers)
+    for place in gone:
+        del image.records[place]
+    return gone
+
+
+def _take_fence(connection: sqlite3.Connection, image: Image) -> None:
+    (fence,) = connection.execute("SELECT fence FROM purging").fetchone()
+    image.fence = vector_of(fence)
+    image.stubs = {(name, key): number for name, key, number in connection.execute(_STUBS)} if image.fence else {}
+
+
 def _with_extra(held: Held, extra: int | None) -> Held:
     values = {name: getattr(held, name) for name in Held.__slots__}
     return Held(**{**values, "extra": extra})
@@ -234,7 +263,7 @@ def _log(connection: sqlite3.Connection, image: Image, actors: Mapping[int, Acto
 
 def held_of(row: tuple[Any, ...], actors: Mapping[int, Actor]) -> Held:
     """A row of the table `record`, parsed."""
-    number, collection, key, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc = row
+    number, collection, key, lsn, live, node, seq, clock, flags, digest, conflicts, extra, cells, doc, returned = row
     shown = texts_of(doc)
     if cells is None:
         name = Name(actors[node], seq, clock, (collection, key))
@@ -255,6 +284,7 @@ def held_of(row: tuple[Any, ...], actors: Mapping[int, Actor]) -> Held:
         cells=fields,
         flags=marks,
         frontier=(None if node is None else actors[node], seq, clock, flags),
+        returned=returned is not None,
     )
 
 

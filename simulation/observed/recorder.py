@@ -19,9 +19,10 @@ from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.transaction import Committing
 
 from .history import History, Intent, Observed, Renewed, Reopened, RolledBack, Synced
-from .image import REGISTER, Held, Image, LogRow, Place, Value, look, texts_of
+from .image import REGISTER, Held, Image, LogRow, Name, Place, Value, look, texts_of
 from .model import Model
 from .operation import Kind, Known
+from .purged import note_purged
 from .scribe import Scribe
 
 
@@ -71,6 +72,11 @@ class _Look:
     before: Image
     after: Image
     rows: list[LogRow]
+
+    @property
+    def appended(self) -> list[LogRow]:
+        """The rows that came since the look before; none at the first look at a file, which brings its whole log."""
+        return self.rows if self.before.feed else []
 
 
 @dataclass(slots=True)
@@ -130,7 +136,7 @@ class Recorder:
     _unsure: bool = True
 
     def __post_init__(self) -> None:
-        self.scribe = Scribe(self.node, self.model)
+        self.scribe = Scribe(self.node, self.model, self.history.purged)
 
     @property
     def observed(self) -> Observed:
@@ -247,9 +253,11 @@ class Recorder:
         changed: set[Place] = set()
         for seen in self._looks:
             changed |= seen.after.changed
+            history.ambiguous |= self._written_again(seen)
             observed.wrote += self.scribe.tell(seen.before.records, seen.after, seen.rows)
             self._renew(seen)
             self._note_discarded(seen)
+            note_purged(seen.before, seen.after, self.model, history.purged)
             observed.came += [
                 (place, name)
                 for place in sorted(seen.after.changed & seen.after.records.keys())
@@ -267,6 +275,16 @@ class Recorder:
             history.actors[self.node] = image.actor
         renewed = history.actors.get(self.node) != before
         return bool(changed) or renewed or observed.clock_before != observed.clock
+
+    def _written_again(self, seen: _Look) -> set[Place]:
+        """Records in which a copy wrote under a name that another one has given.
+
+        Where the clocks of both are behind what the file had seen, they count on alike: their writes have equal stamps.
+        """
+        names = [
+            Name(*row.dot, row.clock, seen.after.places[row.record]) for row in seen.appended if row.kind < Kind.MERGE
+        ]
+        return {name.place for name in names if name in self.model and name.actor in self.history.copies}
 
     def _renew(self, seen: _Look) -> None:
         """The node goes on under a new identity, and may have given operations new names."""
@@ -319,10 +337,13 @@ class Recorder:
         observed.owed[place] = observed.owed.get(place, 0) | known
 
     def _note_discarded(self, seen: _Look) -> None:
-        """Siblings of conflicts that stood before a job, and whose values its end no longer shows."""
+        """Siblings of conflicts that stood before a job, and whose values its end no longer shows.
+
+        A record that is gone as a whole was deleted by who had seen them.
+        """
         before = seen.before.records
-        for place in sorted(seen.after.changed & before.keys()):
-            after = seen.after.records[place].cells if place in seen.after.records else {}
+        for place in sorted(seen.after.changed & before.keys() & seen.after.records.keys()):
+            after = seen.after.records[place].cells
             for field_name, cell in sorted(before[place].cells.items()):
                 now = after.get(field_name, {})
                 gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())

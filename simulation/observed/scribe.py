@@ -17,7 +17,7 @@ from holdfast.clocks import Actor
 from .history import Intent
 from .image import Held, Image, LogRow, Name, Place, Value
 from .model import Model
-from .operation import Kind, Wrote
+from .operation import Kind, Known, Wrote
 
 _NOWHERE = "'"
 """Ends the identity of names that stand in no file."""
@@ -46,6 +46,7 @@ class Scribe:
     Args:
         node: The node's name.
         model: Where operations are looked up.
+        purged: What nodes have let go, shared by all: whoever puts a record that is gone has seen it too.
 
     Attributes:
         submitted: Jobs that were handed to the engine and have not been recognised, in order.
@@ -53,6 +54,7 @@ class Scribe:
 
     node: str
     model: Model
+    purged: Known = field(default_factory=dict)
     submitted: deque[tuple[Intent, ...]] = field(default_factory=deque)
 
     def tell(self, before: Mapping[Place, Held], after: Image, rows: Sequence[LogRow]) -> list[Wrote]:
@@ -73,7 +75,7 @@ class Scribe:
             for row in together:
                 place = after.places[row.record]
                 if place not in standing:
-                    standing[place] = self._standing(before.get(place))
+                    standing[place] = self._standing(place, before.get(place), after)
                 operation = self._operation(row, place, standing[place], after.records[place], intents.get(row))
                 operation = replace(operation, stale=stale[row]) if stale.get(row) else operation
                 self.model.add(operation)
@@ -81,10 +83,13 @@ class Scribe:
                 told.append(operation)
         return told
 
-    def _standing(self, before: Held | None) -> _Standing:
-        if before is None:
-            return _Standing(set(), {})
-        return _Standing({name for name in before.names if name in self.model}, dict(before.existence))
+    def _standing(self, place: Place, before: Held | None, after: Image) -> _Standing:
+        visible = {name for name in before.names if name in self.model} if before is not None else set()
+        lives = dict(before.existence) if before is not None else {}
+        if not any(lives.values()):
+            gone = self.model.members(self.purged.get(place, 0))
+            visible |= {each.name for each in gone if after.vector.get(each.name.actor, 0) >= each.name.seq}
+        return _Standing(visible, lives)
 
     def _intents(self, rows: Sequence[LogRow], after: Image, stood: Versions) -> dict[LogRow, Intent]:
         """What was submitted for these rows, if anything was."""

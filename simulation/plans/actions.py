@@ -40,6 +40,7 @@ from .faults import (
     StallDisk,
     WriteErrors,
 )
+from .membership import Expire, HandOver, Purge, Restore, Seize
 from .operations import (
     BulkPut,
     CheckExport,
@@ -84,7 +85,9 @@ __all__ = [
     "Delete",
     "Direction",
     "DiskFull",
+    "Expire",
     "Flap",
+    "HandOver",
     "Heal",
     "HoldLock",
     "HoldReader",
@@ -93,6 +96,7 @@ __all__ = [
     "Network",
     "Pause",
     "PowerCut",
+    "Purge",
     "Put",
     "Quality",
     "Query",
@@ -101,9 +105,11 @@ __all__ = [
     "Record",
     "Reopen",
     "Restart",
+    "Restore",
     "RestoreBackup",
     "Resume",
     "RunProgram",
+    "Seize",
     "SlowDisk",
     "SpaceReturns",
     "StallDisk",
@@ -135,6 +141,11 @@ Work: TypeAlias = (
     | SyncEvery
     | Watch
     | RunProgram
+    | Seize
+    | HandOver
+    | Expire
+    | Restore
+    | Purge
 )
 Life: TypeAlias = Pause | Resume | Crash | PowerCut | Restart | Backup | RestoreBackup | Clone
 Storage: TypeAlias = DiskFull | SpaceReturns | ReadErrors | WriteErrors | StallDisk | SlowDisk | HoldLock | HoldReader

@@ -21,6 +21,7 @@ from .dice import Dice
 from .mishaps import HOUR_MS, MINUTE_MS, Mishaps
 from .parse import check
 from .plan import EVENTS_MAX, KEYS_MAX, NODES_MAX, CollectionPlan, FieldPlan, Healing, NodePlan, Plan
+from .purges import Purges
 from .schemas import collection_of, resolvers_of
 from .swarm import NETWORK_FAULTS, NODE_FAULTS, Swarm, swarm_of
 from .weather import LEVELS, Partitions, Weather
@@ -86,11 +87,8 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     fleet = _batches(Dice(choices, "plan:batches"), fleet)
     agenda = Agenda(length_ms, nodes if "all_at_once" in swarm.faults else dice.between(1, nodes))
 
-    weather = [kind for kind in swarm.faults if kind in NETWORK_FAULTS]
     clones = _mishaps(choices, hubs, edges, swarm).fill(agenda)
-    Weather(
-        dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=tuple(weather), level=LEVELS[partitions]
-    ).fill(agenda)
+    _weather(choices, hubs, edges, swarm, partitions).fill(agenda)
     _syncs(Dice(choices, "plan:sync"), agenda, hubs, edges, clones)
     kinds = tuple(kind for kind in swarm.work if kind != "watch")
     written = collections or (CollectionPlan(name="things"),)
@@ -99,6 +97,9 @@ def plan_of(  # noqa: PLR0913 - each is one documented choice, by keyword
     if "watch" in swarm.work:
         _watches(Dice(choices, "plan:watch"), agenda, (*hubs, *edges))
     _work_of_clones(dice, agenda, clones, worker)
+    if "purge" in swarm.faults:
+        purges = Purges(dice=Dice(choices, "plan:purges"), hubs=hubs, edges=edges, collections=written, keys=keys)
+        fleet = purges.fill(agenda, fleet, cuts=partitions != "none")
     if schema is None:
         collections, fleet = _skew(Dice(choices, "plan:skew"), collections, fleet)
     plan = Plan(
@@ -127,6 +128,13 @@ def _mishaps(choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ..
         edges=edges,
         kinds=tuple(kinds),
     )
+
+
+def _weather(
+    choices: SeededChoices, hubs: tuple[str, ...], edges: tuple[str, ...], swarm: Swarm, partitions: Partitions
+) -> Weather:
+    kinds = tuple(kind for kind in swarm.faults if kind in NETWORK_FAULTS)
+    return Weather(dice=Dice(choices, "plan:weather"), hubs=hubs, edges=edges, kinds=kinds, level=LEVELS[partitions])
 
 
 def _work_of_clones(dice: Dice, agenda: Agenda, clones: Sequence[tuple[int, str]], worker: Worker) -> None:

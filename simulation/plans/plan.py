@@ -54,6 +54,7 @@ CHECKERS: Final = (
     "bounds",
     "status",
     "watches",
+    "purges",
 )
 """The invariants that a plan may ask for, by the names of their files in `simulation/checkers`."""
 
@@ -73,6 +74,8 @@ class NodePlan:
         clock_step_ms: The steps in which it advances.
         batch_bytes: At which a batch that it sends is closed: small ones make sessions that can be cut in the middle.
         schema_version: It declares each collection in its newest version up to this one.
+        purge_every_ms: At most so often it looks what may be purged, where it decides; silent_after_ms: then it leaves
+            out members that it has not met for longer.
     """
 
     name: Annotated[str, Node("new")]
@@ -83,6 +86,8 @@ class NodePlan:
     clock_step_ms: Annotated[int, Integer(1, 3_600_000, "ms")] = 1
     batch_bytes: Annotated[int, Integer(1, BATCH_BYTES_TARGET, "bytes")] = BATCH_BYTES_TARGET
     schema_version: Annotated[int, Integer(1, 1_000_000)] = 1
+    purge_every_ms: Annotated[int, Integer(0, SPAN_MS_MAX, "ms")] = 3_600_000
+    silent_after_ms: Annotated[int | None, Maybe(Integer(0, SPAN_MS_MAX, "ms"), "nobody is left out so")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

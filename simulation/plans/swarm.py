@@ -42,7 +42,10 @@ NODE_FAULTS: Final = (
     "bad_start",
     "snapshot",
 )
-FAULTS: Final = (*NETWORK_FAULTS, *NODE_FAULTS)
+SPACE_FAULTS: Final = ("purge",)
+"""What makes a space forget: what was deleted goes for good, while members are away, left out, and come back."""
+
+FAULTS: Final = (*NETWORK_FAULTS, *NODE_FAULTS, *SPACE_FAULTS)
 """Every kind of fault that a generated plan can have."""
 
 ON_REQUEST: Final = frozenset({"power_cut", "midway", "corruption", "snapshot"})
@@ -63,7 +66,7 @@ WORK: Final = (
     "watch",
 )
 _NEVER_DRAWN: Final = ON_REQUEST - {"power_cut"}
-_DRAWN_LAST: Final = ("bad_start", "watch", "breaks")
+_DRAWN_LAST: Final = ("bad_start", "watch", "breaks", "purge")
 """What came later than the others: it does not shift what their seeds draw."""
 
 _LAST_PER_MILLE: Final = 300

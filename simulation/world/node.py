@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from holdfast import SideFile
+from holdfast import Purge, SideFile
 from holdfast.engine.schema import Schema
 from holdfast.engine.status import Status
 from holdfast.engine.verify import VerifyReport
@@ -111,6 +111,7 @@ class SimNode:
             name=self.name,
             schemas=self.schemas,
             durability=self.plan.durability,
+            purge=_patience(self.plan),
             witness=SideFile(self.path, bound=False),
             seams=seams,
         )
@@ -124,3 +125,8 @@ class SimNode:
         """Do it no more after the next start."""
         with suppress(ValueError):
             self.routines.remove(routine)
+
+
+def _patience(plan: NodePlan) -> Purge:
+    silent_ms = plan.silent_after_ms
+    return Purge(every_s=plan.purge_every_ms / 1000, silent_after_s=None if silent_ms is None else silent_ms / 1000)

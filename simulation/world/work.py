@@ -23,6 +23,7 @@ from ..kernel.life import current_work
 from ..observed.image import Place
 from ..plans import actions as plan
 from .engine import SimEngine
+from .offices import administer
 from .outcome import Figures
 from .programs import Program, end_programs, run_program
 
@@ -135,6 +136,10 @@ class Worker:
                 await self._watch(engine)
             case plan.RunProgram():
                 await run_program(action.program, self.programs[action.program], engine, self._running)
+            case plan.Purge():
+                await engine.purge()
+            case plan.Seize() | plan.HandOver() | plan.Expire() | plan.Restore():
+                await administer(engine, action)
             case _:
                 assert_never(action)
 

@@ -66,7 +66,7 @@ ROWS = {
 """Rows of the fault matrix that there is a feature for; the numbers are those of the matrix."""
 
 LATER = {
-    24: "a peer offline beyond what was purged: in simulated worlds, where nothing is purged yet;"
+    24: "a peer offline beyond what was purged, as a row of its own: seeds of simulated worlds purge and bring it back;"
     " `tests/engine/test_purging_fleet.py` and `tests/integration/test_purging.py` hold it",
 }
 """Rows of features that do not exist yet."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from holdfast import Engine, LinkCut
-from holdfast.engine.storage.purge import drop_dead
+from holdfast.engine.replica import Replica
 
-from ..nodes import assert_equal, heal, meet, opened
-
-
-async def purge(node: Engine) -> None:
-    """Raise the fence of a node to its vector, as an authority does whose members all cover it."""
-    await node.write(lambda tx: tx.raise_fence(tx.vector))
-    await node.write(drop_dead)
+from ..nodes import assert_equal, heal, meet, opened, purge
 
 
 async def rows(node: Engine) -> dict[str, bool]:
@@ -81,6 +75,29 @@ async def test_a_cut_return_goes_on(tmp_path: Path):
         await assert_equal(hub, away)
 
 
+async def test_who_was_cut_on_its_return_syncs_with_another_who_was_away(tmp_path: Path):
+    """Both meet a fence that neither of their vectors covers: each asks the other once in a session, not for ever."""
+    names = ("h", "a", "b")
+    async with AsyncExitStack() as stack:
+        hub, a, b = [await stack.enter_async_context(opened(tmp_path / f"{name}.db", space="s")) for name in names]
+        await hub["t"].put_many([(f"k{n}", {"n": n}) for n in range(50)])
+        await heal(hub, a, b)
+        for n in range(40):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        fence = (await Replica(hub).facts()).fence
+        for node in (a, b):
+            await node["t"].put(f"own-{node.label}", {"written": "offline"})
+        await a.write(lambda tx: tx.raise_fence(fence))  # as a session leaves it that is cut behind the hello
+        for node, other in ((a, b), (b, a), (a, b)):
+            report = await meet(node, other)
+            assert report.completed, report
+        assert (await rows(a)).keys() == (await rows(b)).keys() == {f"k{n}" for n in range(50)} | {"own-a", "own-b"}
+        await heal(hub, a, b)
+        await assert_equal(hub, a, b)
+        assert len(await rows(a)) == 12
+
+
 async def test_history_tells_of_purged_records(tmp_path: Path):
     async with opened(tmp_path / "h.db", space="s") as node:
         first = await node["t"].put("k", {"n": 1})
@@ -119,3 +136,58 @@ async def test_a_reader_that_was_away_hears_of_what_was_deleted(tmp_path: Path):
         report = await meet(reader, hub, rights="r")
         assert len(await rows(reader)) == 5
         assert report.blockers == ()
+
+
+async def test_who_watches_hears_of_a_record_that_an_absence_empties(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        await hub["t"].put_many([("k", {"n": 1}), ("other", {"n": 2})])
+        await heal(hub, away)
+        changes = away.watch(0)
+        assert {(await anext(changes)).key for _ in range(2)} == {"k", "other"}
+        await hub["t"].delete("k")
+        await purge(hub)
+        await meet(away, hub)
+        gone = await anext(changes)
+        assert (gone.key, gone.live, gone.fields, gone.version) == ("k", False, None, "")
+        await away["t"].put("last", {})
+        assert (await anext(changes)).key == "last"
+        await changes.aclose()
+
+
+async def test_a_slow_watcher_hears_of_what_was_deleted_and_purged_before_it_looked(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as node:
+        changes = node.watch(0)
+        await node["t"].put("k", {"n": 1})
+        assert (await anext(changes)).live
+        await node["t"].delete("k")
+        await purge(node)
+        await node["t"].put("k", {"n": 2})
+        assert [(change.key, change.live) for change in [await anext(changes), await anext(changes)]] == [
+            ("k", False),
+            ("k", True),
+        ]
+        await changes.aclose()
+
+
+async def test_records_of_several_operations_that_returned_are_pending_like_all_that_returned(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as away:
+        await hub["t"].put_many([("one", {"n": 1}), ("two", {"n": 1})])
+        await heal(hub, away)
+        for key in ("one", "two"):
+            await hub["t"].delete(key)
+        await purge(hub)
+        await away["t"].put("one", {"n": 2})  # one operation makes all of it
+        await away["t"].update("two", {"m": 2})
+        before = (await hub.status()).vector
+        await meet(away, hub)
+        assert len(before) < len((await hub.status()).vector)
+        for node in (hub, away):
+            returned = await node.readers.run(
+                lambda c: [key for (key,) in c.execute("SELECT key FROM record WHERE returned IS NOT NULL")]
+            )
+            ahead = [peer.pending for peer in (await node.status()).peers]
+            to_send = await node.readers.run(
+                lambda c: c.execute("SELECT count(*) FROM record r, peer p WHERE r.lsn > p.acked").fetchone()[0]
+            )
+            assert returned
+            assert ahead == [to_send]

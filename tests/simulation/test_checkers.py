@@ -49,6 +49,12 @@ DAMAGE = {
     "the dead are seen": ("I9", "tasks/gone", f"UPDATE record SET live = 1 {AT}", "gone", "tasks"),
     "a digest is stale": ("I4", "tasks/whole", f"UPDATE record SET digest = digest - 1 {AT}", "whole", "tasks"),
     "the sum of digests is stale": ("I4", "b", "UPDATE node SET digest = digest - 1"),
+    "a fence over what nobody has": (
+        "I14",
+        "b",
+        "UPDATE purging SET fence = ?",
+        b"\1\1" + b"w" * 8 + b"\1" + b"w" * 8 + b"\5",
+    ),
     "half a transaction": ("I6", "tasks/left", f"DELETE FROM record {AT}", "left", "tasks"),
     "an operation number was given to nothing": ("I2", "b", "UPDATE node SET seq = seq + 1"),
     "a record that could not be joined": (
@@ -88,7 +94,7 @@ async def test_a_healthy_pair_breaks_nothing(tmp_path):
     async with healthy_pair(tmp_path) as fleet:
         await fleet.judge()
         assert [checker.name.split()[0] for checker in fleet.checkers] == [
-            "I2", "I8", "I9", "I5", "I6", "I1", "I3", "I10", "I7", "I11", "I13", "I13", "I4"
+            "I2", "I8", "I14", "I9", "I5", "I6", "I1", "I3", "I10", "I7", "I11", "I13", "I13", "I4"
         ]  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def test_each_seed_has_some_faults_and_some_work_and_says_which():
         on, doing = noted(plan)
         faults.update(on)
         work.update(doing)
-        assert kinds(plan) & set(WORK) <= doing
+        assert kinds(plan) & set(WORK) <= doing | ({"delete"} if "purge" in on else set())
     assert faults.keys() == set(FAULTS) - ON_REQUEST
     assert work.keys() == set(WORK)
     assert all(12 < number < 70 for number in faults.values()), faults
@@ -140,6 +140,19 @@ def test_some_plans_start_nodes_on_bad_disks_mix_versions_and_refuse_transaction
         old, new = plan.collections[:2]
         gone = {field.name for field in new.fields} - {field.name for field in old.fields}
         assert {field.resolver for field in new.fields if field.name in gone} <= {new.default}
+
+
+def test_who_purges_shifts_nothing_else_that_a_seed_draws():
+    added = {"seize", "hand_over", "expire", "restore", "purge", "delete", "cut"}
+    for seed in SEEDS[:20]:
+        without, purging = (plan_of(seed, nodes=4, faults=["crash", *more]) for more in ([], ["purge"]))
+        assert [event for event in without.events if event not in purging.events] == []
+        extra = [event for event in purging.events if event not in without.events]
+        assert {event.action.name for event in extra} <= added
+        assert {"seize", "expire", "purge", "delete", "cut"} <= {event.action.name for event in extra}
+        assert [replace(node, purge_every_ms=3_600_000, silent_after_ms=None) for node in purging.nodes] == [
+            *without.nodes
+        ]
 
 
 def test_exactly_the_faults_that_are_asked_for_are_on():

@@ -21,7 +21,7 @@ from holdfast import (
 )
 from holdfast.transport import draft
 
-from ..nodes import assert_equal, meet, opened
+from ..nodes import assert_equal, meet, opened, purge
 
 
 async def _documents(node: Engine) -> dict[str, dict[str, object]]:
@@ -188,20 +188,54 @@ async def test_a_node_that_was_put_back_is_found_by_a_bundle(tmp_path: Path):
             assert await _documents(a) == await _documents(b) == {f"k{n}": {"n": n} for n in (1, 2, 3)}
 
 
+async def test_who_was_away_hears_from_a_bundle_of_what_was_deleted(tmp_path: Path):
+    async with opened(tmp_path / "h.db", **_small()) as hub, opened(tmp_path / "a.db", **_small()) as away:
+        await hub["t"].put_many((f"k{n}", {"n": n}) for n in range(50))
+        await hub.export_bundle(tmp_path / "first.bundle")
+        assert (await away.import_bundle(tmp_path / "first.bundle")).completed
+        for n in range(40):
+            await hub["t"].delete(f"k{n}")
+        await purge(hub)
+        await away["t"].put("own", {"written": "offline"})
+        await away["t"].update("k1", {"m": 1})  # revives the whole record
+        await away.export_want(tmp_path / "away.want")
+        for name, want in (("full", None), ("wanted", tmp_path / "away.want")):
+            await hub.export_bundle(tmp_path / f"{name}.bundle", want=want)
+        cut = (tmp_path / "wanted.bundle").read_bytes()[:-20]
+        (tmp_path / "cut.bundle").write_bytes(cut)
+        report = await away.import_bundle(tmp_path / "cut.bundle")
+        assert not report.completed
+        assert "ends early" in report.blockers[0]
+        for name in ("wanted", "full"):
+            report = await away.import_bundle(tmp_path / f"{name}.bundle")
+            assert (report.completed, report.blockers) == (True, ())
+        await away.export_bundle(tmp_path / "back.bundle")
+        assert (await hub.import_bundle(tmp_path / "back.bundle")).completed
+        for node in (hub, away):
+            documents = await _documents(node)
+            assert documents.keys() == {f"k{n}" for n in range(40, 50)} | {"own", "k1"}
+            assert documents["k1"] == {"n": 1, "m": 1}
+            assert await node.readers.run(lambda db: db.execute("SELECT count(*) FROM record").fetchone()) == (12,)
+
+
 FLEETS = range(6)
 
 
 class Fleet:
-    """Three nodes that write at random and meet by bundles (full, by want-lists, old, cut, of others) and sessions."""
+    """Three nodes that write at random and meet by bundles (full, by want-lists, old, cut, of others) and sessions.
 
-    def __init__(self, folder: Path, nodes: list[Engine], seed: int) -> None:
-        self.folder, self.nodes, self.dice = folder, nodes, random.Random(seed)
+    In a purging one any of them lets go at any time what is deleted, and waits for nobody.
+    """
+
+    def __init__(self, folder: Path, nodes: list[Engine], seed: int, *, purging: bool) -> None:
+        self.folder, self.nodes, self.dice, self.purging = folder, nodes, random.Random(seed), purging
         self.made: list[Path] = []
         self.wants: list[Path] = []
 
     async def step(self, number: int) -> None:
         node = self.dice.choice(self.nodes)
         kinds = (self.write, self.write, self.write, self.want, self.export, self.take, self.take, self.session)
+        kinds = (*kinds, self.purge) if self.purging else kinds
         await self.dice.choice(kinds)(node, number)
 
     async def write(self, node: Engine, number: int) -> None:
@@ -235,6 +269,9 @@ class Fleet:
     async def session(self, node: Engine, _: int) -> None:
         await meet(node, self.dice.choice([one for one in self.nodes if one is not node]))
 
+    async def purge(self, node: Engine, _: int) -> None:
+        await purge(node)
+
     async def heal(self) -> None:
         for turn in range(2):
             for maker in self.nodes:
@@ -244,12 +281,13 @@ class Fleet:
                 assert all(report.completed for report in done)
 
 
+@pytest.mark.parametrize("purging", [False, True])
 @pytest.mark.parametrize("seed", FLEETS)
-async def test_fleets_that_meet_by_bundles_agree(tmp_path: Path, seed: int):
+async def test_fleets_that_meet_by_bundles_agree(tmp_path: Path, seed: int, purging: bool):
     async with AsyncExitStack() as stack:
         paths = [tmp_path / f"{name}.db" for name in "abc"]
         nodes = [await stack.enter_async_context(opened(path, **_small(name=path.stem))) for path in paths]
-        fleet = Fleet(tmp_path, nodes, seed)
+        fleet = Fleet(tmp_path, nodes, seed, purging=purging)
         for number in range(60):
             await fleet.step(number)
         await fleet.heal()

@@ -46,9 +46,11 @@ CREATE TABLE buried (
     id         INTEGER PRIMARY KEY,             -- the number that the record had
     collection INTEGER NOT NULL REFERENCES collection (id),
     key        TEXT    NOT NULL,
-    doc        TEXT    NOT NULL                 -- what it read like when it was deleted
+    doc        TEXT    NOT NULL,                -- what it read like when it was deleted
+    lsn        INTEGER NOT NULL                 -- when it was deleted here, or emptied: watchers are told
 ) STRICT;
 CREATE INDEX buried_key ON buried (collection, key);
+CREATE INDEX buried_lsn ON buried (lsn);
 
 -- Every record that the log may tell of.
 CREATE VIEW place (id, collection, key, live, doc) AS
