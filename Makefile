@@ -40,7 +40,7 @@ demo: setup ## run the main job: devices write offline, meet, and agree
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## run the tests on all cores (ARGS="-k vector" narrows them)
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: setup ## style and format
 	@$(BIN)/ruff check
@@ -60,7 +60,7 @@ docs: setup ## links resolve and the public API is documented
 	@$(BIN)/pytest -q -n auto tests/test_docs.py tests/test_docs_facts.py
 
 check: lint types layers docs ## everything that must hold before a merge, ending with all tests and their coverage
-	@$(BIN)/pytest -n auto -m "not soak" --cov --cov-report=term --simulation-seeds 500 $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal -m "not soak" --cov --cov-report=term --simulation-seeds 500 $(ARGS)
 
 bench: setup ## measure the named scenarios
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -66,20 +66,26 @@ class Forgetting:
     async def after_session(self) -> None:
         """What a session has made due: the authority's step, once in a while, and what may go here."""
         now_ms, plan = self._node.seams.time.now_ms(), self._node.purging
-        if await self._node.readers.run(is_due, now_ms, plan.every_ms, plan.silent_ms):
-            self.report(await self._node.go_on(partial(step, silent_ms=plan.silent_ms)))
+        if await self._node.readers.run(is_due, now_ms, plan):
+            self.report(await self._node.go_on(partial(step, plan=plan)))
         await self.drop()
 
     def step_due(self, tx: Tx) -> Step:
         """The authority's step, if it is time for it; for `report`, once it is committed."""
         plan = self._node.purging
-        due = is_due(tx.connection, tx.now_ms, plan.every_ms, plan.silent_ms)
-        return step(tx, silent_ms=plan.silent_ms) if due else Step()
+        due = is_due(tx.connection, tx.now_ms, plan)
+        return step(tx, plan) if due else Step()
 
     def report(self, done: Step) -> None:
-        """Say in the log who is not waited for any more."""
+        """Say in the log who is not waited for any more, and who is given up."""
         for label in done.left_out:
-            _log.warning("%s was not heard of for long: %s does not wait for it any more", label, self._node.space)
+            _log.warning(
+                "%s was not heard of for long, or goes on under another identity: %s does not wait for it any more",
+                label,
+                self._node.space,
+            )
+        for label in done.sealed:
+            _log.info("%s was left out for long: %s keeps nothing of it but what it wrote", label, self._node.space)
 
     async def drop(self) -> int:
         """Drop the deleted records that may go; gives how many went."""

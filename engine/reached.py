@@ -49,6 +49,8 @@ OUT_OF_REACH: Final = {
         "two copies of a file write while each syncs with another hub; no plan may clone, or put back a snapshot, where"
         " there are two hubs, and one hub tells copies apart by their tickets before it takes anything from the second"
     ),
+    "members: one is sealed": "worlds are shorter than members are waited for",
+    "vectors: identities are the past": "worlds have fewer identities than go together, and are shorter",
     "log: stubs go": "worlds are too short for a log to be trimmed",
     "identity: names are given up that the log has let go": "as above",
     "erasures: an entry that says nothing": "no plan erases",

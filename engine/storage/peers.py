@@ -16,6 +16,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 from ..delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
 from ..tickets import marked
 from .letting_go import stored_of_gone
+from .pasts import restored
 from .store import Tx
 
 _FIELDS = [
@@ -111,19 +112,19 @@ class Peer:
 def find_peer(connection: sqlite3.Connection, actor: Actor) -> Peer:
     """What is known of an identity; a blank peer if it was never met."""
     row = connection.execute(f"{_SELECT} WHERE p.actor = ?", (actor,)).fetchone()
-    return _peer(row) if row else Peer(actor=actor)
+    return _peer(connection, row) if row else Peer(actor=actor)
 
 
 def peer_at(connection: sqlite3.Connection, url: str) -> Peer | None:
     """The identity that was last met at a URL."""
     query = f"{_SELECT} WHERE p.url = ? ORDER BY coalesce(p.synced_ms, 0) DESC, p.actor LIMIT 1"
     row = connection.execute(query, (url,)).fetchone()
-    return _peer(row) if row else None
+    return _peer(connection, row) if row else None
 
 
 def all_peers(connection: sqlite3.Connection) -> list[Peer]:
     """Every identity that this node met."""
-    return [_peer(row) for row in connection.execute(f"{_SELECT} ORDER BY p.actor")]
+    return [_peer(connection, row) for row in connection.execute(f"{_SELECT} ORDER BY p.actor")]
 
 
 def save_peer(tx: Tx, peer: Peer) -> None:
@@ -239,8 +240,8 @@ def forget_sessions(tx: Tx) -> None:
     tx.names.free(number for (number,) in told)
 
 
-def _peer(row: Sequence[Any]) -> Peer:
+def _peer(connection: sqlite3.Connection, row: Sequence[Any]) -> Peer:
     values = dict(zip(_FIELDS, row, strict=True))
     for name in ("vector", "told"):
-        values[name] = VersionVector.decode(values[name]) if values[name] is not None else EMPTY
+        values[name] = restored(connection, values[name]) if values[name] is not None else EMPTY
     return Peer(**values)

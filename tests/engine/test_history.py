@@ -99,6 +99,11 @@ async def test_every_moment_reads_as_it_read_then(tmp_path: Path, seed: int):
             lasting = {revision.lsn: revision for revision in reversed(await node["a"].history("k1"))}
             for lsn, revision in lasting.items():
                 assert revision.fields == await node["a"].as_of(lsn).get("k1")
+            lives = await node["a"].history(limit=10_000)
+            assert [one.lsn for one in lives] == sorted((one.lsn for one in lives), reverse=True)
+            for key in {one.key for one in lives}:
+                assert [one for one in lives if one.key == key] == await node["a"].history(key, limit=10_000)
+            assert await node["a"].history(limit=7) == lives[:7]
 
 
 async def test_the_life_of_a_record(tmp_path: Path):

@@ -56,6 +56,10 @@ def test_the_world_holds_without_the_mutant(world: str, seed: int):
     assert holds(world, seed)
 
 
+def test_a_file_that_no_power_cut_leaves_is_a_verdict_and_no_error_of_the_world():
+    assert caught(ZOO["commits are not synced to the disk"], 500_000)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ZOO)
 def test_a_new_search_catches_the_mutant(name: str):
