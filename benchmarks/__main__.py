@@ -31,6 +31,7 @@ SCENARIOS = {
     "RETENTION": "retention",
     "REPAIR": "repair",
     "IDLE": "idle",
+    "CHURN": "churn",
     "GROWTH": "growth",
 }
 
