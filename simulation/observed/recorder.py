@@ -134,6 +134,7 @@ class Recorder:
     scribe: Scribe = field(init=False)
     _looks: list[_Look] = field(default_factory=list)
     _unsure: bool = True
+    _looked: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.scribe = Scribe(self.node, self.model, self.history.purged)
@@ -176,16 +177,17 @@ class Recorder:
             self._look(connection, everything=True)
             self._settle()
             self._unsure = False
+            self._looked = _changes(connection)
 
     def observe_between(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction of several jobs: before and after each that merges or names anew."""
-        self._look(connection)
+        self._look_again(connection)
 
     def observe_after(self, connection: sqlite3.Connection, *, wall_ms: int) -> bool:
         """The function has returned, and what it committed is durable; tells whether anything changed."""
         observed = self.observed
         observed.wall_ms = wall_ms
-        self._look(connection)
+        self._look_again(connection)
         return self._settle()
 
     def undone(self) -> None:
@@ -193,7 +195,7 @@ class Recorder:
         if self._looks:  # also the numbers of its log rows are given again
             self.observed.image = self._looks[0].before
         self._looks.clear()
-        self._unsure = True
+        self._unsure, self._looked = True, None
 
     def reopened(
         self, connection: sqlite3.Connection, *, wall_ms: int, clean: bool = False, rolled_back: str = ""
@@ -210,7 +212,7 @@ class Recorder:
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)
         self._settle()
-        self._unsure = False
+        self._unsure, self._looked = False, None
         if rolled_back:
             self.observed.came.clear()  # it came in another life, under another wall clock
             self.history.count_losses(self.model)
@@ -220,7 +222,7 @@ class Recorder:
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)
         self._settle()
-        self._unsure = False
+        self._unsure, self._looked = False, None
         self.observed.came.clear()  # at the node that was copied
         self.history.copies.add(self.observed.image.actor)
         self.history.doubtful = True
@@ -236,6 +238,13 @@ class Recorder:
             theirs.image.actor,
             len(self.history.events),
         )
+
+    def _look_again(self, connection: sqlite3.Connection) -> None:
+        """Look, unless the writing connection has changed no row since it was last looked at."""
+        changes = _changes(connection)
+        if changes != self._looked:
+            self._look(connection)
+            self._looked = changes
 
     def _look(self, connection: sqlite3.Connection, *, everything: bool = False) -> None:
         image = self.observed.image
@@ -348,6 +357,11 @@ class Recorder:
                 now = after.get(field_name, {})
                 gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())
                 self.observed.discarded += [(place, field_name, name) for name in gone if len(set(cell.values())) > 1]
+
+
+def _changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """A connection, and how many rows it has changed: also what was rolled back counts."""
+    return id(connection), connection.total_changes
 
 
 def _names(records: Mapping[Place, Held], place: Place) -> frozenset[object]:

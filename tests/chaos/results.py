@@ -41,6 +41,7 @@ ROWS = {
     21: "reply lost after the commit",
     22: "all orders of delivery of small cases",
     23: "create, delete and create again at once",
+    24: "a peer offline beyond what was purged or trimmed",
     25: "many identities",
     26: "bad resolvers",
     27: "schemas of different versions",
@@ -63,13 +64,7 @@ ROWS = {
     44: "upgrade and downgrade of a file",
     45: "long runs with everything on",
 }
-"""Rows of the fault matrix that there is a feature for; the numbers are those of the matrix."""
-
-LATER = {
-    24: "a peer offline beyond what was purged, as a row of its own: seeds of simulated worlds purge and bring it back;"
-    " `tests/engine/test_purging_fleet.py` and `tests/integration/test_purging.py` hold it",
-}
-"""Rows of features that do not exist yet."""
+"""Rows of the fault matrix; the numbers are those of the matrix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +143,6 @@ def table(results: Iterable[Result]) -> str:
     lines += [
         "",
         f"Commits: {commits(results)}.",
-        "",
-        f"Not possible yet: {'; '.join(f'{row} ({why})' for row, why in LATER.items())}.",
     ]
     return "\n".join(lines)
 

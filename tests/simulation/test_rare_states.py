@@ -61,7 +61,11 @@ def comes_back(node, life):
     ("state", "plan"),
     [
         ("apply: a value had to be asked for whole", overtaken_by_a_new_identity()),
-        ("apply: a batch behind one that moved nothing", requested_twice_while_others_write()),
+        pytest.param(
+            "apply: a batch behind one that moved nothing",
+            requested_twice_while_others_write(),
+            marks=pytest.mark.thorough,
+        ),
         ("session: a ticket that would arrive late", requested_twice()),
         ("holes: filled from elsewhere", comes_back("a", life=1)),
         ("holes: void since their node has moved on", comes_back("hub", life=2)),
