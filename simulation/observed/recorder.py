@@ -246,6 +246,7 @@ class Recorder:
         observed.wrote, observed.came, observed.discarded = [], [], []
         before = history.actors.get(self.node)
         changed: set[Place] = set()
+        fenced = any(seen.before.fence != seen.after.fence for seen in self._looks)
         for seen in self._looks:
             changed |= seen.after.changed
             observed.wrote += self.scribe.tell(seen.before.records, seen.after, seen.rows)
@@ -268,7 +269,7 @@ class Recorder:
         if image.feed:
             history.actors[self.node] = image.actor
         renewed = history.actors.get(self.node) != before
-        return bool(changed) or renewed or observed.clock_before != observed.clock
+        return bool(changed) or fenced or renewed or observed.clock_before != observed.clock
 
     def _renew(self, seen: _Look) -> None:
         """The node goes on under a new identity, and may have given operations new names."""
@@ -286,6 +287,9 @@ class Recorder:
         unnamed = (operation.name for operation in renamed if operation.name.actor != seen.after.actor)
         self.history.withdrawn |= self.model.bits(unnamed)
         owed = self.observed.owed
+        claimed = self.model.covered(seen.after.vector)
+        for place, bits in self.history.purged.items():  # its vector may have gone back: it hears of that again
+            owed[place] = owed.get(place, 0) & ~(bits & ~claimed)
         for place, bits in owed.items():
             shown = _names(seen.before.records, place)
             for operation in self.model.members(bits):
