@@ -40,7 +40,7 @@ demo: setup ## run the main job: devices write offline, meet, and agree
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## run the tests on all cores (ARGS="-k vector" narrows them)
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: setup ## style and format
 	@$(BIN)/ruff check
@@ -60,13 +60,13 @@ docs: setup ## links resolve and the public API is documented
 	@$(BIN)/pytest -q -n auto tests/test_docs.py tests/test_docs_facts.py
 
 check: lint types layers docs ## everything that must hold before a merge, ending with all tests and their coverage
-	@$(BIN)/pytest -n auto --cov --cov-report=term --simulation-seeds 500 $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal -m "not soak" --cov --cov-report=term --simulation-seeds 500 $(ARGS)
 
 bench: setup ## measure the named scenarios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup ## tests that run for minutes
-	@$(BIN)/pytest -m soak --timeout 3600 $(ARGS)
+	@$(BIN)/pytest -m "soak or thorough" --timeout 3600 $(ARGS)
 
 clean: ## remove everything that make created
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -27,6 +27,7 @@ SCENARIOS = {
     "W5": "noop",
     "W7": "cold_open",
     "DISK": "disk",
+    "METADATA": "metadata",
     "COPIES": "copies",
     "RETENTION": "retention",
     "REPAIR": "repair",

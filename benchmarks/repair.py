@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, thread_time
+from typing import ParamSpec
 from unittest.mock import patch
 
 from holdfast import Engine, salvage_file
-from holdfast.engine.digest import plain_digests
+from holdfast.engine.digest import alike_digests, plain_digests
 
 from .hub import Space, hub_process
 from .meter import Meter, metered
 from .records import Pairs
 from .replica import COLLECTION, put
 from .scenario import Aim, Plan, Result, progress
+
+P = ParamSpec("P")
 
 TITLE = "check, compare, salvage, repair"
 AIMS = {"digest_share": Aim(bound=0.05)}
@@ -127,14 +130,17 @@ def _digests_timed() -> Iterator[list[float]]:
     """Adds up the processor time that digests take."""
     spent = [0.0]
 
-    def timed(rows: Iterable[tuple[str, str, int, int, int, str]]) -> list[int]:
-        start = thread_time()
-        digests = plain_digests(rows)
-        spent[0] += thread_time() - start
-        return digests
+    def timed(digests: Callable[P, list[int]]) -> Callable[P, list[int]]:
+        def run(*arguments: P.args, **named: P.kwargs) -> list[int]:
+            start = thread_time()
+            found = digests(*arguments, **named)
+            spent[0] += thread_time() - start
+            return found
+
+        return run
 
     with (
-        patch("holdfast.engine.storage.plain.plain_digests", timed),
-        patch("holdfast.engine.storage.bulk.plain_digests", timed),
+        patch("holdfast.engine.storage.plain.plain_digests", timed(plain_digests)),
+        patch("holdfast.engine.storage.bulk.alike_digests", timed(alike_digests)),
     ):
         yield spent

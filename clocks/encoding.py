@@ -32,14 +32,53 @@ _MORE: Final = 0x80
 
 def encode_seqs(seqs: Mapping[Actor, int]) -> bytes:
     """Return the canonical bytes of a vector whose sequence numbers lie in 1 to 2**63 - 1."""
-    groups: dict[str, list[bytes]] = {}
+    return _joined(_groups(seqs))
+
+
+class Grouped:
+    """A vector group by group: one that differs from it in a few entries is encoded without sorting all again.
+
+    Attributes:
+        seqs: Its entries; they must not change.
+    """
+
+    __slots__ = ("_groups", "_lives", "seqs")
+
+    def __init__(self, seqs: Mapping[Actor, int]) -> None:
+        self.seqs = seqs
+        self._groups: dict[str, bytes] | None = None
+        self._lives: dict[str, list[Actor]] = {}
+
+    def encode_with(self, entries: Mapping[Actor, int]) -> bytes:
+        """Return the canonical bytes of the vector with these entries in place of its own; 0 for none."""
+        groups = self._group()
+        nodes = {node_of(actor) for actor in entries}
+        lives = {actor: self.seqs[actor] for node in nodes for actor in self._lives.get(node, ())}
+        changed = _groups({actor: seq for actor, seq in (lives | {**entries}).items() if seq})
+        if nodes == changed.keys() <= groups.keys():
+            return _joined(groups | changed)
+        kept = {node: group for node, group in groups.items() if node not in nodes}
+        return _joined(dict(sorted((kept | changed).items())))
+
+    def _group(self) -> dict[str, bytes]:
+        if self._groups is None:
+            for actor in self.seqs:
+                self._lives.setdefault(node_of(actor), []).append(actor)
+            self._groups = _groups(self.seqs)
+        return self._groups
+
+
+def _groups(seqs: Mapping[Actor, int]) -> dict[str, bytes]:
+    """The bytes of each node's entries, nodes ascending."""
+    lives: dict[str, list[bytes]] = {}
     for actor in sorted(seqs):
         life = bytes.fromhex(actor[NODE_BYTES * 2 :]) + varint(seqs[actor])
-        groups.setdefault(node_of(actor), []).append(life)
-    parts = [bytes((FORMAT,)), varint(len(groups))]
-    for node, lives in groups.items():
-        parts += (bytes.fromhex(node), varint(len(lives)), *lives)
-    return b"".join(parts)
+        lives.setdefault(node_of(actor), []).append(life)
+    return {node: b"".join((bytes.fromhex(node), varint(len(each)), *each)) for node, each in lives.items()}
+
+
+def _joined(groups: Mapping[str, bytes]) -> bytes:
+    return b"".join((bytes((FORMAT,)), varint(len(groups)), *groups.values()))
 
 
 def decode_seqs(data: bytes) -> dict[Actor, int]:

@@ -9,7 +9,7 @@ Paper: Parker et al., "Detection of Mutual Inconsistency in Distributed Systems"
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Mapping
 from enum import Enum
 from hashlib import blake2b
 from typing import Final, final
@@ -17,7 +17,7 @@ from typing import Final, final
 from holdfast.errors import MalformedVector
 
 from .dot import Dot
-from .encoding import decode_seqs, encode_seqs
+from .encoding import Grouped, decode_seqs, encode_seqs
 from .identity import Actor
 
 SEQ_MAX: Final = 2**63 - 1
@@ -42,6 +42,9 @@ class VersionVector:
     Vectors form a lattice: `join` is the least upper bound, `dominates` the order. `len` is the number
     of actors with an entry, so the empty vector is falsy.
 
+    A vector may be kept as what is otherwise in it than in another one, its *past* (`over`). That shows in
+    nothing but in what it costs: vectors over one past are compared and joined in the time of their differences.
+
     Args:
         seqs: sequence number per actor, 0 to 2**63 - 1; entries with 0 are left out. It is copied.
 
@@ -49,36 +52,67 @@ class VersionVector:
         ValueError: a sequence number is outside its range.
     """
 
-    __slots__ = ("_fingerprint", "_seqs")
+    __slots__ = ("_fingerprint", "_grouped", "_past", "_seqs")
 
     _fingerprint: bytes | None
-    _seqs: dict[Actor, int]
+    _grouped: Grouped | None
+    _past: Grouped | None
+    _seqs: dict[Actor, int]  # over a past: only what is otherwise there, with 0 for no entry
 
     def __init__(self, seqs: Mapping[Actor, int]) -> None:
         for actor, seq in seqs.items():
             _check_seq(actor, seq)
         self._seqs = {actor: seq for actor, seq in seqs.items() if seq}
-        self._fingerprint = None
+        self._fingerprint = self._past = self._grouped = None
 
     @classmethod
-    def _adopt(cls, seqs: dict[Actor, int]) -> VersionVector:
+    def _adopt(cls, seqs: dict[Actor, int], past: Grouped | None = None) -> VersionVector:
         """Wrap a dict that this module built itself, without a copy and a second check."""
         vector: VersionVector = cls.__new__(cls)
-        vector._seqs = seqs
-        vector._fingerprint = None
+        vector._seqs, vector._past = seqs, past
+        vector._fingerprint = vector._grouped = None
         return vector
+
+    def over(self, past: VersionVector) -> VersionVector:
+        """Return the same vector, kept as what is otherwise in it than in `past`."""
+        if past._grouped is None:
+            past._grouped = Grouped(past._whole())
+        shared = past._grouped
+        return self if self._past is shared else self._adopt(self.otherwise(past), shared)
+
+    def otherwise(self, base: VersionVector) -> dict[Actor, int]:
+        """Return the entries that are not those of `base`; 0 where there is none here."""
+        if base is self:
+            return {}
+        if self._past is not None and base._grouped is self._past:
+            return dict(self._seqs)
+        mine, theirs = self._look(), base._look()
+        return {actor: mine(actor, 0) for actor in self._apart(base) if mine(actor, 0) != theirs(actor, 0)}
+
+    def replaced(self, entries: Mapping[Actor, int]) -> VersionVector:
+        """Return this vector with these entries in place of its own; 0 takes one away.
+
+        Raises:
+            ValueError: a sequence number is outside its range.
+        """
+        for actor, seq in entries.items():
+            _check_seq(actor, seq)
+        return self._with(entries)
 
     def seq(self, actor: Actor) -> int:
         """Return the highest sequence number taken in from `actor`, 0 if none."""
-        return self._seqs.get(actor, 0)
+        found = self._seqs.get(actor)
+        if found is None:
+            return 0 if self._past is None else self._past.seqs.get(actor, 0)
+        return found
 
     def covers(self, dot: Dot) -> bool:
         """Tell whether the write named by `dot` has been taken in."""
-        return self._seqs.get(dot[0], 0) >= dot[1]
+        return self.seq(dot[0]) >= dot[1]
 
     def covers_all(self, dots: Iterable[Dot]) -> bool:
         """Tell whether every one of `dots` has been taken in; true of no dots."""
-        get = self._seqs.get
+        get = self._look()
         # A loop, not all(): this runs per record of a feed, and a generator doubles its cost.
         for actor, seq in dots:  # noqa: SIM110
             if get(actor, 0) < seq:
@@ -87,13 +121,14 @@ class VersionVector:
 
     def join(self, other: VersionVector) -> VersionVector:
         """Return the least vector that dominates both; `self` itself if that is `self`, `other` if `self` is empty."""
-        mine = self._seqs
-        if not mine and other._seqs:
+        if not self and other:
             return other
-        newer = {actor: seq for actor, seq in other._seqs.items() if mine.get(actor, 0) < seq}
+        newer = self._newer(other)
         if not newer:
             return self
-        return self._adopt(mine | newer)
+        if self._past is None and other._past is not None:
+            return other._with(other._newer(self))
+        return self._with(newer)
 
     def advance(self, actor: Actor, seq: int) -> VersionVector:
         """Return this vector with `actor` at `seq`; `self` itself if it stands there already.
@@ -107,23 +142,22 @@ class VersionVector:
         if seq == current:
             return self
         _check_seq(actor, seq)
-        return self._adopt({**self._seqs, actor: seq})
+        return self._with({actor: seq})
 
     def dominates(self, other: VersionVector) -> bool:
         """Tell whether this vector covers every dot that `other` covers (the order's "at least")."""
-        mine, theirs = self._seqs, other._seqs
-        if len(theirs) > len(mine):
+        if len(other) > len(self):
             return False
-        get = mine.get
+        mine, theirs = self._look(), other._look()
         # A loop for the same reason as in covers_all.
-        for actor, seq in theirs.items():  # noqa: SIM110
-            if get(actor, 0) < seq:
+        for actor in self._apart(other) if other._past is not None else other._seqs:
+            if mine(actor, 0) < theirs(actor, 0):
                 return False
         return True
 
     def compare(self, other: VersionVector) -> Causality:
         """Return how this vector stands to `other`: BEFORE means that `other` strictly dominates it."""
-        if self._seqs == other._seqs:
+        if self == other:
             return Causality.EQUAL
         if self.dominates(other):
             return Causality.AFTER
@@ -135,19 +169,20 @@ class VersionVector:
         It is what has to travel to a peer that holds `base`: `base.join(self.changes_since(base))`
         equals `base.join(self)`.
         """
-        get = base._seqs.get
-        return self._adopt({actor: seq for actor, seq in self._seqs.items() if get(actor, 0) < seq})
+        return self._adopt(base._newer(self))
 
     def items(self) -> ItemsView[Actor, int]:
         """Return a read-only view of actors and their sequence numbers, in no particular order."""
-        return self._seqs.items()
+        return self._whole().items()
 
     def encode(self) -> bytes:
         """Return the canonical bytes: a format byte, then the entries sorted and grouped by node.
 
         About 19 bytes per node. Receivers refuse vectors of more than 100,000 entries.
         """
-        return encode_seqs(self._seqs)
+        if self._past is None:
+            return encode_seqs(self._seqs)
+        return self._past.encode_with(self._seqs)
 
     @classmethod
     def decode(cls, data: bytes) -> VersionVector:
@@ -166,23 +201,71 @@ class VersionVector:
             self._fingerprint = blake2b(self.encode(), digest_size=FINGERPRINT_BYTES).digest()
         return self._fingerprint
 
+    def _look(self) -> Callable[[Actor, int], int]:
+        """`dict.get` of the whole vector."""
+        mine = self._seqs.get
+        if self._past is None:
+            return mine
+        before = self._past.seqs.get
+
+        def get(actor: Actor, default: int) -> int:
+            found = mine(actor)
+            return before(actor, default) if found is None else found
+
+        return get
+
+    def _whole(self) -> dict[Actor, int]:
+        if self._past is None:
+            return self._seqs
+        return {actor: seq for actor, seq in {**self._past.seqs, **self._seqs}.items() if seq}
+
+    def _apart(self, other: VersionVector) -> Iterable[Actor]:
+        """Actors among which all are whose entries differ in the two."""
+        if self._past is other._past:
+            return self._seqs.keys() | other._seqs.keys()
+        return self._whole().keys() | other._whole().keys()
+
+    def _newer(self, other: VersionVector) -> dict[Actor, int]:
+        """The entries of `other` that are greater."""
+        mine = self._look()
+        if other._past is None:
+            return {actor: seq for actor, seq in other._seqs.items() if mine(actor, 0) < seq}
+        theirs = other._look()
+        return {actor: theirs(actor, 0) for actor in self._apart(other) if mine(actor, 0) < theirs(actor, 0)}
+
+    def _with(self, entries: Mapping[Actor, int]) -> VersionVector:
+        seqs = {**self._seqs, **entries}
+        before = self._past.seqs if self._past is not None else {}
+        for actor in entries:
+            if seqs[actor] == before.get(actor, 0):
+                del seqs[actor]
+        return self._adopt(seqs, self._past)
+
     def __len__(self) -> int:
-        return len(self._seqs)
+        if self._past is None:
+            return len(self._seqs)
+        before = self._past.seqs
+        return len(before) + sum(1 if actor not in before else -(seq == 0) for actor, seq in self._seqs.items())
+
+    def __bool__(self) -> bool:
+        return bool(self._seqs) if self._past is None else len(self) > 0
 
     def __contains__(self, actor: object) -> bool:
-        return actor in self._seqs
+        return actor in self._seqs if self._past is None else actor in self._whole()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VersionVector):
             return NotImplemented
-        return self._seqs == other._seqs
+        if self._past is other._past:
+            return self._seqs == other._seqs
+        return len(self) == len(other) and self._whole() == other._whole()
 
     def __hash__(self) -> int:
         # Not kept: hashes of text differ between processes, and a pickled vector would carry a wrong one.
-        return hash(frozenset(self._seqs.items()))
+        return hash(frozenset(self._whole().items()))
 
     def __repr__(self) -> str:
-        return f"VersionVector({dict(sorted(self._seqs.items()))})"
+        return f"VersionVector({dict(sorted(self._whole().items()))})"
 
 
 def _check_seq(actor: Actor, seq: int) -> None:

@@ -173,9 +173,15 @@ class Collection:
         checked = check_keys(keys, self.name)
         return await self._node.readers.run(reading.documents, self.name, checked)
 
-    async def history(self, key: str, *, limit: int = 100) -> list[Revision]:
-        """How a record has read at this node, newest first: one revision for each change that its retention keeps."""
-        check_key(key, self.name)
+    async def history(self, key: str | None = None, *, limit: int = 100) -> list[Revision]:
+        """How a record has read at this node, newest first: one revision for each change that its retention keeps.
+
+        Args:
+            key: The record; None for all of the collection, in the order in which they changed.
+            limit: At most so many revisions.
+        """
+        if key is not None:
+            check_key(key, self.name)
         check_count(limit, "limit")
         return await read_life(self._node, self.name, key, limit)
 

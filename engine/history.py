@@ -28,6 +28,7 @@ class Revision:
     """One change in a record's life.
 
     Attributes:
+        key: Of the record.
         lsn: Its transaction at this node.
         kind: "put", "update", "delete", "decide", "merge" (a sync brought it) or "reissue".
         dot: The operation; of a merge, the latest write that the record showed after it.
@@ -36,6 +37,7 @@ class Revision:
         fields: How the record read after it; None if there was no such record.
     """
 
+    key: str
     lsn: int
     kind: str
     dot: Dot
@@ -47,6 +49,7 @@ class Revision:
     def as_json(self) -> dict[str, Any]:
         """The revision as plain JSON values."""
         return {
+            "key": self.key,
             "lsn": self.lsn,
             "kind": self.kind,
             "dot": self.dot._asdict(),
@@ -123,11 +126,15 @@ async def lsn_of(node: Host, moment: int | datetime, collection: str | None) -> 
     return moment
 
 
-async def read_life(node: Host, collection: str, key: str, limit: int) -> list[Revision]:
-    """The changes of a record, newest first."""
-    steps = await node.readers.run(past.life, collection, key, limit)
+async def read_life(node: Host, collection: str, key: str | None, limit: int) -> list[Revision]:
+    """The changes of a record, or of all of a collection, newest first."""
+    if key is None:
+        steps = await node.readers.run(past.lives, collection, limit)
+    else:
+        steps = await node.readers.run(past.life, collection, key, limit)
     return [
         Revision(
+            key=step.key,
             lsn=step.lsn,
             kind=step.kind.name.lower(),
             dot=step.dot,

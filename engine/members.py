@@ -27,6 +27,7 @@ from .storage.roster import (
     hand_over,
     member_named,
     restore,
+    seal,
     seats,
     seize,
     step,
@@ -72,7 +73,8 @@ class PurgeReport:
         dropped: Deleted records that are gone for good from this file.
         raised: Whether the fence rose: all members that count have taken in what was deleted up to the last mark.
         waits_for: Labels of members that the next one waits for; empty at a node that does not decide.
-        left_out: Labels of members that are not waited for any more, for their silence.
+        left_out: Labels of members that are not waited for any more, for their silence or because they go on under
+            another identity; sealed: of those of which nothing is kept any more but what they wrote.
         decides: Whether this node decides.
     """
 
@@ -81,6 +83,7 @@ class PurgeReport:
     waits_for: tuple[str, ...]
     left_out: tuple[str, ...]
     decides: bool
+    sealed: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON values."""
@@ -113,6 +116,18 @@ class Members:
         """Wait for a member again, returned or not: before the next purge this undoes `expire`; raises as that."""
         await self._node.write(lambda tx: restore(tx, _other(tx, member)))
 
+    async def seal(self, member: str) -> None:
+        """Give a member up: as `expire`, and nothing is kept of it but what it wrote.
+
+        It leaves the list, and all vectors of the file in time. When it comes back nothing is lost, in either
+        direction: it says anew what it holds, hears what was deleted, and is a member again.
+
+        Raises:
+            NoSuchMember: There is none, or several.
+            NotTheAuthority: Another node decides.
+        """
+        await self._node.write(lambda tx: seal(tx, _other(tx, member)))
+
     async def hand_over(self, member: str) -> None:
         """Let a member decide from now on. It hears of it, and who takes part, when the two next meet.
 
@@ -141,10 +156,9 @@ async def purge(node: Host) -> PurgeReport:
     Where the node decides, it marks what stands now, and what it had marked before becomes the fence once every member
     that counts has taken it in. Elsewhere it drops what the fence it heard of lets go.
     """
-    silent_ms = node.purging.silent_ms
-    steps: list[Step] = [await node.write(partial(step, silent_ms=silent_ms))]
+    steps: list[Step] = [await node.write(partial(step, plan=node.purging))]
     if steps[0].marked:  # perhaps all that count cover it already
-        steps.append(await node.write(partial(step, silent_ms=silent_ms)))
+        steps.append(await node.write(partial(step, plan=node.purging)))
     dropped, more = 0, True
     while more:
         purged = await node.write(drop_dead)
@@ -156,6 +170,7 @@ async def purge(node: Host) -> PurgeReport:
         waits_for=steps[-1].waits_for,
         left_out=tuple(label for each in steps for label in each.left_out),
         decides=decision.authority == own,
+        sealed=tuple(label for each in steps for label in each.sealed),
     )
 
 

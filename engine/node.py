@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -177,7 +178,7 @@ class Node:
             self.label, self.space = await self.readers.run(reading.names_of)
             if self._keeps_schemas:
                 self.schemas = {schema.name: schema for schema in await self.readers.run(declared_schemas)}
-            due = self.upkeep is not None and await self.readers.run(is_due)
+            due = self.upkeep is not None and await self.readers.run(partial(is_due, now_ms=self.seams.time.now_ms()))
         except BaseException:
             await self.close()
             raise

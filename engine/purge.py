@@ -14,6 +14,8 @@ from .documents import shown
 
 SECONDS_MAX: Final = 10 * 366 * 24 * 3600
 
+SEAL_AFTER_S: Final = 30 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purge:
@@ -23,6 +25,8 @@ class Purge:
         every_s: At most so often it looks whether deleted records may go for good, in seconds.
         silent_after_s: Members that were not heard of for longer are left out: nobody waits for them any more, and
             when they come back they hear what was deleted. None: nobody is left out but by `expire`.
+        seal_after_s: Of members that were left out for longer nothing is kept but what they wrote. When they come back
+            they lose nothing, and are members again. None: nobody is sealed but by `seal`.
 
     Raises:
         UsageError: A number is out of its range.
@@ -30,11 +34,14 @@ class Purge:
 
     every_s: float = 3600
     silent_after_s: float | None = None
+    seal_after_s: float | None = SEAL_AFTER_S
 
     def __post_init__(self) -> None:
         _check("every_s", self.every_s)
         if self.silent_after_s is not None:
             _check("silent_after_s", self.silent_after_s)
+        if self.seal_after_s is not None:
+            _check("seal_after_s", self.seal_after_s)
 
     @property
     def every_ms(self) -> int:
@@ -45,6 +52,11 @@ class Purge:
     def silent_ms(self) -> int | None:
         """`silent_after_s` in milliseconds."""
         return None if self.silent_after_s is None else int(self.silent_after_s * 1000)
+
+    @property
+    def seal_ms(self) -> int | None:
+        """`seal_after_s` in milliseconds."""
+        return None if self.seal_after_s is None else int(self.seal_after_s * 1000)
 
 
 def _check(name: str, seconds: object) -> None:

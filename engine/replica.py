@@ -18,7 +18,7 @@ from .comparable import Comparable
 from .delta import FeedBatch, FeedId, StretchId
 from .facts import Facts, read_facts
 from .forgetting import Forgetting
-from .guard import Guard, Watch
+from .guard import Sentry
 from .membership import Membership
 from .node import Node
 from .reached import reached
@@ -67,10 +67,10 @@ class Shared:
 class Replica(Comparable):
     """What sessions do with a node."""
 
-    def __init__(self, node: Node, guard: Guard | None = None) -> None:
+    def __init__(self, node: Node, sentry: Sentry | None = None) -> None:
         super().__init__(node)
-        self._watch = None if guard is None else Watch(guard)
-        self.forgetting = Forgetting(node)
+        self._sentry = sentry
+        self.forgetting = Forgetting(node, sentry)
 
     async def facts(self, *, actor: Actor | None = None, url: str | None = None) -> Facts:
         """This node's side of a handshake with an identity, or with whoever was last met at a URL."""
@@ -115,12 +115,12 @@ class Replica(Comparable):
         """Apply a batch of that identity's feed, durably; `follows`, `heard`: see `apply_batch`.
 
         Raises:
-            SyncHeld: The guard of this replica holds it; nothing of it was stored.
+            SyncHeld: The sentry of this replica holds it; nothing of it was stored.
         """
 
         def apply(tx: Tx) -> tuple[Applied, bool]:
             before = tx.lsn
-            with nullcontext() if self._watch is None else self._watch.over(tx):
+            with nullcontext() if self._sentry is None else self._sentry.over(tx, actor):
                 applied = apply_batch(tx, batch, find_peer(tx.connection, actor), follows=follows, heard=heard)
             return applied, follow_erasures(tx, batch.delta, before)
 

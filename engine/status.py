@@ -20,6 +20,7 @@ from .storage.connection import JOURNAL_BYTES_MAX
 from .storage.faults import reachable
 from .storage.feed import pending
 from .storage.inbox import dots_of
+from .storage.pasts import restored
 from .storage.peers import all_peers
 from .storage.retained import kept_of
 from .storage.store import vector_of
@@ -210,7 +211,7 @@ def _waiting(connection: sqlite3.Connection, vector: VersionVector) -> frozenset
     if not extras:
         return frozenset()
     carried = connection.execute(_CARRIED, (json.dumps([*extras]),))
-    beyond = [VersionVector.decode(extras[number]).changes_since(vector) for (number,) in carried]
+    beyond = [restored(connection, extras[number]).changes_since(vector) for (number,) in carried]
     return frozenset(actor for entries in beyond for actor, _ in entries.items())
 
 

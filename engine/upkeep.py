@@ -1,4 +1,4 @@
-"""What a node does for its file by itself, after commits: trims the log, and removes traces of what was erased.
+"""What a node does for its file by itself, after commits: trims the log, clears erased traces, shrinks vectors.
 
 Knows nothing of records. Invariants: it acts only behind commits, one bounded step at a time, and shares their commit
 where writers are busy; it holds no task and no clock; what failed is tried again behind a later commit.
@@ -15,6 +15,7 @@ from holdfast.errors import HoldfastError
 
 from .storage.connection import Connection
 from .storage.erasing import has_traces, remove_traces
+from .storage.retiring import may_retire, retire
 from .storage.store import Tx
 from .storage.trimming import Slice, trim
 from .writer import Writer
@@ -93,11 +94,14 @@ class Upkeep:
 
 
 def _look_after(tx: Tx) -> tuple[Slice, bool]:
+    retire(tx)
     return trim(tx), has_traces(tx)
 
 
-def is_due(connection: sqlite3.Connection) -> bool:
+def is_due(connection: sqlite3.Connection, now_ms: int) -> bool:
     """Whether there is something to do in a file that was opened."""
+    if may_retire(connection, now_ms):
+        return True
     query = "SELECT traces & 1 OR coalesce((SELECT max(id) FROM log), 0) - counted >= ? FROM node"
     (due,) = connection.execute(query, (CHANGES_EACH,)).fetchone()
     return bool(due)

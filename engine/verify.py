@@ -23,6 +23,7 @@ from .host import Host
 from .packing import UnreadableCellsError
 from .projection import Projection
 from .storage.journal import Kind
+from .storage.pasts import restored
 from .storage.query import index_name
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row, row_values
@@ -129,7 +130,7 @@ def _page(connection: sqlite3.Connection, check: _Check) -> bool:
             dict(connection.execute(_LOGGED, (check.last, rows[-1][0], int(Kind.MERGE))).fetchall()) if rows else {}
         )
         unsettled = {
-            number: VersionVector.decode(encoded)
+            number: restored(connection, encoded)
             for number, encoded in connection.execute("SELECT id, vector FROM context WHERE settled = 0")
         }
     finally:

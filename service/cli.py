@@ -16,6 +16,7 @@ from .bundles import bundle
 from .conflicts import conflicts
 from .exporting import export
 from .history import disown, history, revert, undo
+from .holding import approve, held
 from .hub import hub
 from .importing import import_
 from .inspection import audit, ledger, log, quarantine, status
@@ -58,6 +59,8 @@ def main(*, verbose: int) -> None:
     logging.getLogger("holdfast").setLevel(level)
 
 
+hub.add_command(held)
+hub.add_command(approve)
 for _command in (
     init, put, update, delete, get, list_, query, import_, export, sync, bootstrap, conflicts, history, revert, undo,
     disown, trim, erase,

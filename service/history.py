@@ -45,12 +45,12 @@ class Moment(click.ParamType[int | datetime]):
 @click.command(cls=Command)
 @file_argument
 @collection_argument
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="At most so many."
 )
-def history(*, file: Path, collection: str, key: str, limit: int) -> None:
-    """Show how a record has read at this node, newest first.
+def history(*, file: Path, collection: str, key: str | None, limit: int) -> None:
+    """Show how a record has read at this node, newest first; without KEY, all of the collection.
 
     One line for each change, by a write here or by a sync, with what readers saw after it.
     """
@@ -58,12 +58,13 @@ def history(*, file: Path, collection: str, key: str, limit: int) -> None:
     if wants_json():
         print_json([revision.as_json() for revision in found])
     elif found:
-        say(table(("lsn", "time", "kind", "author", "note", "record"), [_row(revision) for revision in found]))
+        heads, start = ("key", "lsn", "time", "kind", "author", "note", "record"), 0 if key is None else 1
+        say(table(heads[start:], [_row(revision)[start:] for revision in found]))
     else:
         note("Nothing.")
 
 
-async def _history(file: Path, collection: str, key: str, limit: int) -> list[Revision]:
+async def _history(file: Path, collection: str, key: str | None, limit: int) -> list[Revision]:
     async with reading(file) as engine:
         found = await engine[collection].history(key, limit=limit)
         if not found:
@@ -73,7 +74,8 @@ async def _history(file: Path, collection: str, key: str, limit: int) -> list[Re
 
 def _row(revision: Revision) -> tuple[object, ...]:
     read = "(deleted)" if revision.fields is None else shown(revision.fields)
-    return revision.lsn, moment(revision.clock_ms), revision.kind, revision.author or "", revision.note or "", read
+    when, who, why = moment(revision.clock_ms), revision.author or "", revision.note or ""
+    return revision.key, revision.lsn, when, revision.kind, who, why, read
 
 
 @click.command(cls=Command)

@@ -19,11 +19,12 @@ from .files import run
 from .inspection import status_of
 from .output import moment, note, print_json, printable, say, table
 from .program import Family, wants_json
+from .syncing import guard_of, hold_option
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from holdfast import Engine, Purge, Status
+    from holdfast import Engine, Guard, Purge, Status
     from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
 
 DAY_S = 24 * 60 * 60
@@ -77,7 +78,7 @@ def add_space(*, directory: Path, name: str, space_id: str | None) -> None:
     or begins one with the first that brings data.
     """
     wanted = _space_id(space_id) if space_id is not None else None
-    added = _registry(directory).add_space(name)
+    added = registry_of(directory).add_space(name)
     if wanted is not None:
         run(_fix_space(added, wanted))
     if wants_json():
@@ -95,7 +96,7 @@ def set_space_id(*, directory: Path, name: str, space_id: str) -> None:
 
     Stop the hub first, if a node has come for this space.
     """
-    found = _registry(directory).space(name)
+    found = registry_of(directory).space(name)
     run(_fix_space(found, _space_id(space_id)))
     if wants_json():
         print_json(_space_json(found))
@@ -107,7 +108,7 @@ def set_space_id(*, directory: Path, name: str, space_id: str) -> None:
 @directory_argument
 def list_spaces(*, directory: Path) -> None:
     """List the spaces by name."""
-    found = _registry(directory).spaces()
+    found = registry_of(directory).spaces()
     if wants_json():
         print_json([_space_json(item) for item in found])
     else:
@@ -124,7 +125,7 @@ def hub_status(*, directory: Path, space: str | None) -> None:
     brought all that it had. One that has nothing to bring is not noted when it comes.
     It runs beside the hub. Lines that begin with ! say what keeps a space from agreeing.
     """
-    registry = _registry(directory)
+    registry = registry_of(directory)
     found = [registry.space(space)] if space is not None else registry.spaces()
     held = [(item.name, run(status_of(item.path)) if item.path.exists() else None) for item in found]
     if wants_json():
@@ -169,7 +170,7 @@ def add_token(*, directory: Path, space: str, rights: Rights, label: str) -> Non
 
     The secret stands alone on stdout, once; the hub keeps only its hash. Give it to the node in HOLDFAST_TOKEN.
     """
-    token_id, secret = _registry(directory).add_token(space, rights, label)
+    token_id, secret = registry_of(directory).add_token(space, rights, label)
     if wants_json():
         print_json({"id": token_id, "space": space, "rights": rights, "label": label, "token": secret})
     else:
@@ -182,7 +183,7 @@ def add_token(*, directory: Path, space: str, rights: Rights, label: str) -> Non
 @click.argument("space", required=False)
 def list_tokens(*, directory: Path, space: str | None) -> None:
     """List the tokens of SPACE, or of all spaces, revoked ones included."""
-    registry = _registry(directory)
+    registry = registry_of(directory)
     names = [space] if space is not None else [item.name for item in registry.spaces()]
     found = [item for name in names for item in registry.tokens(name)]
     if wants_json():
@@ -196,7 +197,7 @@ def list_tokens(*, directory: Path, space: str | None) -> None:
 @click.argument("token_id", metavar="ID")
 def revoke_token(*, directory: Path, token_id: str) -> None:
     """Close the token ID for good; a running hub refuses it from the next request on."""
-    _registry(directory).revoke(token_id)
+    registry_of(directory).revoke(token_id)
     if wants_json():
         print_json({"id": token_id, "revoked": True})
     else:
@@ -218,7 +219,8 @@ def revoke_token(*, directory: Path, token_id: str) -> None:
     metavar="DAYS",
     help="Do not wait with purging for nodes that were silent for so long; by default for ever.",
 )
-def run_hub(
+@hold_option
+def run_hub(  # noqa: PLR0913 - the options of a whole program
     *,
     directory: Path,
     host: str,
@@ -227,6 +229,7 @@ def run_hub(
     tls_key: Path | None,
     insecure: bool,
     leave_out_after: float | None,
+    hold_above: float | None,
 ) -> None:
     """Serve the hub in DIR until it is told to stop.
 
@@ -235,7 +238,8 @@ def run_hub(
     once. Spaces and tokens may be added and revoked meanwhile.
 
     The hub lets deleted records go for good once every node that it met has heard of the delete (see `holdfast
-    members`).
+    members`). With --hold-above it holds back what one node would change within an hour beyond that share of a
+    collection, until it is approved (see `holdfast hub held`).
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
@@ -243,7 +247,8 @@ def run_hub(
     log.setLevel(min(log.level, logging.INFO))  # -vv asks for more
     tls = (tls_cert, tls_key) if tls_cert and tls_key else None
     silent_s = None if leave_out_after is None else leave_out_after * DAY_S
-    run(_serve(directory, host, port, tls, insecure=insecure, silent_s=silent_s))
+    guard = guard_of(hold_above)
+    run(_serve(directory, host, port, tls, insecure=insecure, silent_s=silent_s, guard=guard))
 
 
 async def _serve(
@@ -254,18 +259,24 @@ async def _serve(
     *,
     insecure: bool,
     silent_s: float | None,
+    guard: Guard | None,
 ) -> None:
     from holdfast import Purge, __version__
     from holdfast.engine.replica import Replica
     from holdfast.engine.starters import Offering
+    from holdfast.transport.hub.holding import Holding
     from holdfast.transport.hub.server import serve, tls_context
     from holdfast.transport.responder import respond
 
     async def opened(name: str, path: Path) -> Engine:
         return await open_space(path, name, Purge(silent_after_s=silent_s))
 
-    def answer(replica: Engine, chunks: AsyncIterator[bytes], *, rights: Rights) -> AsyncGenerator[bytes, None]:
-        return respond(Replica(replica), chunks, rights=rights)
+    holdings: dict[str, Holding] = {}
+
+    def answer(engine: Engine, chunks: AsyncIterator[bytes], *, rights: Rights) -> AsyncGenerator[bytes, None]:
+        if guard is not None and engine.space not in holdings:
+            holdings[engine.space] = Holding(registry_of(directory), engine.space, guard)
+        return respond(Replica(engine, holdings.get(engine.space)), chunks, rights=rights)
 
     await serve(
         directory,
@@ -317,7 +328,8 @@ def _announce(url: str) -> None:
     sys.stdout.flush()
 
 
-def _registry(directory: Path) -> HubRegistry:
+def registry_of(directory: Path) -> HubRegistry:
+    """The registry of the hub in a directory."""
     from holdfast.transport.hub.registry import HubRegistry
 
     return HubRegistry(directory)

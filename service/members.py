@@ -72,6 +72,15 @@ def restore(*, file: Path, name: str) -> None:
     _told({"member": name, "counts": True}, f"{name} counts again")
 
 
+@members.command()
+@file_argument
+@name_argument
+def seal(*, file: Path, name: str) -> None:
+    """Give the member NAME up: nothing is kept of it but what it wrote. It may come back, and loses nothing."""
+    run(_decide(Target(file), lambda members: members.seal(name)))
+    _told({"member": name, "sealed": True}, f"{name} is no member any more; when it comes back, it is one again")
+
+
 @members.command(name="hand-over")
 @file_argument
 @name_argument
@@ -115,7 +124,9 @@ def purge(*, file: Path) -> None:
         return
     say(f"{report.dropped:,} deleted records are gone for good")
     for label in report.left_out:
-        note(f"{label} was silent for too long: purges do not wait for it any more")
+        note(f"{label} was silent for too long, or has another identity: purges do not wait for it any more")
+    for label in report.sealed:
+        note(f"{label} was left out for long: nothing is kept of it but what it wrote")
     if report.waits_for:
         note(printable(f"the next purge waits for {', '.join(report.waits_for)}"))
     if not report.decides:

@@ -11,8 +11,10 @@ from .reached import SEEDS_DEMANDED, Reached
 from .recorder import Recorder, note_direct, still_to_run
 
 # Nothing is told by how long an example takes: on a machine that is busy with others it tells only of them.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("push", settings.get_profile("thorough"), max_examples=30)
+
+LONGEST = ("test_campaign.py", "test_docs_examples.py")
 
 
 def pytest_addoption(parser):
@@ -35,12 +37,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Count the rare states that simulated worlds are in."""
+    """Draw fewer examples where fewer cases run; count the rare states that simulated worlds are in."""
+    settings.load_profile("push" if "not thorough" in config.getoption("markexpr") else "thorough")
     config.pluginmanager.register(Reached(config), "reached")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Go on where an earlier run was interrupted."""
+    """Begin with what lasts longest, so that no core ends with it; go on where an earlier run was interrupted."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     path = config.getoption("--results")
     if path is not None:
         items[:], done = still_to_run(items, path)

@@ -22,6 +22,11 @@ DIRECT: dict[int, dict[str, tuple[str, ...]]] = {
     },
     22: {"tests/engine/test_orders.py": ("test_every_order_of_delivery", "test_every_state_may_come")},
     23: {"tests/engine/test_orders.py": ("test_any_three_concurrent_edits",)},
+    24: {
+        "tests/engine/test_purging_fleet.py": ("test_",),
+        "tests/integration/test_purging.py": ("test_",),
+        "tests/integration/test_trimmed_names.py": ("test_",),
+    },
     26: {
         "tests/resolvers/test_settle.py": ("test_",),
         "tests/resolvers/test_laws.py": ("test_",),

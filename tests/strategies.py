@@ -29,12 +29,21 @@ def dots(seq_max: int = 6) -> st.SearchStrategy[Dot]:
     return st.builds(Dot, actors(), st.integers(1, seq_max))
 
 
+PASTS = (VersionVector({POOL[0]: 1, POOL[3]: 2}), VersionVector({POOL[0]: 2, POOL[1]: 1, POOL[2]: 1, POOL[5]: 2}))
+"""Shared, as those of a file are: vectors over one past are compared by their differences."""
+
+
+def kept(vector: VersionVector) -> st.SearchStrategy[VersionVector]:
+    """The same vector, plain or over one of the pasts."""
+    return st.sampled_from((vector, *map(vector.over, PASTS)))
+
+
 def vectors(seq_max: int = 6) -> st.SearchStrategy[VersionVector]:
     """Vectors over the pool's actors; small numbers, so that they are often equal, above or below."""
-    return st.dictionaries(actors(), st.integers(1, seq_max)).map(VersionVector)
+    return st.dictionaries(actors(), st.integers(1, seq_max)).map(VersionVector).flatmap(kept)
 
 
 def any_vectors() -> st.SearchStrategy[VersionVector]:
     """Vectors over any actors (some of them lives of one node) and the whole range of numbers."""
     numbers = st.one_of(st.integers(1, 300), st.integers(1, SEQ_MAX))
-    return st.dictionaries(st.one_of(actors(), any_actors()), numbers, max_size=12).map(VersionVector)
+    return st.dictionaries(st.one_of(actors(), any_actors()), numbers, max_size=12).map(VersionVector).flatmap(kept)

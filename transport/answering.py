@@ -292,14 +292,13 @@ class Responder:
         return self._spans or (() if self._asked else (WHOLE,))
 
     def _absent(self, message: Absent) -> list[Effect]:
+        assert self.peer is not None, "checked by receive"
         if self.rights != "rw":
             return []
         absences = from_absent(message, self.peer_vector)
         if absences is None:
-            return [
-                Fail(odd("absences whose vector has an unknown base", self._said.label if self._said else "the peer"))
-            ]
-        return [Hear(absences, message.asked)]
+            return [Fail(odd("absences whose vector has an unknown base", self.peer.label))]
+        return [Hear(absences, message.asked, self.peer.actor)]
 
     def _introduce(self, said: Hello) -> Introduce:
         return Introduce(said.actor, Recall(said.peer_feed, said.checkpoint, said.stretch))

@@ -252,7 +252,7 @@ class _Import:
             # What comes from others behind this fence from here on was not asked for: the vector waits then.
             await self.replica.forgetting.meet_fence(absences.fence)
             self.heard = (await self.replica.facts(actor=said.actor)).head
-        await self.replica.forgetting.hear(absences)
+        await self.replica.forgetting.hear(absences, said.actor)
 
     async def _meet(self, held: VersionVector, said: Hello) -> Facts:
         """Check that the bundle is for this node, and remember who made it; gives this node's side."""

@@ -173,10 +173,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hear:
-    """Join what stands here with the peer's absence, in answer to what was asked at that lsn."""
+    """Join what stands here with that identity's absence, in answer to what was asked at that lsn."""
 
     absences: Absences
     asked: int
+    actor: Actor
 
 
 Effect = (

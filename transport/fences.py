@@ -24,8 +24,7 @@ def patch_of(vector: VersionVector, base: VersionVector) -> VectorPatch:
     """What `vector` has otherwise than `base`."""
     if not vector:
         return VectorPatch()
-    actors = {actor for actor, _ in (*vector.items(), *base.items())}
-    entries = {a: min(vector.seq(a) + 1, SEQ_MAX) for a in actors if vector.seq(a) != base.seq(a)}
+    entries = {actor: min(seq + 1, SEQ_MAX) for actor, seq in vector.otherwise(base).items()}
     return VectorPatch(VersionVector(entries))
 
 
@@ -33,7 +32,7 @@ def patched(patch: VectorPatch, base: VersionVector) -> VersionVector:
     """The vector that a patch stands for."""
     if patch.entries is None:
         return EMPTY
-    return VersionVector({**dict(base.items()), **{actor: seq - 1 for actor, seq in patch.entries.items()}})
+    return base.replaced({actor: seq - 1 for actor, seq in patch.entries.items()})
 
 
 def keys_of(question: Question, base: VersionVector) -> Keys:

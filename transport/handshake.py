@@ -90,7 +90,8 @@ def hello(
         holds=holds.fingerprint() if holds else b"",
         digest=b"" if facts.digest is None else facts.digest.to_bytes(8, "big"),
         lacks=lacks_of(facts.vector, peer.vector) if peer and peer.feed and not answering else EMPTY,
-        stretch=peer.stretch if peer else NO_STRETCH,
+        # Where a caller was read before it had to be read anew is a sign for it, which only an answer can give.
+        stretch=peer.stretch if peer and (peer.checkpoint or answering) else NO_STRETCH,
         decision=facts.decision,
         seats=facts.seats,
     )
@@ -170,7 +171,8 @@ def used_twice(said: Hello, facts: Facts, *, gave: bool) -> str | None:
         gave: Whether this file's feed has the position that the peer says it has read.
     """
     if not gave and said.peer_feed == facts.feed:
-        return f"a peer has read this feed up to {said.checkpoint} in another file: one is a copy, or was rolled back"
+        upto = f" up to {said.checkpoint}" if said.checkpoint else ""
+        return f"a peer has read this feed{upto} in another file: one is a copy, or was rolled back"
     if said.held_of == facts.actor and said.held > facts.seq:
         return f"a peer holds operation {said.held} of this identity, which ends at {facts.seq} here"
     return None

@@ -8,7 +8,14 @@ from __future__ import annotations
 from holdfast.clocks import VersionVector
 from holdfast.engine.facts import Facts
 from holdfast.engine.tickets import is_from_copy
-from holdfast.errors import IncompatibleProtocol, MalformedMessage, ProtocolError, SessionRefused, SpaceMismatch
+from holdfast.errors import (
+    IncompatibleProtocol,
+    MalformedMessage,
+    ProtocolError,
+    SessionRefused,
+    SpaceMismatch,
+    SyncHeld,
+)
 
 from .handshake import RENEW, space_in_common
 from .messages import Hello, Refuse
@@ -94,6 +101,6 @@ def refusal_to(error: ProtocolError) -> Refuse:
 
 def refusal_error(refusal: Refuse, subject: str) -> ProtocolError:
     """The error that a refusal stands for."""
-    kinds: dict[str, type[ProtocolError]] = {kind.code: kind for kind in (SpaceMismatch, IncompatibleProtocol)}
-    kind = kinds.get(refusal.code, SessionRefused)
+    tellable: tuple[type[ProtocolError], ...] = (SpaceMismatch, IncompatibleProtocol, SyncHeld)
+    kind = {each.code: each for each in tellable}.get(refusal.code, SessionRefused)
     return kind(refusal.message, subject=refusal.subject or subject, remedy=refusal.remedy or "Check both nodes.")

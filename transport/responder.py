@@ -123,7 +123,7 @@ class _Intake:
     async def _run(self) -> None:
         while (effect := await self._queue.get()) is not None:
             if isinstance(effect, Hear):
-                await self.replica.forgetting.hear(effect.absences)
+                await self.replica.forgetting.hear(effect.absences, effect.actor)
                 self.session.heard = effect.asked
                 continue
             follows, heard = self.session.unbroken, self.session.heard

@@ -308,7 +308,7 @@ class Initiator:
         absences = from_absent(message, self.peer_vector)
         if absences is None:
             return [Fail(odd("absences whose vector has an unknown base", self.url))]
-        return [Hear(absences, message.asked)]
+        return [Hear(absences, message.asked, self.peer.actor)]
 
     def _acked(self, ack: Ack) -> list[Effect]:
         if self.peer is None:

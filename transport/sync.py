@@ -174,8 +174,8 @@ class _Sync:
                 await self.replica.forgetting.heed(decision, seats, heir=heir)
             case MeetFence(fence):
                 await self.replica.forgetting.meet_fence(fence)
-            case Hear(absences, asked):
-                await self.replica.forgetting.hear(absences)
+            case Hear(absences, asked, actor):
+                await self.replica.forgetting.hear(absences, actor)
                 session.heard = asked
             case Renew():
                 await self._renew(effect)

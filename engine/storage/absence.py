@@ -19,6 +19,7 @@ from ..cells import ABSENT
 from ..join import Memory, join
 from ..reached import reached
 from .journal import Journal
+from .pasts import restored
 from .rows import Records
 from .store import Tx, fence_and_horizon, vector_of
 
@@ -110,7 +111,7 @@ def question(connection: sqlite3.Connection) -> Question:
     connection.execute("BEGIN")
     try:
         lsn, fence = connection.execute("SELECT lsn, fence FROM node, purging").fetchone()
-        return Question(sums=key_sums(connection), fence=VersionVector.decode(fence), asked=lsn)
+        return Question(sums=key_sums(connection), fence=restored(connection, fence), asked=lsn)
     finally:
         connection.execute("COMMIT")
 

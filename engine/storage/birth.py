@@ -51,7 +51,7 @@ def begin_incarnation(tx: Tx, label: str) -> Actor:
     if old_seq:
         tx.connection.execute(
             "INSERT INTO vector (actor, seq) VALUES (?, ?)"
-            " ON CONFLICT (actor) DO UPDATE SET seq = max(seq, excluded.seq)",
+            " ON CONFLICT (actor) DO UPDATE SET seq = max(seq, excluded.seq), apart = 1",
             (old, old_seq),
         )
     forget_sessions(tx)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from typing import Final
 
 from holdfast.clocks import Dot
 
 from ..cells import BIRTH, Stamp
-from ..digest import digest_head, plain_digests
+from ..digest import alike_digests, digest_head
 from ..documents import split
 from ..edits import Put, edited
 from ..turns import shown, turn
@@ -67,8 +67,7 @@ def put_many(tx: Tx, collection: str, keys: Sequence[str], docs: Sequence[str]) 
     first = tx.seq + 1
     tx.seq += count
     seqs = range(first, first + count)
-    head = digest_head(collection, tx.actor)
-    digests = plain_digests(zip(repeat(head), keys, seqs, repeat(clock), repeat(BIRTH), docs))
+    digests = alike_digests(digest_head(collection, tx.actor), clock, BIRTH, zip(keys, seqs, docs, strict=True))
     number, record = tx.names.collection(collection), tx.next_record(count)
     columns = (range(record, record + count), keys, seqs, digests, docs)
     inserted = _insert(tx.connection, (number, lsn, tx.own, clock, BIRTH), columns)

@@ -21,6 +21,7 @@ from ..cohorts import Cohort, cohorts, covered, encode_columns, forward
 from ..delta import ASIDE, BATCH_BYTES_TARGET, BATCH_RECORDS_MAX, Delta, FeedBatch, FeedId
 from ..packing import decode
 from ..reached import reached
+from .pasts import restored
 from .store import fence_and_horizon, vector_of
 from .stretches import stretch_at
 
@@ -349,7 +350,7 @@ def _contexts(connection: sqlite3.Connection, numbers: set[int]) -> Mapping[int,
     if not numbers:
         return {}
     rows = connection.execute("SELECT id, vector FROM context WHERE settled = 0 ORDER BY id").fetchall()
-    return {number: VersionVector.decode(vector) for number, vector in rows if number in numbers}
+    return {number: restored(connection, vector) for number, vector in rows if number in numbers}
 
 
 def _forgotten(connection: sqlite3.Connection, numbers: set[int]) -> Mapping[int, DotRanges]:

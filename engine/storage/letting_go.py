@@ -17,6 +17,7 @@ from holdfast.clocks import EMPTY, VersionVector
 
 from ..delta import FeedId
 from .journal import Kind
+from .pasts import restored
 from .store import Tx
 
 _STRIP: Final = (
@@ -133,7 +134,7 @@ def gone_up_to(tx: Tx, own: int) -> int:
 def seen_at_least(tx: Tx, own: int, known: int) -> VersionVector:
     """What the operation after `known` of an own identity had seen, or less: its row is gone."""
     row = tx.connection.execute(_SEEN, (own, known)).fetchone()
-    return VersionVector.decode(row[0]) if row else EMPTY
+    return restored(tx.connection, row[0]) if row else EMPTY
 
 
 def _remember(tx: Tx, own: Sequence[Gone]) -> None:

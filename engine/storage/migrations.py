@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.errors import NewerFormat, NotADatabase, OlderFormat
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """The format that this version writes; stands in the file as PRAGMA user_version."""
 
 OLDEST_FORMAT: Final = 3
@@ -27,6 +27,10 @@ _SHOWN: Final = {
     5: (
         "CREATE TEMP VIEW record AS SELECT *, NULL AS returned FROM main.record",
         "CREATE TEMP VIEW place AS SELECT id, collection, key, live, doc FROM main.record",
+    ),
+    6: (
+        "CREATE TEMP VIEW node AS SELECT *, NULL AS past FROM main.node",
+        "CREATE TEMP VIEW vector AS SELECT *, 1 AS apart, 0 AS moved_ms FROM main.vector",
     ),
 }
 """Format -> views that stand for what it added, in a file that is only read and has an older one."""

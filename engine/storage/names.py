@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from holdfast.clocks import Actor, VersionVector
 
 from ..reached import reached
+from .pasts import restored
 
 UNSETTLED_MAX: Final = 64
 """Extra contexts that may stand before a session drains and those that no record carries are looked for."""
@@ -38,10 +39,18 @@ _CARRIERS: Final = (
 
 
 class Names(Mapping[int, Actor]):
-    """Identities, collections and vectors by number, remembered."""
+    """Identities, collections and vectors by number, remembered.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: The writer's.
+        keep: The bytes of a vector as the file keeps it.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, keep: Callable[[VersionVector], bytes] = VersionVector.encode
+    ) -> None:
         self._connection = connection
+        self._keep = keep
         self._numbers: dict[Actor, int] = {}
         self._labelled: set[Actor] = set()
         self._actors: dict[int, Actor] = {}
@@ -120,7 +129,7 @@ class Names(Mapping[int, Actor]):
         """The extra contexts that the node's vector does not cover yet, by number."""
         if self._unsettled is None:
             rows = self._connection.execute("SELECT id, vector FROM context WHERE settled = 0").fetchall()
-            self._unsettled = {number: VersionVector.decode(vector) for number, vector in rows}
+            self._unsettled = {number: restored(self._connection, vector) for number, vector in rows}
         return self._unsettled
 
     def extra(self, vector: VersionVector) -> int:
@@ -147,7 +156,7 @@ class Names(Mapping[int, Actor]):
     def vector_at(self, number: int) -> VersionVector:
         """The vector with this number."""
         (encoded,) = self._connection.execute("SELECT vector FROM context WHERE id = ?", (number,)).fetchone()
-        return VersionVector.decode(encoded)
+        return restored(self._connection, encoded)
 
     def settle(self, covering: VersionVector) -> None:
         """Void the extra contexts that `covering` covers."""
@@ -208,7 +217,7 @@ class Names(Mapping[int, Actor]):
             self.free(done)
 
     def _intern(self, vector: VersionVector, *, settled: int, logged: int) -> int:
-        encoded = vector.encode()
+        encoded = self._keep(vector)
         self._connection.execute(
             "INSERT INTO context (vector, settled, logged) VALUES (?, ?, ?) ON CONFLICT (vector)"
             " DO UPDATE SET settled = min(settled, excluded.settled), logged = max(logged, excluded.logged)",

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from holdfast.clocks import Actor, Dot
 from holdfast.errors import UsageError
@@ -36,10 +36,17 @@ _KEYS: Final = (
     "SELECT DISTINCT r.key FROM place r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
     " ORDER BY r.key LIMIT ?3"
 )
+_STEP: Final = "l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was"
 _LIFE: Final = (
-    "SELECT l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was FROM log l"  # noqa: S608 - constants only
+    f"SELECT l.record, {_STEP} FROM log l"  # noqa: S608 - constants only
     f" LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
 )
+_LIVES: Final = (
+    f"SELECT l.record, {_STEP} FROM log l"  # noqa: S608 - constants only
+    " JOIN place r ON r.id = l.record JOIN collection c ON c.id = r.collection LEFT JOIN actor a ON a.id = l.node"
+    f" WHERE c.name = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
+)
+_STAND: Final = "SELECT r.id, r.key, r.live, r.doc FROM json_each(?) j JOIN place r ON r.id = j.value"
 _AT: Final = (
     "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record"  # noqa: S608 - constants only
     " JOIN collection c ON c.id = r.collection"
@@ -64,6 +71,7 @@ NOTHING: Final[State] = (False, {})
 class Step(NamedTuple):
     """One change in a record's life, and how the record read after it."""
 
+    key: str
     lsn: int
     kind: Kind
     dot: Dot
@@ -107,12 +115,27 @@ def life(connection: sqlite3.Connection, collection: str, key: str, limit: int) 
     with _one_state(connection):
         rows = connection.execute(as_kept(connection, _PRESENT), (json.dumps([key]), collection)).fetchall()
         for number, _, live, doc in reversed(rows):
-            state: State = (bool(live), split(doc))
+            states: dict[int, State] = {number: (bool(live), split(doc))}
             changes = connection.execute(as_kept(connection, _LIFE), (number, limit - len(steps)))
-            for lsn, kind, actor, seq, clock, author, note, *turn in changes:
-                steps.append(Step(lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, state))
-                state = taken_back(*state, Turn(*turn))
+            steps += _steps(changes, {number: key}, states)
     return steps
+
+
+def lives(connection: sqlite3.Connection, collection: str, limit: int) -> list[Step]:
+    """The changes of a collection that are known, newest first."""
+    with _one_state(connection):
+        changes = connection.execute(as_kept(connection, _LIVES), (collection, limit)).fetchall()
+        records = json.dumps([*{change[0] for change in changes}])
+        rows = connection.execute(as_kept(connection, _STAND), (records,)).fetchall()
+    states: dict[int, State] = {number: (bool(live), split(doc)) for number, _, live, doc in rows}
+    return [*_steps(changes, {number: key for number, key, *_ in rows}, states)]
+
+
+def _steps(changes: Iterable[Sequence[Any]], keys: Mapping[int, str], states: dict[int, State]) -> Iterator[Step]:
+    """The changes, newest first, from how their records read now."""
+    for record, lsn, kind, actor, seq, clock, author, note, *turn in changes:
+        yield Step(keys[record], lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, states[record])
+        states[record] = taken_back(*states[record], Turn(*turn))
 
 
 def lsn_before(connection: sqlite3.Connection, ms: int, collection: str | None) -> int:

@@ -16,6 +16,7 @@ from holdfast.clocks import EMPTY, Actor, VersionVector
 from ..delta import NO_FEED, NO_STRETCH, FeedBatch, FeedId, StretchId
 from ..tickets import marked
 from .letting_go import stored_of_gone
+from .pasts import restored
 from .store import Tx
 
 _FIELDS = [
@@ -62,6 +63,7 @@ class Peer:
     Attributes:
         actor, label, url: Who, and where it was reached.
         feed, checkpoint, stretch: Its feed, the lsn up to which this node has read it, and the stretch that lies in.
+            A stretch behind no checkpoint (0): where it was read before it had to be read anew (`read_all_anew`).
         vector: Its version vector when it last said it.
         acked_feed, acked: The feed of this node that it reads, and how far it has stored it.
         told: This node's vector as the peer was last told it.
@@ -92,7 +94,7 @@ class Peer:
 
     def stretch_in(self, feed: FeedId) -> StretchId:
         """The stretch of that feed of the peer that its checkpoint lies in."""
-        return self.stretch if feed == self.feed else NO_STRETCH
+        return self.stretch if self.checkpoint_in(feed) else NO_STRETCH
 
     def is_read_to(self, feed: FeedId, lsn: int, stretch: StretchId) -> bool:
         """Whether this node has read that feed of the peer exactly so far."""
@@ -110,19 +112,19 @@ class Peer:
 def find_peer(connection: sqlite3.Connection, actor: Actor) -> Peer:
     """What is known of an identity; a blank peer if it was never met."""
     row = connection.execute(f"{_SELECT} WHERE p.actor = ?", (actor,)).fetchone()
-    return _peer(row) if row else Peer(actor=actor)
+    return _peer(connection, row) if row else Peer(actor=actor)
 
 
 def peer_at(connection: sqlite3.Connection, url: str) -> Peer | None:
     """The identity that was last met at a URL."""
     query = f"{_SELECT} WHERE p.url = ? ORDER BY coalesce(p.synced_ms, 0) DESC, p.actor LIMIT 1"
     row = connection.execute(query, (url,)).fetchone()
-    return _peer(row) if row else None
+    return _peer(connection, row) if row else None
 
 
 def all_peers(connection: sqlite3.Connection) -> list[Peer]:
     """Every identity that this node met."""
-    return [_peer(row) for row in connection.execute(f"{_SELECT} ORDER BY p.actor")]
+    return [_peer(connection, row) for row in connection.execute(f"{_SELECT} ORDER BY p.actor")]
 
 
 def save_peer(tx: Tx, peer: Peer) -> None:
@@ -167,10 +169,18 @@ def advance_checkpoint(tx: Tx, peer: Peer, batch: FeedBatch, *, completed: bool)
     tx.names.free_unsettled(drained=completed)
 
 
-def read_anew(tx: Tx, actor: Actor | None = None) -> None:
-    """Go on from the start of this peer's feed, or of every peer's."""
-    query = "UPDATE peer SET checkpoint = 0, stretch = x'' WHERE ?1 IS NULL OR actor = ?1"
-    tx.connection.execute(query, (actor,))
+def read_anew(tx: Tx, actor: Actor) -> None:
+    """Go on from the start of this peer's feed."""
+    tx.connection.execute("UPDATE peer SET checkpoint = 0, stretch = x'' WHERE actor = ?", (actor,))
+
+
+def read_all_anew(tx: Tx) -> None:
+    """Go on from the start of every peer's feed, and remember of those who call here in which stretch it was read.
+
+    Their tickets are forgotten with the identity under which they were given; the stretch still tells them that this
+    node has read their feed in another file (`stretches.gave`).
+    """
+    tx.connection.execute("UPDATE peer SET checkpoint = 0, stretch = iif(url IS NULL, stretch, x'')")
 
 
 def count_as_shared(tx: Tx, mark: bytes) -> None:
@@ -230,8 +240,8 @@ def forget_sessions(tx: Tx) -> None:
     tx.names.free(number for (number,) in told)
 
 
-def _peer(row: Sequence[Any]) -> Peer:
+def _peer(connection: sqlite3.Connection, row: Sequence[Any]) -> Peer:
     values = dict(zip(_FIELDS, row, strict=True))
     for name in ("vector", "told"):
-        values[name] = VersionVector.decode(values[name]) if values[name] is not None else EMPTY
+        values[name] = restored(connection, values[name]) if values[name] is not None else EMPTY
     return Peer(**values)

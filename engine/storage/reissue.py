@@ -11,12 +11,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
-from holdfast.clocks import Actor, Dot, VersionVector
+from holdfast.clocks import Actor, Dot
 
 from ..cells import Cell, Life, Record, Stamp
 from ..reached import reached
 from ..turns import UNTURNED
 from .journal import Journal, Kind
+from .pasts import restored
 from .retained import floor_of
 from .rows import COLUMNS, Records, Row
 from .spread import spread
@@ -136,7 +137,7 @@ def present_name(connection: sqlite3.Connection, receipt: Receipt) -> Dot:
     if not written and lsn > floor_of(connection, receipt.collection)[0]:
         return dot
     for actor, seq, seen in connection.execute(_RENAMED_SINCE, (int(Kind.REISSUE), lsn, *place)).fetchall():
-        if not VersionVector.decode(seen).covers(dot):
+        if not restored(connection, seen).covers(dot):
             dot = Dot(Actor(actor), seq)
     return dot
 

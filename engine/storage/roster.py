@@ -13,17 +13,31 @@ from typing import Any, Final
 from holdfast.clocks import Actor, VersionVector
 from holdfast.errors import NoSuchMember, NotTheAuthority
 
+from ..purge import Purge
 from ..reached import reached
 from .peers import all_peers, find_peer
 from .store import Tx
 
 _MEMBERS: Final = "SELECT actor, label, heard_ms, marked, out_ms, out_at FROM member ORDER BY actor"
 _FOUND: Final = "SELECT actor FROM member WHERE actor LIKE ? || '%' OR label = ? ORDER BY actor"
+_LEFT_BEHIND: Final = (
+    "SELECT m.actor, m.label FROM member m JOIN"
+    " (SELECT substr(actor, 1, 16) AS node, max(heard_ms) AS heard_ms FROM member GROUP BY 1 HAVING count(*) > 1) n"
+    " ON n.node = substr(m.actor, 1, 16) WHERE m.out_ms IS NULL AND m.heard_ms < min(n.heard_ms, ?4)"
+    " AND m.actor <> (SELECT authority FROM purging)"
+)
+"""Identities of nodes that go on under another one."""
+
+_LAGS: Final = (
+    "SELECT p.fence <> x'0100' AND (SELECT count(*) FROM vector WHERE apart = 1 AND moved_ms > p.purged_ms) > ?5"
+    " FROM purging p"
+)
 _DUE: Final = (
-    "SELECT CASE WHEN p.mark IS NULL THEN coalesce(p.marked_ms, 0) <= ?1 AND EXISTS"
-    " (SELECT 1 FROM record WHERE live = 0)"
+    "SELECT CASE WHEN p.mark IS NULL THEN coalesce(p.marked_ms, 0) <= ?1 AND (EXISTS"  # noqa: S608 - constants only
+    f" (SELECT 1 FROM record WHERE live = 0) OR ({_LAGS}))"
     " ELSE NOT EXISTS (SELECT 1 FROM member WHERE marked = 0 AND out_ms IS NULL AND actor <> p.authority) END"
     " OR EXISTS (SELECT 1 FROM member WHERE out_ms IS NULL AND heard_ms < ?2 AND actor <> p.authority)"
+    f" OR EXISTS (SELECT 1 FROM member WHERE out_ms < ?3) OR EXISTS ({_LEFT_BEHIND})"
     " FROM purging p JOIN node n JOIN actor a ON a.id = n.actor WHERE p.authority = a.actor"
 )
 _TOLD: Final = (
@@ -76,13 +90,15 @@ class Step:
     Attributes:
         raised: Whether the fence rose; marked: whether a new mark was set.
         waits_for: Labels of members that count and are not known to cover the mark.
-        left_out: Labels of those it left out now, for their silence.
+        left_out: Labels of those it left out now, for their silence, or because their node goes on under another
+            identity; sealed: of those of which it keeps nothing any more.
     """
 
     raised: bool = False
     marked: bool = False
     waits_for: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
 
 
 def decision_of(connection: sqlite3.Connection) -> Decision:
@@ -112,14 +128,19 @@ def heard_ms(connection: sqlite3.Connection, member: Actor) -> int:
     return int(row[0]) if row else 0
 
 
-def is_due(connection: sqlite3.Connection, now_ms: int, every_ms: int, silent_ms: int | None) -> bool:
+def is_due(connection: sqlite3.Connection, now_ms: int, plan: Purge) -> bool:
     """Whether it is time for the authority's step; elsewhere never.
 
-    A mark that all cover, or none for so long; or a member that was silent for too long.
+    A mark that all cover, or none for so long; or a member that is to be left out or sealed.
     """
-    silent = 0 if silent_ms is None else now_ms - silent_ms
-    row = connection.execute(_DUE, (now_ms - every_ms, silent)).fetchone()
+    row = connection.execute(_DUE, (now_ms - plan.every_ms, *_since(now_ms, plan), FENCE_LAG_MAX)).fetchone()
     return row is not None and bool(row[0])
+
+
+def _since(now_ms: int, plan: Purge) -> tuple[int, int, int]:
+    """Before when who was heard of last is silent, who was left out is sealed, and who has a successor is left out."""
+    silent = 0 if plan.silent_ms is None else now_ms - plan.silent_ms
+    return silent, -1 if plan.seal_ms is None else now_ms - plan.seal_ms, now_ms - LEFT_BEHIND_AFTER_MS
 
 
 def take_decision(tx: Tx, theirs: Decision, told: tuple[Seat, ...], *, heir: bool) -> None:
@@ -180,6 +201,21 @@ def restore(tx: Tx, member: Actor) -> None:
     _decide(tx, Decision(now.term, now.number + 1, now.authority))
 
 
+def seal(tx: Tx, member: Actor) -> None:
+    """Leave a member out and keep nothing of it but what it wrote: it is none any more, until it is met again."""
+    now = _own_decision(tx)
+    reached("members: one is sealed")
+    known = tx.connection.execute("SELECT vector, told FROM peer WHERE actor = ?", (member,)).fetchone()
+    # Its tickets and positions stay: a copy of it would not be known by anything else (docs/decisions, 0038).
+    tx.connection.execute("UPDATE peer SET vector = NULL, told = NULL WHERE actor = ?", (member,))
+    tx.names.free(known or ())
+    tx.connection.execute("DELETE FROM member WHERE actor = ?", (member,))
+    tx.connection.execute(
+        "UPDATE vector SET moved_ms = 0 WHERE actor = (SELECT id FROM actor WHERE actor = ?)", (member,)
+    )
+    _decide(tx, Decision(now.term, now.number + 1, now.authority))
+
+
 def waiting_for(connection: sqlite3.Connection) -> dict[Actor, str]:
     """Members that the authority's mark waits for, and their labels; empty without a mark."""
     rows = connection.execute(
@@ -189,30 +225,33 @@ def waiting_for(connection: sqlite3.Connection) -> dict[Actor, str]:
     return {Actor(actor): label for actor, label in rows}
 
 
-def step(tx: Tx, *, silent_ms: int | None = None) -> Step:
-    """The authority's step: leave out the silent, count again who is back, raise the fence, mark anew.
+def step(tx: Tx, plan: Purge) -> Step:
+    """The authority's step: seal the gone, leave out the silent, count again who is back, raise the fence, mark anew.
 
     Args:
         tx: The open transaction.
-        silent_ms: Leave out members that were not heard of for longer; None to leave out nobody.
+        plan: How it goes about it.
     """
     if decision_of(tx.connection).authority != tx.actor:
         return Step()
-    left_out = _leave_out_silent(tx, silent_ms)
+    sealed = _seal_long_gone(tx, plan)
+    left_out = _leave_out_silent(tx, plan)
     _count_again(tx)
     raised = False
     if tx.purging.mark is not None and not _waits_for(tx):
         reached("purge: the fence rises")
         tx.raise_fence(tx.purging.mark)
+        if tx.purging.horizon:
+            # What the vector covers and is not here lies behind the horizon as it is: now that is shorter to say.
+            tx.raise_horizon(tx.purging.mark)
         tx.connection.execute("UPDATE purging SET purged_ms = ?", (tx.now_ms,))
         tx.set_mark(None, None)
         raised = True
-    marked = (
-        not raised and tx.purging.mark is None and _has_dead(tx)
-    )  # what has just become droppable is not dropped yet
+    # What has just become droppable is not dropped yet.
+    marked = not raised and tx.purging.mark is None and (_has_dead(tx) or _lags(tx))
     if marked:
         _mark(tx, tx.vector)
-    return Step(raised=raised, marked=marked, waits_for=_waits_for(tx), left_out=left_out)
+    return Step(raised=raised, marked=marked, waits_for=_waits_for(tx), left_out=left_out, sealed=sealed)
 
 
 def member_named(tx: Tx, name: str) -> Actor:
@@ -230,6 +269,12 @@ def member_named(tx: Tx, name: str) -> Actor:
 
 NAME_MIN: Final = 8
 """Characters of an identity that name a member."""
+
+FENCE_LAG_MAX: Final = 64
+"""Identities that may have written since the fence rose before it rises for that alone."""
+
+LEFT_BEHIND_AFTER_MS: Final = 7 * 24 * 3600 * 1000
+"""A node that goes on under another identity is not waited for under the one before; a copy that lives is heard of."""
 
 
 def _own_decision(tx: Tx) -> Decision:
@@ -258,15 +303,24 @@ def _leave_out(tx: Tx, member: Actor) -> None:
     )
 
 
-def _leave_out_silent(tx: Tx, silent_ms: int | None) -> tuple[str, ...]:
-    if silent_ms is None:
-        return ()
+def _leave_out_silent(tx: Tx, plan: Purge) -> tuple[str, ...]:
+    silent_since, _, behind_since = _since(tx.now_ms, plan)
     query = "SELECT actor, label FROM member WHERE out_ms IS NULL AND heard_ms < ? AND actor <> ?"
-    silent = tx.connection.execute(query, (tx.now_ms - silent_ms, tx.actor)).fetchall()
-    for actor, _ in silent:
+    silent = tx.connection.execute(query, (silent_since, tx.actor)).fetchall()
+    silent += tx.connection.execute(_LEFT_BEHIND.replace("?4", "?1"), (behind_since,)).fetchall()
+    found = {Actor(actor): label or actor for actor, label in silent}
+    for actor in found:
         reached("members: a silent member is left out")
-        expire(tx, Actor(actor))
-    return tuple(label or actor for actor, label in silent)
+        expire(tx, actor)
+    return tuple(found.values())
+
+
+def _seal_long_gone(tx: Tx, plan: Purge) -> tuple[str, ...]:
+    _, out_since, _ = _since(tx.now_ms, plan)
+    gone = tx.connection.execute("SELECT actor, label FROM member WHERE out_ms < ?", (out_since,)).fetchall()
+    for actor, _ in gone:
+        seal(tx, Actor(actor))
+    return tuple(label or actor for actor, label in gone)
 
 
 def _count_again(tx: Tx) -> None:
@@ -284,6 +338,11 @@ def _waits_for(tx: Tx) -> tuple[str, ...]:
 
 def _has_dead(tx: Tx) -> bool:
     return bool(tx.connection.execute("SELECT EXISTS (SELECT 1 FROM record WHERE live = 0)").fetchone()[0])
+
+
+def _lags(tx: Tx) -> bool:
+    """Whether the fence says too little of the vector: each hello says where they differ."""
+    return bool(tx.connection.execute(_LAGS.replace("?5", "?1"), (FENCE_LAG_MAX,)).fetchone()[0])
 
 
 def _mark(tx: Tx, mark: VersionVector | None) -> None:

@@ -18,10 +18,14 @@ from holdfast.resolvers import Policy
 from ..digest import added
 from ..packing import UnreadableCellsError, decode
 from ..ranges import Place
+from .pasts import restored
 from .rows import COLUMNS, Row, row_values
 from .tidying import check_names, tidy
 
-SMALL: Final = ("actor", "collection", "vector", "context", "alias", "purging", "forgotten", "member", "stub")
+SMALL: Final = (
+    *("actor", "collection", "past", "vector", "context", "alias"),
+    *("purging", "forgotten", "member", "stub"),
+)
 """Tables that are read before the records, because these refer to them."""
 
 BEHIND: Final = (
@@ -202,7 +206,7 @@ def _claims(target: sqlite3.Connection) -> dict[int | None, VersionVector]:
     )
     vector = VersionVector({Actor(actor): seq for actor, seq in rows})
     waiting = target.execute("SELECT id, vector FROM context WHERE settled = 0").fetchall()
-    return {None: vector} | {number: vector.join(VersionVector.decode(extra)) for number, extra in waiting}
+    return {None: vector} | {number: vector.join(restored(target, extra)) for number, extra in waiting}
 
 
 def _name_lost(

@@ -13,13 +13,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from holdfast.clocks import VersionVector
-
 from ..membership import Bond
 from .faults import translated
 from .migrations import migrate
+from .pasts import restored
 
-COPIED: Final = frozenset({"record", "collection", "actor", "vector", "context", "alias", "forgotten", "purging"})
+COPIED: Final = frozenset(
+    {"record", "collection", "actor", "vector", "context", "alias", "forgotten", "purging", "past"}
+)
 """Tables whose rows every reader gets, or part of them; `node` and `stretch` say which state of which feed it is."""
 
 LEFT_OUT: Final = frozenset(
@@ -35,7 +36,7 @@ _INDEXES: Final = (
 )
 _NODE: Final = (
     "INSERT INTO main.node (id, actor, label, seq, shared, lsn, clock, digest, feed, space, space_name, bond, policy,"
-    " copied) SELECT 1, actor, label, seq, 0, lsn, clock, digest, feed, space, space_name, bond, x'', ?"
+    " past, copied) SELECT 1, actor, label, seq, 0, lsn, clock, digest, feed, space, space_name, bond, x'', past, ?"
     " FROM source.node"
 )
 _ACTORS: Final = (
@@ -106,8 +107,9 @@ def draw_starter(source: Path, target: Path) -> None:
         connection.execute("ATTACH ? AS source", (f"{source.resolve().as_uri()}?mode=ro",))
         connection.execute("BEGIN")  # one state, however long it takes
         connection.execute(_NODE, (json.dumps({"name": "starter", "note": "", "made_ms": 0}),))
+        connection.execute("INSERT INTO main.past SELECT * FROM source.past")
         rows = connection.execute("SELECT vector FROM source.context WHERE settled = 0").fetchall()
-        waiting = {actor for (vector,) in rows for actor, _ in VersionVector.decode(vector).items()}
+        waiting = {actor for (vector,) in rows for actor, _ in restored(connection, vector).items()}
         connection.execute(_ACTORS, (json.dumps(sorted(waiting)),))
         for statement in _ROWS:
             connection.execute(statement)

@@ -32,6 +32,7 @@ from ..spelling import looks_safe
 from .faults import translated
 from .members import membership_of
 from .migrations import FORMAT, format_of, migrate, scripts
+from .pasts import restored
 from .rows import COLUMNS, Row, row_values
 from .starter import drop_indexes
 from .store import vector_of
@@ -171,9 +172,13 @@ class _Check:
         self.numbers = {actor: number for number, actor in self.actors.items()}
         self.collections = dict(connection.execute("SELECT id, name FROM collection"))
         self.vector = vector_of(connection)
+        own = connection.execute("SELECT actor, seq FROM node WHERE seq > 0").fetchall()
+        rows = connection.execute("SELECT actor, seq FROM vector").fetchall() + own
+        entries = {self.actors[number]: seq for number, seq in rows}
+        _need(self.vector == VersionVector(entries), "its past")
         self.has = {number: self.vector.seq(actor) for number, actor in self.actors.items()}
         rows = connection.execute("SELECT id, vector FROM context WHERE settled = 0").fetchall()
-        self.unsettled = {number: VersionVector.decode(vector) for number, vector in rows}
+        self.unsettled = {number: restored(connection, vector) for number, vector in rows}
         self.forgotten = {None, *(number for (number,) in connection.execute("SELECT id FROM forgotten"))}
         given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'context'").fetchone()
         self.extra_max = given[0] if given else 0

@@ -44,6 +44,8 @@ _CLEARED: Final = (
     "DELETE FROM context",
     "DELETE FROM forgotten",
     "DELETE FROM collection",
+    "UPDATE node SET past = NULL",
+    "DELETE FROM past",
     "DELETE FROM actor",
 )
 _PURGING: Final = (
@@ -53,7 +55,9 @@ _PURGING: Final = (
 _TAKEN: Final = (
     "INSERT INTO main.actor SELECT * FROM starter.actor",
     "INSERT INTO main.vector SELECT * FROM starter.vector",
-    "INSERT INTO main.vector SELECT actor, seq FROM starter.node WHERE seq > 0",
+    "INSERT INTO main.vector (actor, seq) SELECT actor, seq FROM starter.node WHERE seq > 0",
+    "INSERT INTO main.past SELECT * FROM starter.past",
+    "UPDATE main.node SET past = (SELECT past FROM starter.node)",
     "INSERT INTO main.context SELECT * FROM starter.context",
     "INSERT INTO main.collection SELECT * FROM starter.collection",
     "INSERT INTO main.forgotten SELECT * FROM starter.forgotten",

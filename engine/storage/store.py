@@ -20,6 +20,7 @@ from ..digest import added
 from ..reached import reached
 from ..seams import Seams
 from .names import Names
+from .pasts import head_of, kept, past_at, restored
 from .stretches import begin_stretch
 
 _NODE = "SELECT actor, seq, shared, lsn, clock, digest, feed FROM node"
@@ -30,6 +31,12 @@ _HIGHEST_RECORD = (
 )
 """Of records that are gone as well: no other record may have their number while the log speaks of them."""
 
+_OTHERS = "SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor WHERE v.apart = 1"
+_OWN = "SELECT a.actor, n.seq FROM node n JOIN actor a ON a.id = n.actor WHERE n.seq > 0"
+_GROW = (
+    "INSERT INTO vector (actor, seq, moved_ms) VALUES (?, ?, ?) ON CONFLICT (actor)"
+    " DO UPDATE SET seq = excluded.seq, apart = 1, moved_ms = excluded.moved_ms"
+)
 _PURGING = "SELECT fence, horizon, mark, EXISTS (SELECT 1 FROM stub) FROM purging"
 _TAKE_PLACES = (
     "UPDATE record SET extra = s.context FROM stub s WHERE record.collection = s.collection AND record.key = s.key"
@@ -51,9 +58,10 @@ class Store:
         self.connection = connection
         self.seams = seams
         self.policies: dict[str, Policy] = {}
-        self.names = Names(connection)
+        self.names = Names(connection, lambda vector: kept(vector, *self.past()))
         self._others: VersionVector | None = None
         self._purging: Purging | None = None
+        self._past: tuple[int | None, VersionVector] | None = None
         self._stretch: StretchId = NO_STRETCH
         self._begun = False
         self.stale: dict[Actor, int] = {}
@@ -78,14 +86,13 @@ class Store:
     def forget(self) -> None:
         """Drop what was remembered: the transaction it came from was undone."""
         self.names.forget()
-        self._others = self._purging = None
+        self._others = self._purging = self._past = None
         self._begun = False
 
     def others(self) -> VersionVector:
         """The version vector without the node's own current entry."""
         if self._others is None:
-            rows = self.connection.execute("SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor")
-            self._others = VersionVector({Actor(actor): seq for actor, seq in rows})
+            self._others = _entries(self.connection, _OTHERS)
         return self._others
 
     def purging(self) -> Purging:
@@ -93,12 +100,23 @@ class Store:
         if self._purging is None:
             fence, horizon, mark, stubs = self.connection.execute(_PURGING).fetchone()
             self._purging = Purging(
-                fence=VersionVector.decode(fence),
-                horizon=VersionVector.decode(horizon),
-                mark=None if mark is None else VersionVector.decode(mark),
+                fence=restored(self.connection, fence),
+                horizon=restored(self.connection, horizon),
+                mark=None if mark is None else restored(self.connection, mark),
                 stubs=bool(stubs),
             )
         return self._purging
+
+    def past(self) -> tuple[int | None, VersionVector]:
+        """The past that vectors are kept over, and its number."""
+        if self._past is None:
+            number = head_of(self.connection)
+            self._past = number, past_at(self.connection, number)
+        return self._past
+
+    def forget_past(self) -> None:
+        """Drop what was remembered of the past: the open transaction has changed it."""
+        self._others = self._past = None
 
     def append(self, lsn: int) -> None:
         """The feed is about to grow by this lsn: it belongs to the stretch of this opening."""
@@ -213,15 +231,27 @@ class Tx:
     def take_in(self, vector: VersionVector) -> None:
         """Join a vector into the node's: everything it covers has been taken in. Settles contexts it now covers."""
         others = self.others
-        grown = others.join(VersionVector({a: s for a, s in vector.items() if a != self.actor}))
+        grown = others.join(vector.replaced({self.actor: 0}) if vector.seq(self.actor) else vector)
         if grown is not others:
-            rows = [(self.names.number(actor), seq) for actor, seq in grown.changes_since(others).items()]
-            self.connection.executemany(
-                "INSERT INTO vector (actor, seq) VALUES (?, ?) ON CONFLICT (actor) DO UPDATE SET seq = excluded.seq",
-                rows,
-            )
+            changes = grown.changes_since(others).items()
+            rows = [(self.names.number(actor), seq, self.now_ms) for actor, seq in changes]
+            self.connection.executemany(_GROW, rows)
             self.store.take_others(grown)
         self.names.settle(self.vector)
+
+    def kept(self, vector: VersionVector) -> bytes:
+        """The bytes of a vector as this file keeps it."""
+        return kept(vector, *self.store.past())
+
+    def keep_anew(self) -> None:
+        """The file has another past: let the vectors in use be kept over it."""
+        purging = self.purging
+        self.store.forget_past()
+        _, past = self.store.past()
+        purging.fence, purging.horizon = purging.fence.over(past), purging.horizon.over(past)
+        purging.mark = None if purging.mark is None else purging.mark.over(past)
+        encoded = [None if each is None else self.kept(each) for each in (purging.fence, purging.horizon, purging.mark)]
+        self.connection.execute("UPDATE purging SET fence = ?, horizon = ?, mark = ?", encoded)
 
     @property
     def purging(self) -> Purging:
@@ -243,7 +273,7 @@ class Tx:
         raised = purging.fence.join(fence)
         if raised is not purging.fence:
             purging.fence = raised
-            self.connection.execute("UPDATE purging SET fence = ?, judged = 0", (raised.encode(),))
+            self.connection.execute("UPDATE purging SET fence = ?, judged = 0", (self.kept(raised),))
 
     def raise_horizon(self, horizon: VersionVector) -> None:
         """What is absent may have been forgotten up to here."""
@@ -251,12 +281,12 @@ class Tx:
         raised = purging.horizon.join(horizon)
         if raised is not purging.horizon:
             purging.horizon, purging.forgotten = raised, DotRanges.up_to(raised)
-            self.connection.execute("UPDATE purging SET horizon = ?", (raised.encode(),))
+            self.connection.execute("UPDATE purging SET horizon = ?", (self.kept(raised),))
 
     def set_mark(self, mark: VersionVector | None, now_ms: int | None) -> None:
         """Let this become the fence once every member that counts covers it."""
         self.purging.mark = mark
-        encoded = None if mark is None else mark.encode()
+        encoded = None if mark is None else self.kept(mark)
         self.connection.execute("UPDATE purging SET mark = ?, marked_ms = coalesce(?, marked_ms)", (encoded, now_ms))
 
     def restart(self, number: int, actor: Actor, feed: FeedId) -> None:
@@ -302,14 +332,15 @@ class Tx:
 
 def vector_of(connection: sqlite3.Connection) -> VersionVector:
     """The node's version vector as a reader's transaction sees it."""
-    rows = connection.execute(
-        "SELECT a.actor, v.seq FROM vector v JOIN actor a ON a.id = v.actor"
-        " UNION ALL SELECT a.actor, n.seq FROM node n JOIN actor a ON a.id = n.actor WHERE n.seq > 0"
-    )
-    return VersionVector({Actor(actor): seq for actor, seq in rows})
+    return _entries(connection, f"{_OTHERS} UNION ALL {_OWN}")
+
+
+def _entries(connection: sqlite3.Connection, query: str) -> VersionVector:
+    past = past_at(connection, head_of(connection))
+    return past.over(past).replaced({Actor(actor): seq for actor, seq in connection.execute(query)})
 
 
 def fence_and_horizon(connection: sqlite3.Connection) -> tuple[VersionVector, VersionVector]:
     """What may be purged and what may be forgotten here, as a reader's transaction sees it."""
     fence, horizon = connection.execute("SELECT fence, horizon FROM purging").fetchone()
-    return VersionVector.decode(fence), VersionVector.decode(horizon)
+    return restored(connection, fence), restored(connection, horizon)

@@ -17,6 +17,8 @@ _BEGIN: Final = (
 )
 _AT: Final = "SELECT s.id FROM stretch s JOIN node n ON ?1 <= n.lsn WHERE s.first <= ?1 ORDER BY s.first DESC LIMIT 1"
 
+_HAS: Final = "SELECT 1 FROM stretch WHERE id = ?"
+
 
 def begin_stretch(connection: sqlite3.Connection, first: int, stretch: StretchId) -> None:
     """From this lsn on the feed is this opening's, unless it is already."""
@@ -30,6 +32,13 @@ def stretch_at(connection: sqlite3.Connection, lsn: int) -> StretchId:
 
 
 def gave(connection: sqlite3.Connection, feed: FeedId, lsn: int, stretch: StretchId) -> bool:
-    """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed."""
+    """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed.
+
+    At the start of the feed a stretch says in which the peer has read it before: any of this file's, however far.
+    """
     (now,) = connection.execute("SELECT feed FROM node").fetchone()
-    return feed != now or not lsn or (bool(stretch) and stretch_at(connection, lsn) == stretch)
+    if feed != now:
+        return True
+    if not lsn:
+        return not stretch or connection.execute(_HAS, (stretch,)).fetchone() is not None
+    return bool(stretch) and stretch_at(connection, lsn) == stretch

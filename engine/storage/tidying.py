@@ -10,8 +10,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from holdfast.clocks import VersionVector
+from holdfast.clocks import EMPTY
 from holdfast.errors import MalformedVector
+
+from .pasts import restored
 
 _ACTOR: Final = ("length({0}) <> 32 OR {0} GLOB '*[^0-9a-f]*'", "length({0}) <> 16 OR {0} GLOB '*[^0-9a-f]*'")
 _NAMES: Final = (
@@ -51,12 +53,17 @@ def check_names(connection: sqlite3.Connection) -> list[int]:
     # Nobody else knows an id that cannot be read: the node takes that of the space of its name which it meets.
     wrong = _ACTOR[0].format("space")
     connection.execute(f"UPDATE node SET space = lower(hex(randomblob(16))), bond = 0 WHERE {wrong}")  # noqa: S608 - constants only
+    # How much of a past can still be read is known only where something is kept over it.
+    connection.execute("UPDATE node SET past = NULL")
+    connection.execute("UPDATE vector SET apart = 1")
     for column in ("fence", "horizon", "mark"):
-        connection.create_function("is_vector", 1, _is_vector)
-        empty = "NULL" if column == "mark" else "x'0100'"
-        connection.execute(f"UPDATE purging SET {column} = {empty} WHERE {column} NOT NULL AND NOT is_vector({column})")  # noqa: S608 - constants only
-    gone = connection.execute("SELECT id, settled FROM context WHERE NOT is_vector(vector)").fetchall()
-    connection.execute("DELETE FROM context WHERE NOT is_vector(vector)")
+        (encoded,) = connection.execute(f"SELECT {column} FROM purging").fetchone() or (None,)  # noqa: S608 - constants only
+        if encoded is not None and not _is_vector(connection, encoded):
+            empty = None if column == "mark" else EMPTY.encode()
+            connection.execute(f"UPDATE purging SET {column} = ?", (empty,))  # noqa: S608 - constants only
+    rows = connection.execute("SELECT id, settled, vector FROM context").fetchall()
+    gone = [(number, settled) for number, settled, encoded in rows if not _is_vector(connection, encoded)]
+    connection.executemany("DELETE FROM context WHERE id = ?", [(number,) for number, _ in gone])
     return [number for number, settled in gone if not settled]
 
 
@@ -66,9 +73,9 @@ def tidy(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _is_vector(encoded: bytes) -> bool:
+def _is_vector(connection: sqlite3.Connection, encoded: bytes) -> bool:
     try:
-        VersionVector.decode(encoded)
+        restored(connection, encoded)
     except (MalformedVector, TypeError):
         return False
     return True

@@ -15,7 +15,9 @@ from holdfast.clocks import EMPTY, Actor, VersionVector, node_of
 from ..reached import reached
 from .journal import Kind
 from .letting_go import gone_up_to, seen_at_least
-from .peers import read_anew
+from .pasts import restored
+from .peers import read_all_anew
+from .retiring import begin_anew
 from .store import Tx
 
 _SEEN_FIRST = (
@@ -35,14 +37,13 @@ def withdraw(tx: Tx, old: int, known: int) -> None:
     The vector goes back to what it was before the first of the others: what came since may have seen them. Where there
     are none it stays, and what was taken back earlier stays so.
     """
-    read_anew(tx)
+    read_all_anew(tx)
     actor = tx.names.actor(old)
     claimed = up_to(tx.others.join(_taken_back(tx)), actor, known)
     before = up_to(_seen_first(tx, old, known), actor, known)
-    _store(tx, "vector", before)
-    tx.store.take_others(before)
+    begin_anew(tx, before)
     if before != claimed:
-        _store(tx, "taken_back", claimed)
+        _store(tx, claimed)
         _carry(tx, claimed, lambda extra: up_to(extra, actor, known))
 
 
@@ -52,10 +53,9 @@ def withdraw_all(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector],
     What stands here has taken in `claimed`, and `kept` of what it carries already. Nothing of it is claimed again but
     what peers bring: they alone know what is gone (docs/decisions, 0034).
     """
-    read_anew(tx)
-    for table in ("vector", "taken_back"):
-        _store(tx, table, EMPTY)
-    tx.store.take_others(EMPTY)
+    read_all_anew(tx)
+    begin_anew(tx, EMPTY)
+    _store(tx, EMPTY)
     if claimed:
         _carry(tx, claimed, kept)
 
@@ -63,7 +63,7 @@ def withdraw_all(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector],
 def _seen_first(tx: Tx, old: int, known: int) -> VersionVector:
     """What the first own operation above `known` had seen, or less if the log has been trimmed."""
     row = tx.connection.execute(_SEEN_FIRST, (old, known, int(Kind.MERGE))).fetchone()
-    seq, vector = (None, tx.others) if row is None else (row[0], VersionVector.decode(row[1]))
+    seq, vector = (None, tx.others) if row is None else (row[0], restored(tx.connection, row[1]))
     if seq != known + 1 and known < gone_up_to(tx, old):
         reached("identity: names are given up that the log has let go")
         return seen_at_least(tx, old, known)
@@ -94,10 +94,10 @@ def _taken_back(tx: Tx) -> VersionVector:
     return VersionVector({tx.names.actor(actor): seq for actor, seq in rows})
 
 
-def _store(tx: Tx, table: str, vector: VersionVector) -> None:
-    tx.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of two constants
-    rows = [(tx.names.number(actor), seq) for actor, seq in vector.items()]
-    tx.connection.executemany(f"INSERT INTO {table} (actor, seq) VALUES (?, ?)", rows)  # noqa: S608 - as above
+def _store(tx: Tx, taken_back: VersionVector) -> None:
+    tx.connection.execute("DELETE FROM taken_back")
+    rows = [(tx.names.number(actor), seq) for actor, seq in taken_back.items()]
+    tx.connection.executemany("INSERT INTO taken_back (actor, seq) VALUES (?, ?)", rows)
 
 
 def _carry(tx: Tx, claimed: VersionVector, kept: Callable[[VersionVector], VersionVector]) -> None:

@@ -44,6 +44,8 @@ class Dots(Checker):
         for place in changed(world, node):
             self._strangers(world, node, place)
             held = seen.image.records[place]
+            if place in world.history.ambiguous:
+                continue
             for name in sorted(held.names - seen.strangers.get(place, frozenset())):
                 self._content(world, node, place, held, name)
 

@@ -147,7 +147,12 @@ def changed(world: WorldView, node: NodeView) -> list[Place]:
 
 
 def judged(world: WorldView, place: Place) -> bool:
-    """Whether the model knows all that was written to a record: no adversary's operation stands there anywhere."""
+    """Whether the model knows all that was written to a record, and by which name.
+
+    Not where an adversary's operation stands there anywhere, and not where two copies gave two writes one name.
+    """
+    if place in world.history.ambiguous:
+        return False
     if not world.history.outsiders:
         return True
     return not any(

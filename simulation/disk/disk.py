@@ -202,9 +202,13 @@ class Disk:
         if connection.writes and self.driver.powered:
             for callback in self._before:
                 callback(connection.raw)
+        failure, pages = self._drawn_failure(writes=connection.writes)
         try:
-            with self._failing(connection):
+            if failure is None and pages is None:
                 outcome = function()
+            else:
+                with self._bounded(connection.raw, pages), self.driver.failing(self.path, failure):
+                    outcome = function()
         except Exception as error:
             self._observed(connection, failed=True)
             raise FailedFunction(error) from error
@@ -220,13 +224,6 @@ class Disk:
                 callback(connection.raw, failed)
         for step in self._steps:
             step()
-
-    @contextmanager
-    def _failing(self, connection: InlineConnection) -> Iterator[None]:
-        """Inside the block, what the condition's draws say fails."""
-        failure, pages = self._drawn_failure(writes=connection.writes)
-        with self._bounded(connection.raw, pages), self.driver.failing(self.path, failure):
-            yield
 
     def _drawn_failure(self, *, writes: bool) -> tuple[Failure | None, int | None]:
         """What fails during the next function, and how many pages there are left if they are numbered."""

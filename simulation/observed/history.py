@@ -125,6 +125,7 @@ class History:
         purged: Operations that a node has let go for good, with their deleted record.
         actors: The identity that each node wrote under when it was last looked at.
         copies: Identities of files that were copied: until a copy has been told, it may use the same dots.
+        ambiguous: Records in which two copies wrote under one name: whose operation it stands for, nobody can tell.
         outsiders: Identities of adversaries, whose operations nobody saw being written.
         doubtful: Whether a node has had a reason to take itself for a copy: a file put back or copied, a power cut that
             may have torn its witness, an adversary who says so.
@@ -140,6 +141,7 @@ class History:
     purged: Known = field(default_factory=dict)
     actors: dict[str, Actor] = field(default_factory=dict)
     copies: set[Actor] = field(default_factory=set)
+    ambiguous: set[Place] = field(default_factory=set)
     outsiders: set[Actor] = field(default_factory=set)
     doubtful: bool = False
 

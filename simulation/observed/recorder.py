@@ -19,7 +19,7 @@ from holdfast.engine.storage.write import SinglePut, SingleWrite, Write
 from holdfast.engine.transaction import Committing
 
 from .history import History, Intent, Observed, Renewed, Reopened, RolledBack, Synced
-from .image import REGISTER, Held, Image, LogRow, Place, Value, look, texts_of
+from .image import REGISTER, Held, Image, LogRow, Name, Place, Value, look, texts_of
 from .model import Model
 from .operation import Kind, Known
 from .purged import note_purged
@@ -72,6 +72,11 @@ class _Look:
     before: Image
     after: Image
     rows: list[LogRow]
+
+    @property
+    def appended(self) -> list[LogRow]:
+        """The rows that came since the look before; none at the first look at a file, which brings its whole log."""
+        return self.rows if self.before.feed else []
 
 
 @dataclass(slots=True)
@@ -129,6 +134,7 @@ class Recorder:
     scribe: Scribe = field(init=False)
     _looks: list[_Look] = field(default_factory=list)
     _unsure: bool = True
+    _looked: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.scribe = Scribe(self.node, self.model, self.history.purged)
@@ -171,16 +177,17 @@ class Recorder:
             self._look(connection, everything=True)
             self._settle()
             self._unsure = False
+            self._looked = _changes(connection)
 
     def observe_between(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction of several jobs: before and after each that merges or names anew."""
-        self._look(connection)
+        self._look_again(connection)
 
     def observe_after(self, connection: sqlite3.Connection, *, wall_ms: int) -> bool:
         """The function has returned, and what it committed is durable; tells whether anything changed."""
         observed = self.observed
         observed.wall_ms = wall_ms
-        self._look(connection)
+        self._look_again(connection)
         return self._settle()
 
     def undone(self) -> None:
@@ -188,7 +195,7 @@ class Recorder:
         if self._looks:  # also the numbers of its log rows are given again
             self.observed.image = self._looks[0].before
         self._looks.clear()
-        self._unsure = True
+        self._unsure, self._looked = True, None
 
     def reopened(
         self, connection: sqlite3.Connection, *, wall_ms: int, clean: bool = False, rolled_back: str = ""
@@ -205,7 +212,7 @@ class Recorder:
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)
         self._settle()
-        self._unsure = False
+        self._unsure, self._looked = False, None
         if rolled_back:
             self.observed.came.clear()  # it came in another life, under another wall clock
             self.history.count_losses(self.model)
@@ -215,7 +222,7 @@ class Recorder:
         self.observed.wall_ms = wall_ms
         self._look(connection, everything=True)
         self._settle()
-        self._unsure = False
+        self._unsure, self._looked = False, None
         self.observed.came.clear()  # at the node that was copied
         self.history.copies.add(self.observed.image.actor)
         self.history.doubtful = True
@@ -231,6 +238,13 @@ class Recorder:
             theirs.image.actor,
             len(self.history.events),
         )
+
+    def _look_again(self, connection: sqlite3.Connection) -> None:
+        """Look, unless the writing connection has changed no row since it was last looked at."""
+        changes = _changes(connection)
+        if changes != self._looked:
+            self._look(connection)
+            self._looked = changes
 
     def _look(self, connection: sqlite3.Connection, *, everything: bool = False) -> None:
         image = self.observed.image
@@ -249,6 +263,7 @@ class Recorder:
         fenced = any(seen.before.fence != seen.after.fence for seen in self._looks)
         for seen in self._looks:
             changed |= seen.after.changed
+            history.ambiguous |= self._written_again(seen)
             observed.wrote += self.scribe.tell(seen.before.records, seen.after, seen.rows)
             self._renew(seen)
             self._note_discarded(seen)
@@ -270,6 +285,16 @@ class Recorder:
             history.actors[self.node] = image.actor
         renewed = history.actors.get(self.node) != before
         return bool(changed) or fenced or renewed or observed.clock_before != observed.clock
+
+    def _written_again(self, seen: _Look) -> set[Place]:
+        """Records in which a copy wrote under a name that another one has given.
+
+        Where the clocks of both are behind what the file had seen, they count on alike: their writes have equal stamps.
+        """
+        names = [
+            Name(*row.dot, row.clock, seen.after.places[row.record]) for row in seen.appended if row.kind < Kind.MERGE
+        ]
+        return {name.place for name in names if name in self.model and name.actor in self.history.copies}
 
     def _renew(self, seen: _Look) -> None:
         """The node goes on under a new identity, and may have given operations new names."""
@@ -336,6 +361,11 @@ class Recorder:
                 now = after.get(field_name, {})
                 gone = (name for name in sorted(cell) if name not in now and cell[name] not in now.values())
                 self.observed.discarded += [(place, field_name, name) for name in gone if len(set(cell.values())) > 1]
+
+
+def _changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """A connection, and how many rows it has changed: also what was rolled back counts."""
+    return id(connection), connection.total_changes
 
 
 def _names(records: Mapping[Place, Held], place: Place) -> frozenset[object]:

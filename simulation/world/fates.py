@@ -5,6 +5,8 @@ Invariant: whatever ends a process, its file is looked at as it was left before 
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -101,6 +103,11 @@ class Fates:
 
     def _look(self, node: SimNode, rolled_back: str) -> None:
         """What the next life finds."""
+        if not node.path.exists():  # it was never made, or no directory had its name when the power went
+            with closing(sqlite3.connect(":memory:")) as nothing:
+                if rolled_back:
+                    node.recorder.reopened(nothing, wall_ms=node.clock.now_ms(), rolled_back=rolled_back)
+            return
         connection, clock = node.connection, node.clock.now_ms()
         try:
             empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)

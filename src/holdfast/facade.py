@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from holdfast.engine.disowning import DisownReport
-    from holdfast.engine.guard import Guard
+    from holdfast.engine.guard import Guard, Watch
     from holdfast.engine.history import UndoReport
     from holdfast.engine.members import Members, PurgeReport
     from holdfast.engine.retention import TrimReport
@@ -64,7 +64,7 @@ class Engine(Node):
             SyncHeld: The guard holds what the hub sent; what came before, below that share, stays.
             StorageError: The file failed.
         """
-        _check_guard(guard)
+        watch = _watching(guard)
         with _loading():
             from holdfast.engine.replica import Replica
             from holdfast.engine.starters import Beginning
@@ -75,7 +75,7 @@ class Engine(Node):
         check_callable(on_progress, "on_progress")
         async with self._linked(address) as link:
             started = await start(Beginning(self), link, on_progress) if starter else 0
-            report = await sync(Replica(self, guard), link, on_progress)
+            report = await sync(Replica(self, watch), link, on_progress)
             return replace(report, received=report.received + started, started=started)
 
     async def compare(self, hub: Hub | str) -> CompareReport:
@@ -243,13 +243,13 @@ class Engine(Node):
             SyncHeld: The guard holds it; what came before, below that share, stays.
             FileUnreadable, StorageError: A file failed.
         """
-        _check_guard(guard)
+        watch = _watching(guard)
         with _loading():
             from holdfast.engine.replica import Replica
             from holdfast.transport.bundle import import_bundle
 
         check_callable(on_records, "on_records")
-        return await import_bundle(Replica(self, guard), check_path(source, "source"), on_records)
+        return await import_bundle(Replica(self, watch), check_path(source, "source"), on_records)
 
     @asynccontextmanager
     async def _linked(self, address: Hub) -> AsyncIterator[Link]:
@@ -308,11 +308,12 @@ class Engine(Node):
         )
 
 
-def _check_guard(guard: object) -> None:
+def _watching(guard: object) -> Watch | None:
+    """What watches one sync under a guard, if there is one."""
     if guard is None:
-        return
+        return None
     with _loading():
-        from holdfast.engine.guard import Guard
+        from holdfast.engine.guard import Guard, Watch
 
     if not isinstance(guard, Guard):
         raise UsageError(
@@ -321,6 +322,7 @@ def _check_guard(guard: object) -> None:
             remedy="Pass Guard(share=...), or leave it out.",
             typed="Pass --hold-above SHARE, or leave it out.",
         )
+    return Watch(guard)
 
 
 @contextmanager

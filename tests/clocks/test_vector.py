@@ -65,6 +65,29 @@ class TestModel:
         assert {actor for actor, _ in changes.items()} == {dot.actor for dot in dots_of(a) - dots_of(b)}
 
 
+class TestPast:
+    @given(vectors(), vectors())
+    def test_a_vector_over_a_past_shows_as_the_same(self, a: VersionVector, past: VersionVector) -> None:
+        over = a.over(past)
+        assert over == a
+        assert hash(over) == hash(a)
+        assert over.encode() == VersionVector(dict(a.items())).encode()
+        assert over.over(past) == a
+
+    @given(vectors(), vectors())
+    def test_what_is_otherwise_restores_the_vector(self, a: VersionVector, base: VersionVector) -> None:
+        apart = a.otherwise(base)
+        assert base.replaced(apart) == a
+        assert apart.keys() == {actor for actor in POOL if a.seq(actor) != base.seq(actor)}
+
+    def test_what_stands_in_the_past_costs_nothing(self) -> None:
+        past = VersionVector(dict.fromkeys(POOL, 5))
+        grown = past.over(past).advance(ONE, 6).join(VersionVector({OTHER: 7}).over(past))
+        assert grown.otherwise(past) == {ONE: 6, OTHER: 7}
+        assert grown._seqs == {ONE: 6, OTHER: 7}
+        assert grown.join(past.over(past))._past is grown._past
+
+
 class TestLattice:
     @given(vectors(), vectors())
     def test_join_commutes(self, a: VersionVector, b: VersionVector) -> None:

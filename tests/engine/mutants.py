@@ -27,7 +27,7 @@ from holdfast.engine.storage.rows import Records
 from holdfast.engine.storage.store import Tx, vector_of
 from holdfast.resolvers import values
 
-from . import fleet, member
+from . import fleet, member, planting
 from .fleet import FleetError, run
 
 Patch = pytest.MonkeyPatch
@@ -485,13 +485,16 @@ def _(patch: Patch) -> None:
 
 
 def catches(seed: int, planted: Mutant) -> bool:
-    """Whether the fleet of this seed fails with the mutant planted."""
-    with Patch.context() as patch:
-        planted.plant(patch)
-        try:
+    """Whether the fleet of this seed fails with the mutant planted.
+
+    Raises:
+        BrokenMutantError: The mutant failed by itself.
+    """
+    try:
+        with planting.planted(planted.name, planted.plant):
             run(seed)
-        except FleetError:
-            return True
+    except FleetError:
+        return True
     return False
 
 

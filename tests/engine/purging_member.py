@@ -15,11 +15,13 @@ from holdfast.engine.edits import Delete, Edit, Put, Update
 from holdfast.engine.storage.absence import absent_here, apply_absences, key_sums, read_absences
 from holdfast.engine.storage.apply import Applied, apply_batch
 from holdfast.engine.storage.feed import read_batch, read_keys
+from holdfast.engine.storage.pasts import restored
 from holdfast.engine.storage.purge import drop_dead
+from holdfast.engine.storage.retiring import retire
 from holdfast.engine.storage.rows import COLUMNS, Row
 from holdfast.engine.storage.write import Write, write_all
 
-from ..model.fleets import Fleet, FormerFleet, RestlessFleet
+from ..model.fleets import Fleet, FormerFleet, RestlessFleet, SealingFleet
 from ..model.membership_model import Citizen, Decision
 from ..model.merge_model import EXISTS, vv_leq, vv_max
 from .member import Member, Wall, new_member
@@ -91,7 +93,8 @@ class EngineMember(Citizen):
         return self.named(self._purging("fence"))
 
     def _purging(self, column: str) -> VersionVector:
-        return VersionVector.decode(self.file.connection.execute(f"SELECT {column} FROM purging").fetchone()[0])
+        connection = self.file.connection
+        return restored(connection, connection.execute(f"SELECT {column} FROM purging").fetchone()[0])
 
     @property
     def records(self):
@@ -267,6 +270,42 @@ class EngineMember(Citizen):
 
     def _keys(self) -> set[str]:
         return {key for (key,) in self.file.connection.execute("SELECT key FROM record")}
+
+
+class EngineSealer(EngineMember):
+    """One that takes identities for retired, and gives members up (sealing_model.py); rightly or not."""
+
+    AGES = 1_000_000_000_000
+    """Milliseconds: whoever moved in this test moved since."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.sealed = frozenset()
+
+    def retire(self, names):
+        actors = {name: actor for actor, name in self.truth.names.items()}
+        with self.file.store.transaction() as tx:
+            numbers = [(tx.names.number(actors[name]),) for name in names if name != self.name]
+            tx.connection.executemany("UPDATE vector SET moved_ms = 0 WHERE actor = ?", numbers)
+            before = tx.vector, tx.purging.fence, tx.purging.horizon, dict(tx.names.unsettled())
+            retire(tx, at_once=1, after_ms=self.AGES)
+            assert before == (tx.vector, tx.purging.fence, tx.purging.horizon, tx.names.unsettled())
+        self.file.store.forget()  # what was kept before is read over the past that it names
+
+    def seal(self, name):
+        if self.has_authority and name in self.decision.left_out:
+            self._decide({n: vv for n, vv in self.decision.left_out.items() if n != name})
+            self.known.pop(name, None)
+            self.sealed |= {name}
+            self.retire([name] if name in self.vv else [])
+
+    def left_out(self):
+        return super().left_out() | (self.sealed - self.known.keys() - {self.name})
+
+
+def live_sealing(seed: int) -> None:
+    """As `live`, with members that seal."""
+    _live(SealingFleet(seed, EngineSealer))
 
 
 def live(seed: int) -> None:

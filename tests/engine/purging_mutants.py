@@ -19,7 +19,7 @@ from holdfast.engine.storage import absence, apply, feed, follow, purge, roster,
 from holdfast.engine.storage.rows import Records, Row
 from holdfast.engine.storage.store import Tx
 
-from . import purging_member
+from . import planting, purging_member
 from .mutants import Mutant, Patch
 from .purging_member import EngineMember, live_returning
 
@@ -392,13 +392,16 @@ def _(patch: Patch) -> None:
 
 
 def catches(seed: int, planted: Mutant) -> bool:
-    """Whether the fleet of this seed fails with the mutant planted."""
-    with Patch.context() as patch:
-        planted.plant(patch)
-        try:
+    """Whether the fleet of this seed fails with the mutant planted.
+
+    Raises:
+        BrokenMutantError: The mutant failed by itself.
+    """
+    try:
+        with planting.planted(planted.name, planted.plant):
             live_returning(seed)
-        except AssertionError:
-            return True
+    except AssertionError:
+        return True
     return False
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ..gate import first
 from .fleet import run
 
 GROUPS, PER_GROUP = 24, 25
 SOAK_GROUPS, PER_SOAK_GROUP = 60, 500
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize("group", first(8, range(GROUPS)))
 def test_a_fleet_agrees_on_the_maximal_writes(group: int):
     for seed in range(group * PER_GROUP, (group + 1) * PER_GROUP):
         run(seed)

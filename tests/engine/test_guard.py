@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from holdfast import Engine, Guard, SyncHeld, UsageError
+from holdfast.engine.guard import Watch
 from holdfast.engine.replica import Replica
 from holdfast.transport.sync import sync
 
-from ..nodes import assert_equal, link_to, meet, opened
+from ..nodes import assert_equal, link_to, meet, opened, purge
 
 
 async def _meet(node: Engine, hub: Engine, guard: Guard | None = None):
-    return await sync(Replica(node, guard), link_to(hub))
+    return await sync(Replica(node, Watch(guard) if guard else None), link_to(hub))
 
 
 async def _spoilt(folder: Path, count: int, spoil):
@@ -93,3 +94,15 @@ async def test_a_bundle_is_held_as_well(tmp_path: Path):
 def test_a_guard_that_guards_nothing_is_refused(wrong: dict[str, object]):
     with pytest.raises(UsageError):
         Guard(**wrong)
+
+
+async def test_what_a_peer_says_is_no_more_is_held_too(tmp_path: Path):
+    hub, node = await _spoilt(tmp_path, 400, _delete)
+    async with hub, node:
+        await purge(hub)
+        with pytest.raises(SyncHeld, match="of 1,000 records"):
+            await _meet(node, hub, Guard(share=0.3))
+        assert (await node.status()).records > 700
+        assert (await _meet(node, hub)).completed
+        await assert_equal(node, hub)
+        assert (await node.status()).records == 601

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .purging_member import live, live_returning
+from .purging_member import live, live_returning, live_sealing
 
 FEW = (*range(10), 665, 2302)
 """Seeds of every run, with those that once failed."""
@@ -20,10 +20,22 @@ def test_who_was_away_meets_what_is_gone(seed: int):
     live_returning(seed)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_identities_leave_the_vectors_and_nothing_else_changes(seed: int):
+    live_sealing(seed)
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(10_000, 14_000))
-def test_more_of_them(seed: int):
-    live(seed)
+@pytest.mark.parametrize("seed", range(10_000, 12_000))
+def test_more_of_those_that_seal(seed: int):
+    live_sealing(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(10_000, 14_000, 100))
+def test_more_of_them(first: int):
+    for seed in range(first, first + 100):
+        live(seed)
 
 
 @pytest.mark.soak

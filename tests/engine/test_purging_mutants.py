@@ -8,6 +8,7 @@ import pytest
 
 from tests.sources import ROOT
 
+from .planting import planted
 from .purging_member import live_returning
 from .purging_mutants import MUTANTS, catches, hunt
 from .purging_stories import STORIES, Story, tell
@@ -42,10 +43,8 @@ def test_the_table_names_the_stories():
 
 @pytest.mark.parametrize("name", STORIES)
 def test_its_story_catches_the_mutant(name: str):
-    with pytest.MonkeyPatch.context() as patch:
-        MUTANTS[name].plant(patch)
-        with pytest.raises(AssertionError):
-            tell(STORIES[name])
+    with pytest.raises(AssertionError), planted(name, MUTANTS[name].plant):
+        tell(STORIES[name])
 
 
 @pytest.mark.parametrize("story", dict.fromkeys(STORIES.values()), ids=lambda story: story.__name__)

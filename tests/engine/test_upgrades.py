@@ -13,6 +13,7 @@ import pytest
 from holdfast import Engine, FileUnreadable
 from holdfast.engine.storage import migrations
 
+from ..gate import first
 from ..nodes import meet, opened
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("format-*.db.gz"))
@@ -99,12 +100,13 @@ async def test_a_file_that_was_never_finished_is_finished(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
-def test_a_process_that_is_killed_while_it_brings_a_file_up_loses_nothing(tmp_path: Path, kept: Path):
+@pytest.mark.parametrize("every", first(1, [4, 1]))
+def test_a_process_that_is_killed_while_it_brings_a_file_up_loses_nothing(tmp_path: Path, kept: Path, every: int):
     """At each statement: the next opening finds all, in the present format, and the file as it was beside it."""
-    words = [sys.executable, "-m", "tests.engine.upgrading", str(kept), str(tmp_path)]
+    words = [sys.executable, "-m", "tests.engine.upgrading", str(kept), str(tmp_path), str(every)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    killed, halfway = map(int, done.stdout.split())
-    assert killed >= 30
+    statements, halfway = map(int, done.stdout.split())
+    assert statements >= 30
     older = migrations.FORMAT - int(kept.name.removeprefix("format-").removesuffix(".db.gz"))
     assert (halfway > 0) == (older > 1), "some were killed between two of the scripts"

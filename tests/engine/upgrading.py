@@ -1,8 +1,9 @@
 """Brings copies of a kept file up to date in processes that are killed at one statement after the other.
 
-Run as a program (`python -m tests.engine.upgrading KEPT FOLDER`): each copy is opened in a fork of its own that ends by
-SIGKILL before its n-th statement, then opened again in another, which must find all as it was. Prints how many forks
-were killed, and in how many of them the migration had begun and was not yet done. Ends with 1 at the first that fails.
+Run as a program (`python -m tests.engine.upgrading KEPT FOLDER EVERY`): each copy is opened in a fork of its own that
+ends by SIGKILL before its n-th statement (every so many-th), then opened again in another, which must find all as it
+was. Prints at how many statements that was tried, and how often the migration had begun and was not yet done. Ends with
+1 at the first that fails.
 """
 
 from __future__ import annotations
@@ -85,11 +86,11 @@ def format_of(path: Path) -> int:
     return int(found)
 
 
-def main(kept: Path, folder: Path) -> int:
-    """Kill one process for each statement."""
+def main(kept: Path, folder: Path, every: int) -> int:
+    """Kill one process for every so many-th statement."""
     data = gzip.decompress(kept.read_bytes())
     halfway = 0
-    for number in range(1, STATEMENTS_MAX):
+    for number in range(1, STATEMENTS_MAX, every):
         path = folder / str(number) / "a.db"
         path.parent.mkdir()
         path.write_bytes(data)
@@ -112,4 +113,4 @@ def main(kept: Path, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))

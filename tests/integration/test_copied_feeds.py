@@ -9,6 +9,7 @@ import pytest
 from holdfast.engine.delta import StretchId
 from holdfast.transport.messages import Ack, Batch, Hello
 
+from ..gate import first
 from .side import Side, assert_equal, begin, exchange, perform, sync
 
 
@@ -134,7 +135,7 @@ def test_a_reader_is_sent_back_to_the_start_by_a_batch_that_ends_before_it_start
 
 
 @pytest.mark.parametrize("hub_is_copied", [False, True])
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", first(5, range(15)))
 def test_no_acknowledged_write_is_missing_after_any_schedule(seed, hub_is_copied):
     """Copies of nodes write too as long as there is one hub; two files answer at one URL otherwise."""
     draw = random.Random(seed)

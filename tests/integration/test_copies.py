@@ -151,6 +151,47 @@ async def test_a_backup_of_before_names_were_given_up_claims_none_of_them(tmp_pa
             assert (await hub["t"].get("shared")).fields["note"] == "b"
 
 
+@pytest.mark.parametrize("unsent", [False, True])
+async def test_a_hub_that_goes_on_under_a_new_identity_still_tells_clones_apart(tmp_path, unsent):
+    """It forgets its tickets, and remembers in which file it has read this feed."""
+    path, other = tmp_path / "a.db", tmp_path / "b.db"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with unbound(path, space="s") as a:
+            await a["t"].put("shared", {"v": 0})
+            await heal(hub, a)
+        clone(path, other)
+        async with unbound(path, seed="a2") as a, unbound(other, seed="b2") as b:
+            await b["t"].update("shared", {"note": "b"})
+            await heal(hub, b)
+            await Replica(hub).renew("a stranger says so")
+            await a["t"].put("a0", {"by": "a"})  # the number that the hub knows from the clone
+            if unsent:
+                await a["t"].put("a1", {"by": "a"})
+            await heal(hub, a)
+            assert "in another file" in a.renewed
+            assert b.renewed is None
+            await heal(hub, a, b)
+            await assert_equal(a, b, hub)
+            assert {document.key for document in await hub["t"].query()} == {"shared", "a0", *["a1"][: int(unsent)]}
+            assert (await hub["t"].get("shared")).fields["note"] == "b"
+
+
+async def test_a_hub_that_goes_on_under_a_new_identity_takes_no_node_for_a_clone(tmp_path):
+    """Also one that was opened anew, and one that the hub has read in several of its lives."""
+    path = tmp_path / "a.db"
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        for life in range(4):
+            async with unbound(path, space="s", seed=life) as a:
+                await a["t"].put(f"k{life}", {})
+                await heal(hub, a)
+                await hub["t"].put(f"hub{life}", {})
+                await Replica(hub).renew("a stranger says so")
+                await a["t"].put(f"later{life}", {})
+                await heal(hub, a)
+                assert a.renewed is None
+                await assert_equal(a, hub)
+
+
 @pytest.mark.parametrize("sent", [False, True])
 async def test_what_had_never_left_a_file_that_is_put_back_has_new_names(tmp_path, sent):
     """The clone has used those names: the old file once claimed its writes, and its own were nobody's."""

@@ -14,6 +14,7 @@ from holdfast.engine.storage.journal import Journal
 from holdfast.engine.storage.reissue import reissue
 from holdfast.engine.storage.rows import Records
 
+from ..gate import first
 from .side import Side, assert_equal, now, sync
 
 STRANGER = Actor("5" * 32)
@@ -164,7 +165,7 @@ def test_a_part_of_a_commit_that_fails_gives_up_nothing():
         assert tx.given_up == {}
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(12, range(40)))
 def test_random_fleets_agree(seed):
     rng = Random(seed)
     hubs = [Side("a"), Side("b")]

@@ -15,6 +15,7 @@ from holdfast.errors import SpaceMismatch
 from holdfast.transport.answering import Responder
 from holdfast.transport.effects import Introduce
 
+from ..gate import first
 from ..nodes import assert_equal, heal, meet, opened
 from .side import Side, begin, perform, sync
 
@@ -118,7 +119,7 @@ def test_of_two_sessions_at_once_neither_undoes_what_the_other_has_agreed_on():
     assert hub.facts().membership.space == one.facts().membership.space
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(12, range(40)))
 def test_nodes_that_met_while_they_held_nothing_end_in_one_space(seed):
     """Whoever they meet in between, and in whatever order they write."""
     draw = random.Random(seed)

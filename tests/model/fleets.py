@@ -199,9 +199,23 @@ class Fleet:
 
 
 class SealingFleet(Fleet):
-    """A fleet that also seals whom it has left out, lost or not."""
+    """A fleet that also seals whom it has left out, lost or not, and takes anybody for retired."""
 
-    EVENTS = (*Fleet.EVENTS, ("seal", 6))
+    EVENTS = (*Fleet.EVENTS, ("seal", 6), ("retire", 12))
+
+    def retire(self):
+        for node in self.nodes:
+            node.retire([name for name in sorted(node.vv) if self.rng.random() < 0.8])
+
+    def feud(self):
+        """What one side says of it is all that some hub hears before it marks, retires all, and looks who has it."""
+        super().feud()
+        for hub in [node for node in self.nodes if node.has_authority and self.rng.random() < 0.7]:
+            for node in self.rng.sample(self.nodes, 2):
+                if node is not hub:
+                    hub.pull(node, self.rng, may_cut=False)
+            for act in (hub.purge, self.retire, hub.purge):
+                act()
 
     def seal(self):
         for node in self.nodes:

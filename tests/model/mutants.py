@@ -8,6 +8,7 @@ from .fleets import Fleet, RestlessFleet
 from .membership_model import Citizen
 from .merge_model import EXISTS, Node
 from .purging_model import NOTHING, Kept, State, join
+from .sealing_model import Sealer
 
 
 class PurgesWithoutKnowledge(Citizen):
@@ -173,6 +174,45 @@ class JoinsUnannounced(Citizen):
         self.roster = {n: by for n, by in self.roster.items() if n != name}
 
 
+class PastClaimsAtLeast(Sealer):
+    """What is lower than in the past is left out of a vector at rest: the past would claim for it."""
+
+    def kept(self, vector):
+        number, apart = super().kept(vector)
+        return number, {name: seq for name, seq in apart.items() if seq > self.pasts[number].get(name, 0)}
+
+
+class RestsOverTheLastPast(Sealer):
+    """A vector is read over the past of today, not over the one that it names."""
+
+    def restored(self, rest):
+        number, apart = rest
+        return super().restored((number and -1, apart))
+
+
+class PastGrowsInPlace(Sealer):
+    """A past is changed instead of followed by another."""
+
+    def _add_past(self, entries):
+        self.pasts[-1].update(entries)
+
+
+class SealForgetsTheEntry(Sealer):
+    """The sealed identity leaves the vector for good: nothing says that its operations were taken in."""
+
+    def seal(self, name):
+        super().seal(name)
+        if name in self.sealed:
+            self.vv = {n: seq for n, seq in self.vv.items() if n != name}
+
+
+class SealedKnowsAll(Sealer):
+    """A sealed member that is heard of again counts as one that has all."""
+
+    def _known_of(self, name):
+        return self.vv if name in self.sealed else super()._known_of(name)
+
+
 CAUGHT_AT = {
     PurgesWithoutKnowledge: (Fleet, 6),
     PurgesAtOnce: (Fleet, 26),
@@ -196,3 +236,12 @@ CAUGHT_AT = {
 
 RARELY_CAUGHT = (FenceTakenOverLate, ForgetsOnlyTheFence, NoStub)
 """Broken corners of corners: not seen in 1,500 fleets of either kind, or once in 2,500."""
+
+SEALS_CAUGHT_AT: dict[type[Sealer], int] = {
+    PastClaimsAtLeast: 171,
+    RestsOverTheLastPast: 669,
+    PastGrowsInPlace: 25,
+    SealForgetsTheEntry: 20,
+    SealedKnowsAll: 396,
+}
+"""The same for the rules of seals, in sealing fleets."""

@@ -1,18 +1,17 @@
-"""Executable specification of sealing: identities that are gone leave the vectors, and may still come back.
+"""Executable specification of sealing: identities that are gone leave the vectors of a file, and may still come back.
 
-A *seal* is an operation that says: "who covers me has taken in this identity up to this number". That is true without
-asking anybody, because a vector only ever takes in whole vectors: whoever covers the seal has taken in all that its
-author had. So a vector that covers the seal needs no entry for the identity. One row per seal stays in the roll of
-every node; vectors at rest, on the wire and in contexts name only those who are not sealed.
+Every file keeps *pasts*: vectors of identities that it takes to write no more. A vector at rest names the past that it
+was kept over, and what is otherwise in it, lower or higher. So it is the same vector whichever identities a file has
+retired, wrongly or not; no other node hears of a past, and nothing has to be true of who is in it.
 
-A seal forgets nothing and forbids nothing. Who returns under a sealed identity has operations beyond the sealed number
-or has none: the first get an ordinary entry again, the second are covered.
+Who decides *seals* a member that was left out: what it knew of it goes, its identity is retired. A seal forbids and
+forgets nothing that anybody wrote: who returns says all of its vector, like a stranger, and is a member again.
 """
 
 from __future__ import annotations
 
 from .membership_model import Citizen
-from .merge_model import STATS, covers
+from .merge_model import STATS
 
 
 class Sealer(Citizen):
@@ -20,83 +19,77 @@ class Sealer(Citizen):
 
     def __init__(self, name, truth):
         super().__init__(name, truth)
-        self.roll = {}  # the seal's dot -> (identity, number)
+        self.pasts = ({},)  # by number; the last is that over which vectors are kept from now on
+        self.sealed = frozenset()
 
     # -- short and whole vectors -------------------------------------------------------------------------------
 
-    def short(self, vector):
-        """Without the entries that a seal in it implies."""
-        implied = self._implied(vector)
-        return {name: seq for name, seq in vector.items() if seq > implied.get(name, 0)}
+    def kept(self, vector):
+        """As it rests: the number of a past, and what is otherwise; 0 for an entry that is not there."""
+        past = self.pasts[-1]
+        names = vector.keys() | past.keys()
+        apart = {n: vector.get(n, 0) for n in names if vector.get(n, 0) != past.get(n, 0)}
+        return (len(self.pasts) - 1, apart) if len(apart) <= len(vector) else (0, vector)
 
-    def whole(self, vector):
-        return {**vector, **{name: max(seq, vector.get(name, 0)) for name, seq in self._implied(vector).items()}}
+    def restored(self, rest):
+        number, apart = rest
+        return {name: seq for name, seq in {**self.pasts[number], **apart}.items() if seq}
 
-    def _implied(self, vector):
-        implied = {}
-        for dot, (name, seq) in sorted(self.roll.items(), key=lambda row: row[1][1]):
-            if self._covers(vector, dot):
-                implied[name] = max(seq, implied.get(name, 0))
-        return implied
+    def retire(self, names):
+        """Identities go into a past, whether they write again or not; vectors that rest are not touched."""
+        resting = self._all(self.kept)
+        self._add_past({name: self.vv[name] for name in names if name in self.vv and name != self.name})
+        self._set(self._all(self.restored, resting))
+        STATS["retired"] += 1
 
-    def _covers(self, vector, dot):
-        """A seal's author may be sealed itself: then its own seal speaks for it."""
-        if covers(vector, dot):
-            return True
-        later = [seal for seal, (name, seq) in self.roll.items() if name == dot[0] and seq >= dot[1] and seal != dot]
-        return any(self._covers(vector, seal) for seal in later)
+    def _add_past(self, entries):
+        self.pasts = (*self.pasts, {**self.pasts[-1], **entries})
 
-    def _rewrite(self, form):
-        self.vv, self.fence, self.horizon = form(self.vv), form(self.fence), form(self.horizon)
-        self.known = {name: form(vector) for name, vector in self.known.items()}
-        if self.marked:
-            self.marked = form(self.marked)
-        for record in self.records.values():
-            record.extra = form(record.extra)
+    def _lay_down(self):
+        """All that a node knows rests between two events."""
+        self._set(self._all(self.restored, self._all(self.kept)))
 
-    def _using_whole_vectors(self, act, *peers):
-        for node in (self, *peers):
-            node._rewrite(node.whole)
-        try:
-            return act()
-        finally:
-            for node in (self, *peers):
-                node._rewrite(node.short)
+    def _all(self, form, of=None):
+        """Every vector of the file in a form."""
+        vv, fence, horizon, marked, known, extra = of or (
+            self.vv, self.fence, self.horizon, self.marked, self.known,
+            {key: record.extra for key, record in self.records.items()},
+        )  # fmt: skip
+        return (
+            form(vv), form(fence), form(horizon), None if marked is None else form(marked),
+            {name: form(vector) for name, vector in known.items()}, {key: form(each) for key, each in extra.items()},
+        )  # fmt: skip
+
+    def _set(self, whole):
+        self.vv, self.fence, self.horizon, self.marked, self.known, extra = whole
+        for key, vector in extra.items():
+            self.records[key].extra = vector
 
     # -- what a node does --------------------------------------------------------------------------------------
 
     def seal(self, name):
-        """An operation, on a member that was left out. It takes no further part; whoever wants to return joins anew."""
-
-        def operation():
-            self.seq += 1
-            self.roll = {**self.roll, (self.name, self.seq): (name, self.vv.get(name, 0))}
-            self.vv = {**self.vv, self.name: self.seq}
-
+        """Of a member that was left out: nothing is kept but its entry in the vector, and that rests in the past."""
         if self.has_authority and name in self.decision.left_out:
-            self._using_whole_vectors(operation)
             self._decide({n: vv for n, vv in self.decision.left_out.items() if n != name})
             self.known.pop(name, None)
+            self.sealed |= {name}
+            self.retire([name])
             STATS["sealed"] += 1
 
     def left_out(self):
-        """With those that are sealed, as far as this node has taken in."""
-        gone = {name for dot, (name, _) in self.roll.items() if self._covers(self.vv, dot)}
-        return (super().left_out() | gone) - {self.name}
+        """With those that are sealed, until they are heard of again."""
+        return super().left_out() | (self.sealed - self.known.keys() - {self.name})
 
     def pull(self, source, rng, may_cut):
-        self.roll = source.roll = {**self.roll, **source.roll}  # in the handshake: the rows that the other side lacks
-        self._using_whole_vectors(lambda: super(Sealer, self).pull(source, rng, may_cut), source)
+        super().pull(source, rng, may_cut)
+        self._lay_down()
+        source._lay_down()
 
     def purge(self, members=None):
-        self._using_whole_vectors(lambda: super(Sealer, self).purge(members))
+        super().purge(members)
+        self._lay_down()
 
     def _begin(self, key):
-        self._rewrite(self.whole)
-        try:
-            return super()._begin(key)
-        finally:
-            self._rewrite(self.short)
-
-    def context(self, key):
-        return self.whole(super().context(key))
+        begun = super()._begin(key)
+        self._lay_down()
+        return begun

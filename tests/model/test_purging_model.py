@@ -9,7 +9,7 @@ import pytest
 from .fleets import Fleet, FormerFleet, RestlessFleet, SealingFleet, run
 from .former_rules import FormerCitizen
 from .membership_model import Citizen
-from .mutants import CAUGHT_AT, RARELY_CAUGHT
+from .mutants import CAUGHT_AT, RARELY_CAUGHT, SEALS_CAUGHT_AT
 from .observer import Observer, Violation
 from .sealing_model import Sealer
 
@@ -49,9 +49,14 @@ def test_vectors_stay_short_while_identities_come_and_go():
         hub.purge()
         hub.expire(guest.name)
         hub.seal(guest.name)
-    assert len(hub.roll) == 50
-    assert len(hub.vv) == 1
-    assert max(map(len, [hub.fence, hub.horizon, *hub.known.values()])) <= 2
+    assert len(hub.pasts) == 51
+    assert hub.vv.keys() == {"H", *(f"G{number}" for number in range(50))}
+    assert max(len(hub.kept(vector)[1]) for vector in [hub.vv, hub.fence, hub.horizon, *hub.known.values()]) <= 2
+    guest.put("k0", "f")  # one that was sealed comes back
+    hub.pull(guest, rng, may_cut=False)
+    assert hub.vv[guest.name] == guest.seq
+    assert guest.name in hub.counted()
+    assert len(hub.kept(hub.vv)[1]) == 2
 
 
 def test_the_former_rules_fail_in_such_fleets():
@@ -66,6 +71,14 @@ def test_a_planted_mutant_is_caught(mutant: type[Citizen]):
     with pytest.raises(Violation):
         run(seed, mutant, fleet)
     run(seed, Citizen, fleet)
+
+
+@pytest.mark.parametrize("mutant", SEALS_CAUGHT_AT, ids=lambda mutant: mutant.__name__)
+def test_a_planted_mutant_of_seals_is_caught(mutant: type[Sealer]):
+    seed = SEALS_CAUGHT_AT[mutant]
+    with pytest.raises(Violation):
+        run(seed, mutant, SealingFleet)
+    run(seed, Sealer, SealingFleet)
 
 
 @pytest.mark.soak

@@ -7,7 +7,7 @@ import random
 from dataclasses import FrozenInstanceError
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.resolvers import (
@@ -40,7 +40,6 @@ every_rule = pytest.mark.parametrize(
 
 
 @every_rule
-@settings(max_examples=50)
 @given(data=st.data(), rng=st.randoms())
 def test_the_order_of_siblings_changes_nothing(
     resolver: Resolver, existence: bool, data: st.DataObject, rng: random.Random
@@ -52,7 +51,6 @@ def test_the_order_of_siblings_changes_nothing(
 
 
 @every_rule
-@settings(max_examples=50)
 @given(data=st.data())
 def test_repetition_changes_nothing(resolver: Resolver, existence: bool, data: st.DataObject) -> None:
     conflict: Conflict = data.draw(conflicts(existence=existence))
@@ -62,7 +60,6 @@ def test_repetition_changes_nothing(resolver: Resolver, existence: bool, data: s
 
 
 @every_rule
-@settings(max_examples=50)
 @given(data=st.data())
 def test_every_conflict_has_a_legal_answer(resolver: Resolver, existence: bool, data: st.DataObject) -> None:
     settlement = settle(resolver, data.draw(conflicts(existence=existence)))
@@ -71,7 +68,6 @@ def test_every_conflict_has_a_legal_answer(resolver: Resolver, existence: bool, 
 
 
 @every_rule
-@settings(max_examples=50)
 @given(data=st.data())
 def test_the_input_is_left_as_it_was(resolver: Resolver, existence: bool, data: st.DataObject) -> None:
     conflict: Conflict = data.draw(conflicts(existence=existence))

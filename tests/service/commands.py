@@ -89,9 +89,9 @@ def writer_process(path: Path):
 
 
 @contextmanager
-def hub_process(directory: Path, stop: signal.Signals = signal.SIGTERM):
+def hub_process(directory: Path, *options: object, stop: signal.Signals = signal.SIGTERM):
     """A hub process; gives its address and stops it."""
-    with started("hub", "run", directory, "--port", 0, stderr=subprocess.DEVNULL) as process:
+    with started("hub", "run", directory, "--port", 0, *options, stderr=subprocess.DEVNULL) as process:
         try:
             yield process.stdout.readline().decode().split()[-1]
         finally:

@@ -24,6 +24,10 @@ def test_a_record_is_followed_and_goes_back(file: Path):
     gone = ok("revert", file, "tasks", "t1", "t2", "--to", "2020-01-01T00:00:00Z", "--json").value
     assert gone == {"written": 2}
     assert ok("history", file, "tasks", "none").out == ""
+    lives = ok("history", file, "tasks", "--json").value
+    assert [one for one in lives if one["key"] == "t1"][-3:] == found
+    assert {one["key"] for one in lives} == {"t1", "t2"}
+    assert ok("history", file, "tasks").out.startswith("key ")
 
 
 def test_a_transaction_is_undone(file: Path):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
-from holdfast import Purge
+from holdfast import Engine, Purge
 from holdfast.engine.members import Members
 from holdfast.errors import DiskFull
 from holdfast.service.hub import open_space
@@ -91,6 +93,48 @@ def test_two_files_agree_through_a_hub_process(directory: Path, file: Path, tmp_
     assert ok("status", file, "--json").value["records"] == 2
 
 
+def test_a_hub_holds_what_would_change_too_much_until_it_is_approved(directory: Path, tmp_path: Path):
+    pump, gate = tmp_path / "pump.db", tmp_path / "gate.db"
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    lines = "".join(f'{{"_key": "k{n:03}", "n": {n}}}\n' for n in range(300))
+    assert ok("hub", "held", directory).out == "nothing is held\n"
+    with hub_process(directory, "--hold-above", "0.5") as url:
+
+        def sync(path: Path):
+            return holdfast("sync", path, url, "--token", secret, "--json")
+
+        for path in (pump, gate):
+            ok("init", path, "--space", "plant", "--name", path.stem)
+        ok("import", pump, "tasks", "-", "--key", "_key", stdin=lines)
+        assert (sync(pump).code, sync(gate).code) == (0, 0)
+        _delete(gate, range(200))
+        held = sync(gate)
+        assert (held.code, held.error["code"]) == (5, "sync-held")
+        assert "the hub holds it" in held.error["message"]
+        ok("put", pump, "tasks", "new", "{}")
+        assert sync(pump).code == 0, "what others send flows on"
+        assert ok("status", pump, "--json").value["records"] == 301
+        (listed,) = ok("hub", "held", directory, "--json").value
+        assert (listed["label"], listed["approved_ms"]) == ("gate", None)
+        assert "gate" in ok("hub", "held", directory, "plant").out
+        assert holdfast("hub", "approve", directory, "plant", "pump").code == 2
+        assert sync(gate).code == 5
+        assert "gate" in ok("hub", "approve", directory, "plant", "gate").out
+        assert ok("hub", "approve", directory, "plant", listed["node"][:8], "--json").value["node"] == listed["node"]
+        assert sync(gate).code == 0
+        assert sync(pump).code == 0
+    assert ok("status", pump, "--json").value["records"] == 101
+
+
+def _delete(path: Path, numbers: Iterable[int]) -> None:
+    async def delete() -> None:
+        async with Engine.open(path) as engine:
+            for n in numbers:
+                await engine["tasks"].delete(f"k{n:03}")
+
+    asyncio.run(delete())
+
+
 def test_a_hub_tells_who_is_how_far_behind(directory: Path, file: Path, tmp_path: Path):
     ok("hub", "space", "add", directory, "quiet")
     assert ok("hub", "status", directory, "quiet").out == "quiet: no node has come yet\n"
@@ -127,7 +171,7 @@ async def test_a_space_that_failed_behind_its_opening_is_opened_by_the_next_requ
 
 
 def test_ctrl_c_stops_a_hub_in_good_order(directory: Path):
-    with hub_process(directory, signal.SIGINT) as url:
+    with hub_process(directory, stop=signal.SIGINT) as url:
         assert url.startswith("http://127.0.0.1:")
 
 

@@ -34,7 +34,9 @@ def seventh(tmp_path_factory):
 
 
 # Processes differ in addresses and hash seeds; the debug allocator moves more addresses.
-@pytest.mark.parametrize(("hash_seed", "options"), [(1, ()), (4_000_000_000, ("-X", "dev"))])
+@pytest.mark.parametrize(
+    ("hash_seed", "options"), [pytest.param(1, (), marks=pytest.mark.thorough), (4_000_000_000, ("-X", "dev"))]
+)
 def test_real_nodes_do_the_same_in_every_process(seventh, tmp_path, hash_seed, options):
     there = printed(tmp_path / "there", 7, hash_seed, *options)
     assert there.stderr == ""

@@ -18,13 +18,15 @@ from holdfast.engine.replica import Replica
 from holdfast.engine.storage.write import Write, write_all
 from holdfast.engine.transaction import Committing
 from holdfast.errors import UsageError
+from holdfast.simulation.checkers import all_checkers
 from holdfast.simulation.observed.history import Renewed, Reopened, RolledBack, Synced
 from holdfast.simulation.observed.image import Image, Value, look, texts_of, vector_of
 from holdfast.simulation.observed.recorder import Recorder
 from tests.engine.habits import write_typed
 from tests.engine.mutants import MUTANTS
 
-from .fleet import Fleet
+from .fleet import DAY_MS, Fleet
+from .pair import damage
 from .watched import DRIFT_MS, Node, Wall
 
 DECIDED = Update({"a": '"decided"'})
@@ -271,6 +273,33 @@ async def test_new_names_of_a_copy_keep_what_they_named(fleet, tmp_path):
     assert {operation.name.actor for operation in renames} == {renewed.new}
     assert fleet.history.withdrawn == fleet.model.bits(operation.renames for operation in renames)
     await fleet.judge()
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+async def test_one_record_that_two_copies_wrote_under_one_stamp_is_not_judged_and_all_others_are(fleet, deletes):
+    """Both clocks are behind what the file had seen and count on alike: no file tells the two writes apart."""
+    hub, a = fleet.nodes
+    await a.engine["tasks"].put("x", {"a": 0})
+    await a.engine["tasks"].put("y", {"a": 0})
+    await fleet.meet(a, hub, cut=False)
+    assert not fleet.history.ambiguous  # a look at the file brings nothing twice, and neither does a merge
+    await a.close()
+    copy = _copy_of(fleet, a)
+    for node in (a, copy):
+        await node.open()
+        node.wall.ms -= DAY_MS
+    copy.recorder.cloned(copy.connection, wall_ms=copy.wall.ms)
+    assert not fleet.history.ambiguous
+    await a.engine["tasks"].put("x", {"a": "a"})
+    await (copy.engine["tasks"].delete("x") if deletes else copy.engine["tasks"].put("x", {"a": "copy"}))
+    fleet.raise_violation()
+    assert len(told(fleet, a.name)) == 3
+    assert not told(fleet, "copy")  # the model has one write of that name
+    assert fleet.history.ambiguous == {("tasks", "x")}
+    damage(copy, "UPDATE record SET doc = ? WHERE key = 'y'", '{"a":1}')
+    fleet.checkers = all_checkers()
+    fleet.check(copy)
+    assert (fleet.violation.invariant, fleet.violation.subject) == ("I2 one content per dot", "copy: tasks/y")
 
 
 async def test_what_a_renamed_operation_had_hidden_goes_on_under_a_name_that_stands_nowhere(fleet):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ..gate import first
+
 HOLDS = """
 import asyncio
 import pytest
@@ -171,7 +173,7 @@ def test_fixture(simulation):
 """
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
+@pytest.mark.parametrize("options", first(1, [("-n", "2"), ()]))
 def test_marks_that_cannot_be_understood_are_told_so_in_one_line(tmp_path: Path, options):
     (tmp_path / "test_app.py").write_text(MANY)
     ran = run(tmp_path, *options)

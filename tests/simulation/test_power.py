@@ -22,7 +22,7 @@ from .machines import booted, files, keys, virtually
 from .power_cuts import IMAGES, Campaign
 from .test_torn import Scripted
 
-FEW, MORE, MANY = range(12), range(12), 50
+FEW, MORE, MANY = range(6), range(6), 50
 """Seeds of the ordinary run; of the one in which something must be lost, which not every life does; how many each seed
 of a long one stands for."""
 

@@ -58,7 +58,7 @@ def comes_back(node, life):
 
 
 def a_year_with_one_who_is_away():
-    """The van is away for half a year and left out; what was deleted has gone for good when it comes back."""
+    """The van is away for half a year, left out and sealed; what was deleted has gone for good when it comes back."""
     day = 24
     hub = NodePlan(name="hub", role="hub", purge_every_ms=day * 3_600_000, silent_after_ms=60 * day * 3_600_000)
     plan = PlanBuilder(hours=365 * day).node(hub).edge("office").edge("van").do("hub", Seize())
@@ -80,6 +80,7 @@ def test_a_member_that_was_left_out_for_months_comes_back(request):
     report = simulate(a_year_with_one_who_is_away())
     report.raise_first()
     states = {state for state in RARE_STATES if state.startswith(("purge: ", "members: "))}
+    states.remove("members: one who was left out counts again")  # it is a member anew
     assert states <= {state for state, times in report.totals.reached.items() if times}
     request.config.pluginmanager.get_plugin("reached").add(0, report.totals.reached)
 
@@ -88,7 +89,11 @@ def test_a_member_that_was_left_out_for_months_comes_back(request):
     ("state", "plan"),
     [
         ("apply: a value had to be asked for whole", overtaken_by_a_new_identity()),
-        ("apply: a batch behind one that moved nothing", requested_twice_while_others_write()),
+        pytest.param(
+            "apply: a batch behind one that moved nothing",
+            requested_twice_while_others_write(),
+            marks=pytest.mark.thorough,
+        ),
         ("session: a ticket that would arrive late", requested_twice()),
         ("holes: filled from elsewhere", comes_back("a", life=1)),
         ("holes: void since their node has moved on", comes_back("hub", life=2)),

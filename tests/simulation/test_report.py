@@ -161,7 +161,7 @@ def test_no_run_gives_a_page_that_says_so():
 
 
 def test_a_real_run_is_drawn_whole_and_equal_each_time(tmp_path: Path):
-    report = simulate(seeds=[4, 6], nodes=3, hours=0.1, processes=1)
+    report = simulate(seeds=[4], nodes=3, hours=0.05, operations=25, processes=1)
     shown = write_report(report, tmp_path / "a.html")
     write_report(report, tmp_path / "b.html")
     text = (tmp_path / "a.html").read_text(encoding="utf-8")

@@ -23,7 +23,9 @@ def lived(plan, folder):
         world.close()
 
 
-@pytest.mark.parametrize(("seed", "nodes", "hours"), [(3, 3, 1), (7, 3, 1), (10, 5, 0.2)])
+@pytest.mark.parametrize(
+    ("seed", "nodes", "hours"), [(3, 3, 1), (7, 3, 1), pytest.param(10, 5, 0.2, marks=pytest.mark.thorough)]
+)
 def test_worlds_that_found_faults_of_their_observers_end_well(tmp_path, seed, nodes, hours):
     """Renamed operations over hidden ones; a device that is copied while it is off; closing while syncs run."""
     _, outcome = lived(plan_of(seed, nodes=nodes, hours=hours), tmp_path)

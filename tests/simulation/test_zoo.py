@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from ..engine.mutants import MUTANTS
+from ..gate import only
 from .zoo import ZOO
 from .zoo.exempt import BUGS, EQUIVALENT, OPEN
 from .zoo.hunt import SEEDS_MAX, hunt
@@ -16,6 +18,12 @@ from .zoo.worlds import holds
 KNOWN = rows()
 ELSEWHERE = 500_000
 """The search begins where no known seed is."""
+
+LONG = {"a peer that holds more of this identity is no sign", "a vector note is resolved against whatever is held"}
+"""Mutants that keep their world busy for seconds before it is noticed."""
+
+BY_WORLDS = [name for name in KNOWN if name not in MUTANTS and name not in LONG]
+"""What is planted at each push: mutants that no fleet of tests/engine catches there."""
 
 
 def test_the_table_lists_every_mutant_with_its_rule_and_world():
@@ -37,14 +45,19 @@ def test_every_class_of_bugs_has_a_mutant_or_a_reason():
         assert f"| {name} | {reason} |" in text
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", only(BY_WORLDS, KNOWN))
 def test_its_world_catches_the_mutant(name: str):
     assert caught(ZOO[name], KNOWN[name].seed) == KNOWN[name].invariant
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("world", "seed"), sorted({(row.world, row.seed) for row in KNOWN.values()}))
 def test_the_world_holds_without_the_mutant(world: str, seed: int):
     assert holds(world, seed)
+
+
+def test_a_file_that_no_power_cut_leaves_is_a_verdict_and_no_error_of_the_world():
+    assert caught(ZOO["commits are not synced to the disk"], 500_000)
 
 
 @pytest.mark.soak

@@ -7,12 +7,16 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from holdfast.engine.seams import Seams
 from holdfast.errors import FileUnreadable, InvalidName, InvalidValue, NewerFormat, NotADatabase
-from holdfast.transport.hub.registry import FORMAT, HubRegistry
+from holdfast.transport.hub.registry import APPROVED_MS, FORMAT, HubRegistry
+
+from ..nodes import NOW_MS, Wall
 
 
 @pytest.fixture
@@ -32,6 +36,38 @@ def test_init_keeps_what_is_there(registry: HubRegistry):
     again = HubRegistry.init(registry.directory)
     assert [space.name for space in again.spaces()] == ["plant"]
     assert again.authorize("plant", secret) == "rw"
+
+
+def test_one_of_an_older_version_is_brought_up_by_any_call(registry: HubRegistry):
+    with closing(sqlite3.connect(registry.directory / "hub.db")) as connection:
+        connection.executescript("DROP TABLE held; PRAGMA user_version = 1;")
+    assert [space.name for space in registry.spaces()] == ["plant"]
+    assert registry.held("plant") == []
+
+
+def test_what_is_held_is_listed_until_the_day_after_it_was_approved(tmp_path: Path):
+    wall = Wall(ms=NOW_MS)
+    registry = HubRegistry.init(tmp_path / "hub", seams=Seams(time=wall))
+    for space in ("plant", "site"):
+        registry.add_space(space)
+    registry.hold("plant", "aa", "pump-7", "t: too much")
+    (held,) = registry.held("plant")
+    assert (held.label, held.reason, held.approved_ms) == ("pump-7", "t: too much", None)
+    assert registry.held("site") == []
+    assert not registry.is_approved("plant", "aa")
+    registry.approve("plant", "aa")
+    assert registry.is_approved("plant", "aa")
+    assert not registry.is_approved("plant", "bb")
+    wall.ms += APPROVED_MS
+    assert not registry.is_approved("plant", "aa")
+    registry.approve("plant", "aa")
+    registry.hold("plant", "aa", "pump-7", "t: once more")
+    assert not registry.is_approved("plant", "aa")
+    for space, actor in (("plant", "bb"), ("site", "aa")):
+        with pytest.raises(InvalidName, match="hub held"):
+            registry.approve(space, actor)
+    with pytest.raises(InvalidName):
+        registry.held("nowhere")
 
 
 def test_a_directory_without_a_hub_is_refused_and_stays_empty(tmp_path: Path):

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
-from holdfast.errors import FrameTooLarge, HoldfastError, LinkCut, MalformedFrame, ProtocolError
+from holdfast.errors import FrameTooLarge, HoldfastError, LinkCut, MalformedFrame, ProtocolError, SyncHeld
 
 from ..frame import MAGIC, FrameType
 from ..links.address import FRAMES_TYPE
@@ -68,7 +68,7 @@ async def answer(
             async for frame in frames:
                 await _write(response, frame, limits)
     except ProtocolError as error:
-        _complain(request, logging.WARNING, error, "broke the protocol")
+        _complain(request, logging.WARNING, error, "is held" if isinstance(error, SyncHeld) else "broke the protocol")
         return await _refused(response, frame, error)
     except (HoldfastError, ConnectionError, TimeoutError) as error:
         if is_own(error):

@@ -31,7 +31,7 @@ Rights = Literal["rw", "r"]
 TokenId = NewType("TokenId", str)
 """12 hex digits: names a token in lists and logs."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format that this version writes; stands in the file as PRAGMA user_version."""
 
 APPLICATION_ID: Final = 0x48464855
@@ -43,6 +43,9 @@ SECRET_PREFIX: Final = "hf_"  # noqa: S105 - the part that is not secret
 
 LOCK_S_MAX: Final = 5.0
 """How long a call waits for another process that is writing."""
+
+APPROVED_MS: Final = 24 * 3600 * 1000
+"""How long what was held of a node is let through once it is approved: time for the node to come and send it."""
 
 # What a command line, a URL and a log can carry without quoting.
 _NAME: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{NAME_CHARS_MAX - 1}}}")
@@ -78,6 +81,18 @@ class Grant:
     space: str
     path: Path
     rights: Rights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a node sent that the hub holds back; times in milliseconds since 1970, `approved_ms` None while it is."""
+
+    space: str
+    actor: str
+    label: str
+    reason: str
+    held_ms: int
+    approved_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +247,58 @@ class HubRegistry:
         grant = self.authenticate(secret)
         return grant.rights if grant is not None and grant.space == space else None
 
+    def held(self, space: str) -> list[Held]:
+        """What is held, or was and is approved, of the nodes of a space, the latest first.
+
+        Raises:
+            InvalidName: the hub serves no space of that name.
+        """
+        self.space(space)
+        with self._connected("ro") as connection:
+            rows = connection.execute(
+                "SELECT actor, label, reason, held_ms, approved_ms FROM held"
+                " WHERE space = (SELECT id FROM space WHERE name = ?) ORDER BY held_ms DESC, actor",
+                (space,),
+            ).fetchall()
+        return [
+            Held(space=space, actor=actor, label=label, reason=reason, held_ms=held, approved_ms=approved)
+            for actor, label, reason, held, approved in rows
+        ]
+
+    def hold(self, space: str, actor: str, label: str, reason: str) -> None:
+        """Note what a node sent; what was approved of it before is over."""
+        with self._connected("rw") as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO held SELECT id, ?, ?, ?, ?, NULL FROM space WHERE name = ?",
+                (actor, label, reason, self.seams.time.now_ms(), space),
+            )
+
+    def approve(self, space: str, actor: str) -> None:
+        """Let through what a node sends from now on, for `APPROVED_MS`.
+
+        Raises:
+            InvalidName: nothing of such a node is held.
+        """
+        with self._connected("rw") as connection:
+            approved = connection.execute(
+                "UPDATE held SET approved_ms = ? WHERE actor = ? AND space = (SELECT id FROM space WHERE name = ?)",
+                (self.seams.time.now_ms(), actor, space),
+            )
+        if not approved.rowcount:
+            remedy = f"See `holdfast hub held {self.directory} {space}`."
+            raise InvalidName("nothing of this node is held", subject=actor, remedy=remedy)
+
+    def is_approved(self, space: str, actor: str) -> bool:
+        """Whether what a node sends may change as much as it likes, for now."""
+        since = self.seams.time.now_ms() - APPROVED_MS
+        with self._connected("ro") as connection:
+            row = connection.execute(
+                "SELECT 1 FROM held JOIN space ON space.id = held.space"
+                " WHERE name = ? AND actor = ? AND approved_ms >= ?",
+                (space, actor, since),
+            ).fetchone()
+        return row is not None
+
     def _path(self, file: str) -> Path:
         return self.directory / "spaces" / file
 
@@ -248,16 +315,20 @@ class HubRegistry:
         uri = f"{path.as_uri()}?mode={mode}"
         with translated(str(path)), closing(sqlite3.connect(uri, uri=True, timeout=LOCK_S_MAX)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
-            if mode != "rwc" and _format(connection, str(path)) != FORMAT:
+            found = _format(connection, str(path))
+            if mode != "rwc" and not found:
                 raise NotADatabase(
                     "it holds no registry", subject=str(path), remedy=f"Run `holdfast hub init {self.directory}`."
                 )
+            if mode != "rwc" and found < FORMAT:
+                HubRegistry.init(self.directory, seams=self.seams)  # an older version made it
             with connection:
                 yield connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         path = str(self.directory / "hub.db")
-        for number, script in enumerate(_scripts()[_format(connection, path) : FORMAT], start=1):
+        done = _format(connection, path)
+        for number, script in enumerate(_scripts()[done:FORMAT], start=done + 1):
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
                 f"PRAGMA user_version = {number};\nCOMMIT;"

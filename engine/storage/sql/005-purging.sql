@@ -46,11 +46,9 @@ CREATE TABLE buried (
     id         INTEGER PRIMARY KEY,             -- the number that the record had
     collection INTEGER NOT NULL REFERENCES collection (id),
     key        TEXT    NOT NULL,
-    doc        TEXT    NOT NULL,                -- what it read like when it was deleted
-    lsn        INTEGER NOT NULL                 -- when it was deleted here, or emptied: watchers are told
+    doc        TEXT    NOT NULL                 -- what it read like when it was deleted
 ) STRICT;
 CREATE INDEX buried_key ON buried (collection, key);
-CREATE INDEX buried_lsn ON buried (lsn);
 
 -- Every record that the log may tell of.
 CREATE VIEW place (id, collection, key, live, doc) AS

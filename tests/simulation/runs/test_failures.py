@@ -25,16 +25,25 @@ def planted(monkeypatch):
     return monkeypatch
 
 
-@pytest.fixture
-def failure(planted, tmp_path):
-    """The file of its first failure."""
-    for seed in range(20):
-        report = simulate(seeds=[seed], **DRAWN)
-        if not report.ok:
-            break
+@pytest.fixture(scope="module")
+def hunted():
+    """The text of the file of its first failure."""
+    with pytest.MonkeyPatch.context() as patch:
+        MUTANT.plant(patch)
+        for seed in range(20):
+            report = simulate(seeds=[seed], **DRAWN)
+            if not report.ok:
+                break
     assert report.first_failure is not None, "the mutant lives"
-    artefact_of(report.first_failure, report.scenario).write(tmp_path / "failure.json")
-    return tmp_path / "failure.json"
+    return artefact_of(report.first_failure, report.scenario).to_json()
+
+
+@pytest.fixture
+def failure(hunted, planted, tmp_path):
+    """The file of that failure, beside an engine that has the broken rule."""
+    path = tmp_path / "failure.json"
+    path.write_text(hunted, encoding="utf-8")
+    return path
 
 
 def test_a_failure_comes_again_to_the_step(failure):

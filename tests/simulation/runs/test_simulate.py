@@ -25,12 +25,12 @@ def fault_of(**options):
 
 
 def test_seeds_in_processes_give_what_they_give_in_this_one():
-    here = simulate(seeds=range(3, 7), processes=1, **SMALL)
-    there = simulate(seeds=range(3, 7), processes=2, **SMALL)
-    assert [outcome.seed for outcome in there.outcomes] == [3, 4, 5, 6]
+    here = simulate(seeds=range(3, 6), processes=1, **SMALL)
+    there = simulate(seeds=range(3, 6), processes=2, **SMALL)
+    assert [outcome.seed for outcome in there.outcomes] == [3, 4, 5]
     assert [result.digest for result in here.results] == [result.digest for result in there.results]
     assert [replace(result, cpu_s=0) for result in here.results] == [replace(r, cpu_s=0) for r in there.results]
-    assert len({result.digest for result in here.results}) == 4
+    assert len({result.digest for result in here.results}) == 3
 
 
 def test_a_report_says_what_was_answered_and_accounted_for():

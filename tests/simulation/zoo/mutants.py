@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.engine import planting
+
 from .worlds import WORLDS, HangsError, verdict
 
 Patch = pytest.MonkeyPatch
@@ -52,11 +54,14 @@ def caught(planted: Mutant, seed: int) -> str:
     """The invariant that the world of this seed says is broken when the mutant is planted; "" if it holds.
 
     What is no violation (a world that does not end, an error that is no verdict) catches nothing.
+
+    Raises:
+        BrokenMutantError: The mutant failed by itself: it says nothing of its rule.
     """
-    with Patch.context() as patch:
-        planted.plant(patch)
+    with planting.planted(planted.name, planted.plant) as patch:
         try:
             violation = verdict(WORLDS[planted.world].outcome(seed))
         except HangsError:
             return ""
+        patch.look(violation)
     return violation.invariant if violation is not None else ""

@@ -18,7 +18,6 @@ _HUNTED = (
     "existence is forgotten like other cells",
     "absences are heard and not heeded",
     "what stands at its sender counts as absent",
-    "the vector is taken in before absences were heard",
 )
 
 _AWAY = frozenset(
@@ -26,7 +25,6 @@ _AWAY = frozenset(
         "the horizon does not rise when a record goes",
         "cells are judged by the vector",
         "absences are heard and not heeded",
-        "the vector is taken in before absences were heard",
     }
 )
 """Those that a small world shows too rarely: they need records that are deleted while one who holds them is away."""
