@@ -18,9 +18,11 @@ from typing import Any, Final
 from holdfast.errors import FileUnreadable, InvalidName, NoSuchSnapshot, StorageError, UsageError
 
 from .arguments import check_callable, check_remarks
+from .copies import check_kin, check_sound, kin_of, knows
 from .documents import shown
 from .going_back import RestoreReport, choose, go_back, reading
 from .host import Host
+from .storage.connection import Connection
 from .storage.copying import (
     MARKED_SINCE,
     READ_ONLY,
@@ -53,6 +55,9 @@ class Snapshot:
         records: Records that it holds.
         lsn: The node's position in its feed at that moment.
         bytes: Size of its file.
+        node: Label of the node that it is of.
+        space: Name of the space that it is of; of another one than the file's it cannot be gone back to.
+        fault: Why it cannot be read: then only its name, path and bytes are known; None if it can.
     """
 
     name: str
@@ -63,6 +68,9 @@ class Snapshot:
     records: int
     lsn: int
     bytes: int
+    node: str = ""
+    space: str = ""
+    fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The snapshot as plain JSON values."""
@@ -95,12 +103,13 @@ class Snapshots:
         return await self._take(name, note, automatic=False, on_progress=on_progress)
 
     async def list(self) -> list[Snapshot]:
-        """Every snapshot, oldest first.
-
-        Raises:
-            StorageError: One of the files in the folder cannot be read.
-        """
-        found = [await self._look(path) for path in self.paths()]
+        """Every snapshot, oldest first; before them what cannot be read, with its `fault`."""
+        found = []
+        for path in self.paths():
+            try:
+                found.append(await self._look(path))
+            except StorageError as error:
+                found.append(_unreadable(path, error))
         return sorted(found, key=lambda snapshot: (snapshot.made_ms, snapshot.name))
 
     async def find(self, name: str) -> Snapshot:
@@ -128,12 +137,15 @@ class Snapshots:
         Raises:
             NoSuchSnapshot: There is none of this name.
             NoSuchCollection: Neither it nor this file has the collection.
+            SpaceMismatch: It is of another space, also of one that goes by the same name.
+            DamagedFile: It is not what it was when it was taken.
             UsageError, ReadOnlyEngine: Nothing was written.
         """
         snapshot = await self.find(name)
         if not preview and self._node.read_only:
             await self._node.write(lambda _: None)  # which says so
         async with reading(self._node, snapshot.path) as past:
+            await self._check(past, snapshot.path)
             chosen = await choose(self._node, past, collection, keys)
             report = await go_back(self._node, past, chosen, RestoreReport(snapshot=name), write=False)
             if preview or not report.written + report.deleted:
@@ -170,9 +182,17 @@ class Snapshots:
             path.chmod(READ_ONLY)
         return await self._look(path)
 
+    async def _check(self, past: Connection, path: Path) -> None:
+        """Return if records may read as they do there: it is of this space, and whole."""
+        then, now = await past.run(kin_of), await self._node.readers.run(kin_of)
+        known = await self._node.readers.run(knows, then)
+        check_kin(then, now, known=known, subject=str(path))
+        await past.run(check_sound, str(path))
+
     async def _look(self, path: Path) -> Snapshot:
         async with reading(self._node, path) as connection:
             origin, records, lsn, size = await connection.run(_look, str(path))
+            kin = await connection.run(kin_of)
         return Snapshot(
             name=path.stem,
             path=path,
@@ -182,6 +202,8 @@ class Snapshots:
             records=records,
             lsn=lsn,
             bytes=size,
+            node=kin.label,
+            space=kin.space,
         )
 
     def paths(self) -> tuple[Path, ...]:
@@ -209,6 +231,21 @@ class Snapshots:
         taken = {path.stem for path in self.folder.glob(f"{stem}*{SUFFIX}")}
         names = (stem if number == 1 else f"{stem}.{number}" for number in range(1, len(taken) + 2))
         return next(name for name in names if name not in taken)
+
+
+def _unreadable(path: Path, error: StorageError) -> Snapshot:
+    size = path.stat().st_size if path.exists() else 0
+    return Snapshot(
+        name=path.stem,
+        path=path,
+        made_ms=0,
+        note="",
+        automatic=False,
+        records=0,
+        lsn=0,
+        bytes=size,
+        fault=error.what,
+    )
 
 
 def _delete(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from holdfast import (
     NoSuchSnapshot,
     ReadOnlyEngine,
     Schema,
+    SpaceMismatch,
     StorageError,
     UsageError,
+    restore_backup,
 )
 from holdfast.engine.snapshots import AUTOMATIC_KEPT
 from holdfast.engine.storage import restoring
@@ -239,7 +242,7 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise error
 
     async with opened(tmp_path / "a.db", space="plant") as engine:
-        monkeypatch.setattr("holdfast.engine.storage.copying._check", full)
+        monkeypatch.setattr("holdfast.engine.storage.copying.check_whole", full)
         with pytest.raises(DiskFull, match="no space left for the copy"):
             await engine.snapshots.take("mine")
         assert [*engine.snapshots.folder.iterdir()] == []
@@ -265,14 +268,75 @@ async def test_a_file_among_the_snapshots_that_cannot_be_read_is_in_nobodys_way(
         await engine["t"].put("k", {"n": 2})
         done = await engine.snapshots.restore("good")
         assert (done.written, (await engine["t"].get("k")).fields) == (1, {"n": 1})
-        with pytest.raises(StorageError, match=r"junk\.db"):
-            await engine.snapshots.list()
-        await engine.snapshots.drop("junk")
         empty.touch()
-        with pytest.raises(StorageError, match="no snapshot: it is empty"):
-            await engine.snapshots.list()
+        found = await engine.snapshots.list()
+        assert [snapshot.name for snapshot in found] == ["empty", "junk", "good", done.before]
+        assert ["it is empty" in (found[0].fault or ""), found[1].bytes, found[2].fault] == [True, 11_000, None]
+        with pytest.raises(StorageError, match=r"junk\.db"):
+            await engine.snapshots.restore("junk")
+        await engine.snapshots.drop("junk")
         await engine.snapshots.drop("empty")
         assert [snapshot.name for snapshot in await engine.snapshots.list()] == ["good", done.before]
+
+
+@pytest.mark.parametrize("space", ["other", "plant"])
+async def test_a_snapshot_of_another_space_is_not_gone_back_to(tmp_path: Path, space: str):
+    """Also where both spaces go by one name and no other node knows their ids yet."""
+    async with opened(tmp_path / "other.db", space=space, name="pump") as other:
+        await other["tasks"].put("t9", {"n": 9})
+        foreign = await other.snapshots.take("oth")
+    async with opened(tmp_path / "a.db", space="plant", name="edge") as engine:
+        await engine["tasks"].put("t1", {"n": 1})
+        kept = await engine.snapshots.take("mine")
+        shutil.copy(foreign.path, kept.path.with_name("oth.db"))
+        assert {s.name: (s.node, s.space) for s in await engine.snapshots.list()} == {
+            "mine": ("edge", "plant"),
+            "oth": ("pump", space),
+        }
+        for options in ({}, {"collection": "tasks"}, {"collection": "tasks", "keys": ["t9"]}, {"preview": True}):
+            with pytest.raises(SpaceMismatch, match="node 'pump'"):
+                await engine.snapshots.restore("oth", **options)
+        assert await _all(engine, "tasks") == {("tasks", "t1"): {"n": 1}}
+        assert len(await engine.snapshots.list()) == 2
+
+
+async def test_own_snapshots_of_before_the_space_had_its_id_are_gone_back_to(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as hub, opened(tmp_path / "b.db", space="plant") as node:
+        await hub["tasks"].put("t1", {"n": 1})
+        await node.snapshots.take("empty")
+        await node["tasks"].put("t2", {"n": 2})
+        await node.snapshots.take("first")
+        await meet(node, hub)
+        assert (await node.snapshots.restore("first")).deleted == 1
+        assert (await node.snapshots.restore("empty")).deleted == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE record SET doc = '{\"n\":666}' WHERE key = 't1'",
+        "UPDATE record SET live = 0 WHERE key = 't1'",
+        "DELETE FROM record WHERE key = 't1'",
+    ],
+)
+async def test_a_damaged_copy_is_not_gone_back_to(tmp_path: Path, damage: str):
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["tasks"].put_many((f"t{n}", {"n": n}) for n in range(5))
+        kept = await engine.snapshots.take("mine")
+        kept.path.chmod(0o600)
+        with sqlite3.connect(kept.path) as connection:
+            connection.execute(damage)
+        connection.close()
+        await engine["tasks"].put("t1", {"n": 7})
+        for options in ({}, {"collection": "tasks"}, {"collection": "tasks", "keys": ["t1"]}, {"preview": True}):
+            with pytest.raises(DamagedFile, match="the copy is damaged, and nothing was taken"):
+                await engine.snapshots.restore("mine", **options)
+        assert (await engine["tasks"].get("t1")).fields == {"n": 7}
+    target = tmp_path / "target.db"
+    with pytest.raises(DamagedFile, match="the copy is damaged") as caught:
+        restore_backup(kept.path, target)
+    assert "salvage" in caught.value.remedy
+    assert not target.exists()
 
 
 async def test_several_taken_at_once_all_stand(tmp_path: Path):
