@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,9 +35,14 @@ from .storage.copying import (
     utc,
 )
 from .storage.migrations import format_of
+from .storage.past import head_of
+from .storage.restoring import Chosen
+from .storage.retained import floor_of
 
 AUTOMATIC_KEPT: Final = 3
 """Snapshots that the engine took by itself: the oldest goes when there are more."""
+
+_SCOPE_MAX: Final = 200
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
@@ -150,21 +155,35 @@ class Snapshots:
             report = await go_back(self._node, past, chosen, RestoreReport(snapshot=name), write=False)
             if preview or not report.written + report.deleted:
                 return report
-            kept = await self.keep_before(f"before going back to {name}")
+            kept = await self.keep_before(f"before going back to {name}{_scope(chosen)}", f"as in {name}")
             return await go_back(self._node, past, chosen, RestoreReport(snapshot=name, before=kept.name), write=True)
 
-    async def keep_before(self, note: str) -> Snapshot:
-        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
+    async def keep_before(self, note: str, mark: str) -> Snapshot:
+        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many.
+
+        Args:
+            note: Before what.
+            mark: The note of all operations of the step. If nothing else has changed anything since the last snapshot
+                of this note, the step was ended early and is run again: that one is what stood before it.
+        """
+        automatic = await self._automatic()
+        if automatic and automatic[-1].note == note:
+            before = automatic[-1]
+            if await self._node.readers.run(_only_marked, before.lsn, mark):
+                return before
         kept = await self._take(None, note, automatic=True)
+        for old in (await self._automatic())[:-AUTOMATIC_KEPT]:
+            _delete(old.path)
+        return kept
+
+    async def _automatic(self) -> tuple[Snapshot, ...]:
+        """Those that the engine took by itself, oldest first."""
         automatic = []
         for path in self.paths():
             with suppress(StorageError):  # what cannot be read is in nobody's way: `list` names it
                 snapshot = await self._look(path)
                 automatic += [snapshot] if snapshot.automatic else []
-        automatic.sort(key=lambda snapshot: (snapshot.made_ms, snapshot.name))
-        for old in automatic[:-AUTOMATIC_KEPT]:
-            _delete(old.path)
-        return kept
+        return tuple(sorted(automatic, key=lambda snapshot: (snapshot.made_ms, snapshot.name)))
 
     async def _take(
         self, name: str | None, note: str, *, automatic: bool, on_progress: Callable[[float], None] | None = None
@@ -254,6 +273,21 @@ def _delete(path: Path) -> None:
     except OSError as error:
         what = f"the snapshot cannot be deleted: {error.strerror}"
         raise FileUnreadable(what, subject=str(path), remedy="Check folder and rights.") from error
+
+
+def _scope(chosen: Sequence[Chosen]) -> str:
+    """What of a file goes back, for a note; nothing if all of it does."""
+    if len(chosen) != 1:
+        return ""
+    only = chosen[0]
+    return f": {only.collection}" + (f" {only.keys}"[:_SCOPE_MAX] if only.keys is not None else "")
+
+
+def _only_marked(connection: sqlite3.Connection, lsn: int, mark: str) -> bool:
+    """Whether all that changed behind an lsn is known, and carries this note."""
+    query = "SELECT EXISTS (SELECT 1 FROM log WHERE lsn > ? AND note IS NOT ?)"
+    (others,) = connection.execute(query, (lsn, mark)).fetchone()
+    return not others and floor_of(connection, None)[0] <= lsn <= head_of(connection)
 
 
 def _look(connection: sqlite3.Connection, path: str) -> tuple[Origin, int, int, int]:

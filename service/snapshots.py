@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .files import Target, file_argument, reading, run, writing
-from .output import moment, note, print_json, printable, say, table
+from .output import moment, note, print_json, printable, say, say_more, table
 from .program import Command, Family, wants_json
 from .progress import bar
 
@@ -119,8 +119,9 @@ def restore_records(*, file: Path, name: str, collection: str | None, keys: tupl
         return
     verb = "would be" if preview else "were"
     say(f"{report.written:,} records {verb} written, {report.deleted:,} deleted; {report.alike:,} read as they did")
-    if report.before:
-        note(printable(f"What stood here until now is kept as snapshot {report.before}."))
+    if report.erased:
+        note(f"Of {report.erased:,} records values were erased since: these do not come back.")
+    say_more(report.named if preview else (), report.written + report.deleted, report.before)
 
 
 async def _go_back(

@@ -44,6 +44,9 @@ _ENTRIES: Final = (
     "SELECT r.doc, r.node, r.seq FROM json_each(?1) j CROSS JOIN collection c ON c.name = ?2"
     " CROSS JOIN record r ON r.collection = c.id AND r.key = j.value WHERE r.lsn > ?3 AND r.live = 1"
 )
+_ALL: Final = (
+    "SELECT r.key, r.doc FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.live = 1"
+)
 _ROWS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record, l.old, l.added, l.was,"  # noqa: S608 - constants only
     f" {ROW_SIZE} FROM log l WHERE l.record = ? AND l.stub IS NULL AND l.id <> ?"
@@ -59,7 +62,7 @@ _INBOX: Final = (
 )
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """What is to be cleared: a place, and the fields, or all of the record."""
 
     collection: str
@@ -139,6 +142,12 @@ def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:
     return _end(tx) or bool(rows)
 
 
+def entries(connection: sqlite3.Connection) -> list[tuple[str, Entry]]:
+    """The entries of the register, by their names."""
+    rows = connection.execute(_ALL, (REGISTER,)).fetchall()
+    return [(key, entry) for key, doc in rows if (entry := _entry(doc)) is not None]
+
+
 def remove_traces(connection: sqlite3.Connection) -> bool:
     """Take what was erased out of the write-ahead log and, once, out of free pages; False if readers hinder it.
 
@@ -163,17 +172,17 @@ def has_traces(tx: Tx) -> bool:
     return bool(traces & 1)
 
 
-def _entry(doc: str) -> _Entry | None:
+def _entry(doc: str) -> Entry | None:
     """What an entry says; None if no node could have written it."""
     found = decode_object(doc)
     collection, key, fields = found.get("collection"), found.get("key"), found.get("fields")
     if not isinstance(collection, str) or not isinstance(key, str) or collection == REGISTER:
         return None
     if fields is None:
-        return _Entry(collection, key, None) if "fields" in found else None
+        return Entry(collection, key, None) if "fields" in found else None
     if not isinstance(fields, list):
         return None
-    return _Entry(collection, key, frozenset(name for name in fields if isinstance(name, str)))
+    return Entry(collection, key, frozenset(name for name in fields if isinstance(name, str)))
 
 
 def _end(tx: Tx) -> bool:
@@ -187,13 +196,13 @@ def _end(tx: Tx) -> bool:
     for number, collection, key, fields, node, seq in pending:
         if vector.covers(Dot(tx.names.actor(node), seq)):
             names = None if fields is None else frozenset(json.loads(fields))
-            _clear_entry(tx, _Entry(collection, key, names), (node, seq))
+            _clear_entry(tx, Entry(collection, key, names), (node, seq))
             tx.connection.execute("DELETE FROM erasing WHERE id = ?", (number,))
             ended = True
     return ended
 
 
-def _clear_entry(tx: Tx, entry: _Entry, dot: tuple[int, int]) -> None:
+def _clear_entry(tx: Tx, entry: Entry, dot: tuple[int, int]) -> None:
     rows = tx.connection.execute(_PLACES, (entry.collection, entry.key)).fetchall()
     for record, live, collection, buried in rows:
         stays = 0

@@ -347,3 +347,72 @@ async def test_several_taken_at_once_all_stand(tmp_path: Path):
         done = await asyncio.gather(*(engine.snapshots.take("mine") for _ in range(2)), return_exceptions=True)
         assert [type(error) for error in done if isinstance(error, Exception)] == [UsageError]
         assert len(await engine.snapshots.list()) == 5
+
+
+async def test_one_that_was_ended_early_keeps_what_stood_before_it_first_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(restoring, "PAGE_RECORDS", 2)
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["t"].put_many((f"k{n}", {"n": 0}) for n in range(9))
+        await engine.snapshots.take("then")
+        await engine["t"].put_many((f"k{n}", {"n": 1}) for n in range(9))
+        write, left = restoring.Restoring.__call__, [2]
+
+        def ended(job: restoring.Restoring, tx: object) -> object:
+            left[0] -= 1
+            if left[0] < 0:
+                raise DiskFull("no space", subject="here", remedy="Free some.")
+            return write(job, tx)
+
+        monkeypatch.setattr(restoring.Restoring, "__call__", ended)
+        with pytest.raises(DiskFull):
+            await engine.snapshots.restore("then")
+        assert sorted({d.fields["n"] for d in await engine["t"].query()}) == [0, 1]
+        monkeypatch.setattr(restoring.Restoring, "__call__", write)
+        done = await engine.snapshots.restore("then")
+        (before,) = [s for s in await engine.snapshots.list() if s.automatic]
+        assert done.before == before.name
+        await engine.snapshots.restore(before.name)
+        assert {d.fields["n"] for d in await engine["t"].query()} == {1}
+        await engine["t"].put("k0", {"n": 2})
+        again = await engine.snapshots.restore("then")
+        assert again.before != done.before  # somebody wrote since
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"collection": "people"}, {"collection": "people", "keys": ["p1", "p2", "p3"]}]
+)
+async def test_what_was_erased_since_does_not_come_back(tmp_path: Path, options: dict[str, object]):
+    async with opened(tmp_path / "a.db", space="plant") as node, opened(tmp_path / "b.db", space="plant") as other:
+        await node["people"].put("p0", {"name": "Eve"})
+        await node["people"].erase("p0")
+        for key in ("p0", "p1", "p2", "p3"):
+            await node["people"].put(key, {"name": "Ada", "shoe": 42})
+        await node.snapshots.take("then")
+        await node["people"].erase("p1")
+        await node["people"].erase("p2", ["name"])
+        await node["people"].update("p2", {"shoe": 43})
+        await node["people"].delete("p0")
+        told = await node.snapshots.restore("then", preview=True, **options)
+        done = await node.snapshots.restore("then", **options)
+        assert (told.erased, done.erased) == (2, 2)
+        assert await node["people"].get("p1") is None
+        assert (await node["people"].get("p2")).fields == {"shoe": 42}
+        assert (await node["people"].get("p3")).fields == {"name": "Ada", "shoe": 42}
+        if "keys" not in options:  # erased before the snapshot was taken, and written anew: that may come back
+            assert (await node["people"].get("p0")).fields == {"name": "Ada", "shoe": 42}
+        assert await node["holdfast-erasures"].count() == 3
+        with pytest.raises(UsageError, match="stays erased"):
+            await node.snapshots.restore("then", collection="holdfast-erasures")
+        await meet(other, node)
+        assert await other["people"].get("p1") is None
+
+
+async def test_an_undo_leaves_the_register_of_erasures(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as node:
+        await node["people"].put("p1", {"name": "Ada"})
+        erased = await node["people"].erase("p1")
+        await node.undo(erased.receipt.lsn)
+        assert await node["holdfast-erasures"].count() == 1
+        assert await node["people"].get("p1") is None
