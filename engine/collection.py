@@ -231,7 +231,7 @@ class Collection:
             note: Why.
 
         Raises:
-            NoSuchRecord: There never was one here.
+            NoSuchRecord: There never was one here, or nothing of one of these fields.
             InvalidKey, UsageError, ReadOnlyEngine, StorageError: Nothing was erased.
         """
         check_key(key, self.name)

@@ -5,7 +5,7 @@ Knows nothing of tables. Invariant: it is this node's history: what its readers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -115,7 +115,7 @@ class Past:
         states = await self._node.readers.run(past.states_at, self._collection, checked, lsn)
         return {key: fields for key, state in states.items() if (fields := _fields(state)) is not None}
 
-    async def documents(self) -> AsyncIterator[tuple[str, dict[str, JSON]]]:
+    async def documents(self) -> AsyncGenerator[tuple[str, dict[str, JSON]], None]:
         """Every record that was there, by key, and how it read."""
         lsn, after = await self.lsn(), ""
         while keys := await self._node.readers.run(past.keys_after, self._collection, after, PAGE_RECORDS):

@@ -15,6 +15,7 @@ from .files import Target, check_collection, file_argument, reading, run, writin
 from .output import moment, note, print_json, printable, say, say_more, shown, table
 from .program import Command, wants_json
 from .records import collection_argument
+from .values import Moment
 
 if TYPE_CHECKING:
     from holdfast import DisownReport, Revision, UndoReport
@@ -22,25 +23,6 @@ if TYPE_CHECKING:
 _AUTHOR = click.option("--author", default="", metavar="TEXT", help="Who writes, for the log.")
 _PREVIEW = click.option("--preview", is_flag=True, help="Only say what would be done.")
 _NOTE = click.option("--note", "why", default="", metavar="TEXT", help="Why, for the log.")
-
-
-class Moment(click.ParamType[int | datetime]):
-    """A moment: an lsn, or a time as ISO 8601 with its zone."""
-
-    name = "moment"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
-        """The moment, or a complaint about the option."""
-        text = str(value)
-        if text.isascii() and text.isdecimal():
-            return int(text)
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            self.fail("it must be an lsn, or a time with its zone, as 2026-11-21T08:00:00Z", param, ctx)
-        return found
 
 
 @click.command(cls=Command)

@@ -24,7 +24,9 @@ from ..edits import Edit, Erase, Put
 from ..reached import reached
 from .journal import Kind
 from .letting_go import Gone, Pins, let_go
+from .reading import all_actors
 from .retained import ROW_SIZE
+from .rows import COLUMNS, Row
 from .store import Tx
 from .write import Receipt, Write, write_all
 
@@ -39,6 +41,17 @@ _PLACES: Final = (
     " JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.key = ? ORDER BY r.id DESC"
 )
 """A record, and those of its key that are gone for good and that the log still tells of; the latest first."""
+
+_TRIMMED: Final = (
+    "SELECT 1 FROM place r JOIN retained t ON t.collection = r.collection WHERE r.id = ? AND r.id <= t.newest"
+)
+_NAMES: Final = (
+    "SELECT old, added FROM log WHERE record = ?1"
+    " UNION ALL SELECT NULL, json_array(field) FROM ledger WHERE record = ?1"
+    " UNION ALL SELECT NULL, json_array(field) FROM conflict WHERE record = ?1"
+    " UNION ALL SELECT doc, NULL FROM place WHERE id = ?1"
+)
+"""Documents and lists of names in which a field of a record may stand."""
 
 _ENTRIES: Final = (
     "SELECT r.doc, r.node, r.seq FROM json_each(?1) j CROSS JOIN collection c ON c.name = ?2"
@@ -95,8 +108,11 @@ class EraseRecord:
         rows = tx.connection.execute(_PLACES, (self.collection, self.key)).fetchall()
         if not rows:
             raise NoSuchRecord("there never was such a record here", subject=place, remedy="Check the key.")
+        if self.fields is not None:
+            _check_known(tx.connection, [row[0] for row in rows], self.fields, place)
         fields = None if self.fields is None else sorted(self.fields)
         entry = {"collection": encode(self.collection), "key": encode(self.key), "fields": encode(fields)}
+        entry |= {name: encode(text) for name, text in (("author", self.author), ("note", self.note)) if text}
         name = tx.store.seams.entropy(ENTRY_BYTES).hex()
         alive = any(live for _, live, *_ in rows) and self.fields is not None
         receipt, _ = write_all(
@@ -116,6 +132,30 @@ class EraseRecord:
 
     def _write(self, collection: str, key: str, edit: Edit) -> Write:
         return Write(collection=collection, key=key, edit=edit, upsert=True, author=self.author, note=self.note)
+
+
+def _check_known(connection: sqlite3.Connection, records: Iterable[int], fields: frozenset[str], place: str) -> None:
+    """Return if something of each field stands here, or stood where its history was trimmed since.
+
+    Raises:
+        NoSuchRecord: A name is most likely misspelled: who read that it was erased would be misled.
+    """
+    actors = all_actors(connection)
+    unknown = set(fields)
+    for number in records:
+        if connection.execute(_TRIMMED, (number,)).fetchone():
+            return
+        row = connection.execute(f"SELECT {COLUMNS} FROM record r WHERE r.id = ?", (number,)).fetchone()  # noqa: S608 - constants only
+        unknown -= Row._make(row).record(actors).cells.keys() if row else set()
+        for doc, names in connection.execute(_NAMES, (number,)):
+            unknown -= split(doc).keys() if doc is not None else set()
+            unknown -= set(json.loads(names) if names is not None else ())
+    if unknown:
+        raise NoSuchRecord(
+            f"nothing is known here of {', '.join(sorted(unknown))}, now or in the history: nothing was erased",
+            subject=place,
+            remedy="Check the names of the fields; if another node had such values, erase them there.",
+        )
 
 
 def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:

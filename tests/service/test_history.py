@@ -65,3 +65,21 @@ def test_what_a_node_has_changed_is_taken_back(file: Path):
     assert "is kept as snapshot" in done.err
     assert ok("disown", file, "pump-7", "--since", "2030-01-01T00:00:00Z", "--json").value["before"] is None
     assert holdfast("disown", file, "nobody", "--since", "0").code == 2
+
+
+def test_records_are_read_as_they_were(file: Path):
+    first = ok("history", file, "tasks", "t1", "--json").value[0]
+    ok("update", file, "tasks", "t1", '{"n": 5}')
+    ok("put", file, "tasks", "t3", '{"n": 3}')
+    assert ok("get", file, "tasks", "t1", "--as-of", first["lsn"], "--json").value == {
+        "key": "t1",
+        "fields": first["fields"],
+    }
+    assert '"n": 1' in ok("get", file, "tasks", "t1", "--as-of", first["lsn"]).out
+    head = ok("history", file, "tasks", "--json").value[0]["lsn"]
+    assert ok("list", file, "tasks", "--as-of", head - 1, "--json").value == ["t1", "t2"]
+    assert ok("list", file, "tasks", "--as-of", head, "--limit", "1").out == "t1\n"
+    assert ok("list", file, "tasks", "--as-of", "0", "--json").value == []
+    assert holdfast("get", file, "tasks", "t3", "--as-of", head - 1, "--json").error["code"] == "no-such-record"
+    assert holdfast("list", file, "taks", "--as-of", "0", "--json").error["code"] == "no-such-collection"
+    assert holdfast("list", file, "--as-of", "0").code == 2
