@@ -15,6 +15,7 @@ from typing import Final
 from holdfast.errors import FileUnreadable, NotADatabase, UsageError
 
 from .arguments import check_callable, check_path
+from .copies import check_sound
 from .host import Host
 from .lock import WriterLock
 from .seams import SystemClock
@@ -93,6 +94,7 @@ def _restore(source: Path, path: Path, on_progress: Callable[[float], None] | No
     with translated(str(source)), closing(connect_reader(source)) as connection:
         if format_of(connection, str(source)) == 0:
             raise NotADatabase("the file is empty", subject=str(source), remedy="Name a backup or a snapshot.")
+        check_sound(connection, str(source))
         copy_database(connection, draft, _origin(connection, source), on_progress)
     with reachable(str(path)):
         try:

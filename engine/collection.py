@@ -28,12 +28,11 @@ from .delta import BATCH_RECORDS_MAX
 from .documents import check_key, check_name, encode_document, encode_value, split
 from .edits import Delete, Put, Update
 from .erasure import EraseReport, erase
-from .history import Past, Revision, check_moment, read_life
+from .history import Past, Revision, UndoReport, check_moment, read_life, revert
 from .host import Host
 from .storage import reading
 from .storage.bulk import BulkPut
 from .storage.erasing import EraseRecord
-from .storage.past import Reverting
 from .storage.query import Parameter, explain, select_ids
 from .storage.reading import Change, Document
 from .storage.write import TRANSACTION_BYTES_MAX, Receipt, SinglePut, SingleWrite, Write
@@ -193,19 +192,28 @@ class Collection:
         """
         return Past(self._node, self.name, check_moment(moment))
 
-    async def revert(self, keys: Iterable[str], moment: int | datetime, *, author: str = "", note: str = "") -> int:
+    async def revert(
+        self, keys: Iterable[str], moment: int | datetime, *, author: str = "", note: str = "", preview: bool = False
+    ) -> UndoReport:
         """Let records read as they did at an earlier moment, by ordinary operations in one transaction.
 
-        Returns:
-            How many were written: those that read otherwise now.
+        Those that read otherwise now are written; of more than 100 a snapshot is taken first.
+
+        Args:
+            keys: The records; one that this node made later is deleted.
+            moment: As for `as_of`.
+            author: Who does, for the log.
+            note: Why, for the log.
+            preview: Only say what would be done.
 
         Raises:
+            HistoryTrimmed: How a record read then is not known here: it is no longer, or a sync brought it later.
             TransactionTooLarge: More records than one transaction holds; nothing was written.
             InvalidKey, UsageError, ReadOnlyEngine, StorageError: Nothing was written.
         """
         check_remarks(author, note, self.name)
-        checked, lsn = check_keys(keys, self.name), await self.as_of(moment).lsn()
-        return await self._node.write(Reverting(self.name, checked, lsn, author, note or f"as at {lsn}"))
+        checked, when = check_keys(keys, self.name), check_moment(moment)
+        return await revert(self._node, self.name, checked, when, author, note, preview=preview)
 
     async def erase(
         self, key: str, fields: Sequence[str] | None = None, *, author: str = "", note: str = ""
@@ -223,7 +231,7 @@ class Collection:
             note: Why.
 
         Raises:
-            NoSuchRecord: There never was one here.
+            NoSuchRecord: There never was one here, or nothing of one of these fields.
             InvalidKey, UsageError, ReadOnlyEngine, StorageError: Nothing was erased.
         """
         check_key(key, self.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import Any, Final
 from holdfast.errors import FileUnreadable, InvalidName, NoSuchSnapshot, StorageError, UsageError
 
 from .arguments import check_callable, check_remarks
+from .copies import check_kin, check_sound, kin_of, knows
 from .documents import shown
 from .going_back import RestoreReport, choose, go_back, reading
 from .host import Host
+from .storage.connection import Connection
 from .storage.copying import (
     MARKED_SINCE,
     READ_ONLY,
@@ -33,9 +35,14 @@ from .storage.copying import (
     utc,
 )
 from .storage.migrations import format_of
+from .storage.past import head_of
+from .storage.restoring import Chosen
+from .storage.retained import floor_of
 
 AUTOMATIC_KEPT: Final = 3
 """Snapshots that the engine took by itself: the oldest goes when there are more."""
+
+_SCOPE_MAX: Final = 200
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
@@ -53,6 +60,9 @@ class Snapshot:
         records: Records that it holds.
         lsn: The node's position in its feed at that moment.
         bytes: Size of its file.
+        node: Label of the node that it is of.
+        space: Name of the space that it is of; of another one than the file's it cannot be gone back to.
+        fault: Why it cannot be read: then only its name, path and bytes are known; None if it can.
     """
 
     name: str
@@ -63,6 +73,9 @@ class Snapshot:
     records: int
     lsn: int
     bytes: int
+    node: str = ""
+    space: str = ""
+    fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The snapshot as plain JSON values."""
@@ -95,12 +108,13 @@ class Snapshots:
         return await self._take(name, note, automatic=False, on_progress=on_progress)
 
     async def list(self) -> list[Snapshot]:
-        """Every snapshot, oldest first.
-
-        Raises:
-            StorageError: One of the files in the folder cannot be read.
-        """
-        found = [await self._look(path) for path in self.paths()]
+        """Every snapshot, oldest first; before them what cannot be read, with its `fault`."""
+        found = []
+        for path in self.paths():
+            try:
+                found.append(await self._look(path))
+            except StorageError as error:
+                found.append(_unreadable(path, error))
         return sorted(found, key=lambda snapshot: (snapshot.made_ms, snapshot.name))
 
     async def find(self, name: str) -> Snapshot:
@@ -128,31 +142,48 @@ class Snapshots:
         Raises:
             NoSuchSnapshot: There is none of this name.
             NoSuchCollection: Neither it nor this file has the collection.
+            SpaceMismatch: It is of another space, also of one that goes by the same name.
+            DamagedFile: It is not what it was when it was taken.
             UsageError, ReadOnlyEngine: Nothing was written.
         """
         snapshot = await self.find(name)
         if not preview and self._node.read_only:
             await self._node.write(lambda _: None)  # which says so
         async with reading(self._node, snapshot.path) as past:
+            await self._check(past, snapshot.path)
             chosen = await choose(self._node, past, collection, keys)
             report = await go_back(self._node, past, chosen, RestoreReport(snapshot=name), write=False)
             if preview or not report.written + report.deleted:
                 return report
-            kept = await self.keep_before(f"before going back to {name}")
+            kept = await self.keep_before(f"before going back to {name}{_scope(chosen)}", f"as in {name}")
             return await go_back(self._node, past, chosen, RestoreReport(snapshot=name, before=kept.name), write=True)
 
-    async def keep_before(self, note: str) -> Snapshot:
-        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many."""
+    async def keep_before(self, note: str, mark: str) -> Snapshot:
+        """Take an automatic snapshot before a step that changes much; the oldest goes if there are too many.
+
+        Args:
+            note: Before what.
+            mark: The note of all operations of the step. If nothing else has changed anything since the last snapshot
+                of this note, the step was ended early and is run again: that one is what stood before it.
+        """
+        automatic = await self._automatic()
+        if automatic and automatic[-1].note == note:
+            before = automatic[-1]
+            if await self._node.readers.run(_only_marked, before.lsn, mark):
+                return before
         kept = await self._take(None, note, automatic=True)
+        for old in (await self._automatic())[:-AUTOMATIC_KEPT]:
+            _delete(old.path)
+        return kept
+
+    async def _automatic(self) -> tuple[Snapshot, ...]:
+        """Those that the engine took by itself, oldest first."""
         automatic = []
         for path in self.paths():
             with suppress(StorageError):  # what cannot be read is in nobody's way: `list` names it
                 snapshot = await self._look(path)
                 automatic += [snapshot] if snapshot.automatic else []
-        automatic.sort(key=lambda snapshot: (snapshot.made_ms, snapshot.name))
-        for old in automatic[:-AUTOMATIC_KEPT]:
-            _delete(old.path)
-        return kept
+        return tuple(sorted(automatic, key=lambda snapshot: (snapshot.made_ms, snapshot.name)))
 
     async def _take(
         self, name: str | None, note: str, *, automatic: bool, on_progress: Callable[[float], None] | None = None
@@ -170,9 +201,17 @@ class Snapshots:
             path.chmod(READ_ONLY)
         return await self._look(path)
 
+    async def _check(self, past: Connection, path: Path) -> None:
+        """Return if records may read as they do there: it is of this space, and whole."""
+        then, now = await past.run(kin_of), await self._node.readers.run(kin_of)
+        known = await self._node.readers.run(knows, then)
+        check_kin(then, now, known=known, subject=str(path))
+        await past.run(check_sound, str(path))
+
     async def _look(self, path: Path) -> Snapshot:
         async with reading(self._node, path) as connection:
             origin, records, lsn, size = await connection.run(_look, str(path))
+            kin = await connection.run(kin_of)
         return Snapshot(
             name=path.stem,
             path=path,
@@ -182,6 +221,8 @@ class Snapshots:
             records=records,
             lsn=lsn,
             bytes=size,
+            node=kin.label,
+            space=kin.space,
         )
 
     def paths(self) -> tuple[Path, ...]:
@@ -211,12 +252,42 @@ class Snapshots:
         return next(name for name in names if name not in taken)
 
 
+def _unreadable(path: Path, error: StorageError) -> Snapshot:
+    size = path.stat().st_size if path.exists() else 0
+    return Snapshot(
+        name=path.stem,
+        path=path,
+        made_ms=0,
+        note="",
+        automatic=False,
+        records=0,
+        lsn=0,
+        bytes=size,
+        fault=error.what,
+    )
+
+
 def _delete(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         what = f"the snapshot cannot be deleted: {error.strerror}"
         raise FileUnreadable(what, subject=str(path), remedy="Check folder and rights.") from error
+
+
+def _scope(chosen: Sequence[Chosen]) -> str:
+    """What of a file goes back, for a note; nothing if all of it does."""
+    if len(chosen) != 1:
+        return ""
+    only = chosen[0]
+    return f": {only.collection}" + (f" {only.keys}"[:_SCOPE_MAX] if only.keys is not None else "")
+
+
+def _only_marked(connection: sqlite3.Connection, lsn: int, mark: str) -> bool:
+    """Whether all that changed behind an lsn is known, and carries this note."""
+    query = "SELECT EXISTS (SELECT 1 FROM log WHERE lsn > ? AND note IS NOT ?)"
+    (others,) = connection.execute(query, (lsn, mark)).fetchone()
+    return not others and floor_of(connection, None)[0] <= lsn <= head_of(connection)
 
 
 def _look(connection: sqlite3.Connection, path: str) -> tuple[Origin, int, int, int]:

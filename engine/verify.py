@@ -101,6 +101,19 @@ async def verify_file(node: Host, on_progress: Callable[[int], None] | None) -> 
     return VerifyReport(records=check.records, problems=tuple(check.problems))
 
 
+def problems_of(connection: sqlite3.Connection, policies: dict[str, Policy]) -> tuple[str, ...]:
+    """What is wrong with a file that nobody writes to, a line each, at most 100; as `verify_file` finds it."""
+    check = _Check(policies)
+    try:
+        before = _file(connection, check)
+        while _page(connection, check):
+            pass
+        _sums(connection, check, before)
+    except sqlite3.DatabaseError as error:
+        check.note(f"file: SQLite says: {error}")
+    return tuple(check.problems)
+
+
 def _file(connection: sqlite3.Connection, check: _Check) -> int:
     for (line,) in connection.execute("PRAGMA integrity_check(20)"):
         if line != "ok":

@@ -12,34 +12,17 @@ from typing import TYPE_CHECKING
 import click
 
 from .files import Target, check_collection, file_argument, reading, run, writing
-from .output import moment, note, print_json, printable, say, shown, table
+from .output import moment, note, print_json, printable, say, say_more, shown, table
 from .program import Command, wants_json
 from .records import collection_argument
+from .values import Moment
 
 if TYPE_CHECKING:
     from holdfast import DisownReport, Revision, UndoReport
 
 _AUTHOR = click.option("--author", default="", metavar="TEXT", help="Who writes, for the log.")
+_PREVIEW = click.option("--preview", is_flag=True, help="Only say what would be done.")
 _NOTE = click.option("--note", "why", default="", metavar="TEXT", help="Why, for the log.")
-
-
-class Moment(click.ParamType[int | datetime]):
-    """A moment: an lsn, or a time as ISO 8601 with its zone."""
-
-    name = "moment"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
-        """The moment, or a complaint about the option."""
-        text = str(value)
-        if text.isascii() and text.isdecimal():
-            return int(text)
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            self.fail("it must be an lsn, or a time with its zone, as 2026-11-21T08:00:00Z", param, ctx)
-        return found
 
 
 @click.command(cls=Command)
@@ -52,7 +35,8 @@ class Moment(click.ParamType[int | datetime]):
 def history(*, file: Path, collection: str, key: str | None, limit: int) -> None:
     """Show how a record has read at this node, newest first; without KEY, all of the collection.
 
-    One line for each change, by a write here or by a sync, with what readers saw after it.
+    One line for each change, by a write here or by a sync, with what readers saw after it. TIME is when they saw it,
+    by this node's clock, as `revert --to` counts.
     """
     found = run(_history(file, collection, key, limit))
     if wants_json():
@@ -74,8 +58,12 @@ async def _history(file: Path, collection: str, key: str | None, limit: int) -> 
 
 def _row(revision: Revision) -> tuple[object, ...]:
     read = "(deleted)" if revision.fields is None else shown(revision.fields)
-    when, who, why = moment(revision.clock_ms), revision.author or "", revision.note or ""
+    when, who, why = _seen(revision), revision.author or "", revision.note or ""
     return revision.key, revision.lsn, when, revision.kind, who, why, read
+
+
+def _seen(revision: Revision) -> str:
+    return "" if revision.seen_ms is None else moment(revision.seen_ms)
 
 
 @click.command(cls=Command)
@@ -83,66 +71,79 @@ def _row(revision: Revision) -> tuple[object, ...]:
 @collection_argument
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @click.option("--to", "then", type=Moment(), required=True, metavar="MOMENT", help="An lsn, or a time with its zone.")
+@_PREVIEW
 @_AUTHOR
 @_NOTE
-def revert(*, file: Path, collection: str, keys: tuple[str, ...], then: int | datetime, author: str, why: str) -> None:
+def revert(
+    *,
+    file: Path,
+    collection: str,
+    keys: tuple[str, ...],
+    then: int | datetime,
+    preview: bool,
+    author: str,
+    why: str,
+) -> None:
     """Let records read as they did at an earlier moment.
 
-    MOMENT is an lsn, as `holdfast history` shows it, or a time by this node's clock. Records that did not exist then
-    are deleted.
+    MOMENT is an lsn, as `holdfast history` shows it, or a time by this node's clock. Records that this node made later
+    are deleted; one that a sync brought later is refused, because how it read then is not known here. Of more than 100
+    records a snapshot is taken first.
 
     \b
     Examples:
-      holdfast revert edge.db tasks t1 --to 17
+      holdfast revert edge.db tasks t1 --to 17 --preview
       holdfast revert edge.db tasks t1 t2 --to 2026-11-21T08:00:00Z --note "before the import"
     """
-    written = run(_revert(file, collection, keys, then, author, why))
-    if wants_json():
-        print_json({"written": written})
-    else:
-        say(f"{written:,} records were written")
+    _say(run(_revert(file, collection, keys, then, author, why, preview=preview)), preview=preview)
 
 
 async def _revert(
-    file: Path, collection: str, keys: tuple[str, ...], then: int | datetime, author: str, why: str
-) -> int:
-    async with writing(Target(file)) as engine:
-        written = await engine[collection].revert(keys, then, author=author, note=why)
-        if not written:
+    file: Path, collection: str, keys: tuple[str, ...], then: int | datetime, author: str, why: str, *, preview: bool
+) -> UndoReport:
+    async with reading(file) if preview else writing(Target(file)) as engine:
+        report = await engine[collection].revert(keys, then, author=author, note=why, preview=preview)
+        if not report.written:
             await check_collection(engine, collection)
-        return written
+        return report
 
 
 @click.command(cls=Command)
 @file_argument
 @click.argument("lsn", type=click.IntRange(min=1))
+@_PREVIEW
 @_AUTHOR
 @_NOTE
-def undo(*, file: Path, lsn: int, author: str, why: str) -> None:
+def undo(*, file: Path, lsn: int, preview: bool, author: str, why: str) -> None:
     """Take back what one transaction changed, as far as it was not changed since.
 
     LSN is its number, as `holdfast history` and `holdfast log --json` show it; what a sync brought can be undone like
-    a write of this node.
+    a write of this node: records that it brought first are deleted. Of more than 100 records a snapshot is taken first.
     """
-    report = run(_undo(file, lsn, author, why))
+    _say(run(_undo(file, lsn, author, why, preview=preview)), preview=preview)
+
+
+async def _undo(file: Path, lsn: int, author: str, why: str, *, preview: bool) -> UndoReport:
+    async with reading(file) if preview else writing(Target(file)) as engine:
+        return await engine.undo(lsn, author=author, note=why, preview=preview)
+
+
+def _say(report: UndoReport, *, preview: bool) -> None:
     if wants_json():
-        print_json({"written": report.written, "left": [list(place) for place in report.left]})
+        print_json(report.as_json())
         return
-    say(f"{report.written:,} records were written")
+    of_them = f", {report.deleted:,} of them deleted" if report.deleted else ""
+    say(f"{report.written:,} records {'would be' if preview else 'were'} written{of_them}")
     for collection, key in report.left:
         note(printable(f"{collection}/{key} was changed since: what was changed stays"))
-
-
-async def _undo(file: Path, lsn: int, author: str, why: str) -> UndoReport:
-    async with writing(Target(file)) as engine:
-        return await engine.undo(lsn, author=author, note=why)
+    say_more(report.named if preview else (), report.written, report.before)
 
 
 @click.command(cls=Command)
 @file_argument
 @click.argument("node")
 @click.option("--since", type=Moment(), required=True, metavar="MOMENT", help="An lsn, or a time with its zone.")
-@click.option("--preview", is_flag=True, help="Only say what would be done.")
+@_PREVIEW
 @_AUTHOR
 @_NOTE
 def disown(*, file: Path, node: str, since: int | datetime, preview: bool, author: str, why: str) -> None:
@@ -161,8 +162,7 @@ def disown(*, file: Path, node: str, since: int | datetime, preview: bool, autho
         return
     verb = "would be" if preview else "were"
     say(f"{report.written:,} records {verb} written, {report.deleted:,} deleted")
-    if report.before:
-        note(printable(f"What stood here until now is kept as snapshot {report.before}."))
+    say_more(report.named if preview else (), report.written + report.deleted, report.before)
 
 
 async def _disown(

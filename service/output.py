@@ -53,6 +53,15 @@ def note(text: str) -> None:
     click.echo(encodable(text, sys.stderr), err=True)
 
 
+def say_more(named: Sequence[tuple[str, str]], changed: int, before: str | None) -> None:
+    """Say beside the result of a way back which records it would change first, and what stood before it."""
+    if named:
+        more = f" and {changed - len(named):,} more" if changed > len(named) else ""
+        note(printable(", ".join("/".join(place) for place in named) + more))
+    if before:
+        note(printable(f"What stood here until now is kept as snapshot {before}."))
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Lines with aligned columns; numbers stand to the right, wide characters count as two."""
     body = [[_cell(value) for value in row] for row in rows]

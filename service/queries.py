@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from .files import check_collection, file_argument, reading, run
 from .output import encodable, json_text, print_json, printable, say, shown, table
 from .program import Command, wants_json
 from .records import collection_argument, document_json
-from .values import parameter
+from .values import as_of_option, parameter
 
 if TYPE_CHECKING:
     from holdfast import Collection, Document
@@ -29,15 +30,37 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", 
 @file_argument
 @click.argument("collection", required=False)
 @limit_option
-def list_(*, file: Path, collection: str | None, limit: int | None) -> None:
+@as_of_option
+def list_(*, file: Path, collection: str | None, limit: int | None, then: int | datetime | None) -> None:
     """List collections, or the keys of one.
 
-    Without COLLECTION: the collections of FILE with their records; with it: its keys in their order.
+    Without COLLECTION: the collections of FILE with their records; with it: its keys in their order, with --as-of those
+    that readers of this node saw at that moment.
     """
-    if collection is None:
+    if then is not None:
+        if collection is None:
+            raise click.UsageError("--as-of needs a COLLECTION")
+        run(_list_as_of(file, collection, limit, then))
+    elif collection is None:
         run(_list_collections(file))
     else:
         run(_print(file, collection, "ORDER BY key", (), limit, _key_line))
+
+
+async def _list_as_of(file: Path, collection: str, limit: int | None, then: int | datetime) -> None:
+    keys: list[str] = []
+    async with reading(file) as engine:
+        async with aclosing(engine[collection].as_of(then).documents()) as found:
+            async for key, _ in found:
+                keys.append(key)
+                if len(keys) == limit:
+                    break
+        if not keys:
+            await check_collection(engine, collection)
+    if wants_json():
+        print_json(keys)
+    elif keys:
+        say("\n".join(printable(key) for key in keys))
 
 
 async def _list_collections(file: Path) -> None:

@@ -6,6 +6,7 @@ Invariant: one command is one call of the engine.
 from __future__ import annotations
 
 import functools
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from holdfast.errors import NoSuchRecord
 from .files import Callback, T, Target, check_collection, file_argument, reading, run, writes_file, writing
 from .output import note, print_json, printable, say, shown
 from .program import Command, wants_json, was_given
-from .values import JsonValue
+from .values import JsonValue, as_of_option
 
 if TYPE_CHECKING:
     from holdfast import Document, Receipt
@@ -167,13 +168,27 @@ async def _delete(target: Target, collection: str, key: str, options: dict[str, 
 @file_argument
 @collection_argument
 @click.argument("key")
-def get(*, file: Path, collection: str, key: str) -> None:
+@as_of_option
+def get(*, file: Path, collection: str, key: str, then: int | datetime | None) -> None:
     """Print a record.
 
     Prints the fields of COLLECTION/KEY; with --json also its version, and whether concurrent values stand behind what
-    is shown.
+    is shown; with --as-of only the fields, as readers of this node saw them at that moment.
     """
-    run(_get(file, collection, key))
+    run(_get(file, collection, key) if then is None else _get_as_of(file, collection, key, then))
+
+
+async def _get_as_of(file: Path, collection: str, key: str, then: int | datetime) -> None:
+    async with reading(file) as engine:
+        fields = await engine[collection].as_of(then).get(key)
+        if fields is None:
+            await check_collection(engine, collection)
+            what, remedy = "there was no such record at that moment", "`holdfast history` shows when it was there."
+            raise NoSuchRecord(what, subject=f"{collection}/{key}", remedy=remedy)
+    if wants_json():
+        print_json({"key": key, "fields": fields})
+    else:
+        say(shown(fields, indent=2))
 
 
 async def _get(file: Path, collection: str, key: str) -> None:

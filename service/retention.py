@@ -67,8 +67,9 @@ async def _trim(file: Path, days: int | None, rows: int | None, size: int | None
 def erase(*, file: Path, collection: str, key: str, fields: tuple[str, ...], author: str, why: str) -> None:
     """Erase a record, or fields of it, with all that was kept of their values; a sync carries it to the others.
 
-    The record is deleted, or without the fields, and its history reads as if they had never been. The key stays.
-    Snapshots, backups and bundles are not touched: those snapshots that hold the record are named.
+    The record is deleted, or without the fields, and its history reads as if they had never been. The key stays. A
+    field of which nothing is known here is refused. Snapshots, backups and bundles are not touched: those snapshots
+    that hold the record are named.
     """
     report = run(_erase(file, collection, key, fields, author, why))
     if wants_json():

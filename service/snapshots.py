@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .files import Target, file_argument, reading, run, writing
-from .output import moment, note, print_json, printable, say, table
+from .output import moment, note, print_json, printable, say, say_more, table
 from .program import Command, Family, wants_json
 from .progress import bar
 
@@ -57,19 +57,32 @@ async def _take(file: Path, name: str | None, why: str) -> Snapshot:
 @file_argument
 def list_snapshots(*, file: Path) -> None:
     """List the snapshots of FILE, oldest first."""
-    found = run(_list(file))
+    found, own = run(_list(file))
     if wants_json():
         print_json([snapshot.as_json() for snapshot in found])
-    elif found:
-        rows = [(moment(s.made_ms), s.name, s.records, s.bytes, s.note) for s in found]
+        return
+    rows = [(moment(s.made_ms), s.name, s.records, s.bytes, _remark(s, own)) for s in found if not s.fault]
+    if rows:
         say(table(("time", "name", "records", "bytes", "note"), rows))
-    else:
+    for bad in found:
+        if bad.fault:
+            note(printable(f"{bad.path} cannot be read: {bad.fault}"))
+    if not found:
         note("No snapshots yet.")
 
 
-async def _list(file: Path) -> list[Snapshot]:
+async def _list(file: Path) -> tuple[list[Snapshot], tuple[str, str]]:
+    """The snapshots, and the space and the node of the file itself."""
     async with reading(file) as engine:
-        return await engine.snapshots.list()
+        status = await engine.status()
+        return await engine.snapshots.list(), (status.space, status.label)
+
+
+def _remark(found: Snapshot, own: tuple[str, str]) -> str:
+    """The note of a snapshot, and of whom it is if it is not this file's own."""
+    if (found.space, found.node) == own:
+        return found.note
+    return f"[of node {found.node}, space {found.space}] {found.note}".rstrip()
 
 
 @snapshot.command()
@@ -106,8 +119,9 @@ def restore_records(*, file: Path, name: str, collection: str | None, keys: tupl
         return
     verb = "would be" if preview else "were"
     say(f"{report.written:,} records {verb} written, {report.deleted:,} deleted; {report.alike:,} read as they did")
-    if report.before:
-        note(printable(f"What stood here until now is kept as snapshot {report.before}."))
+    if report.erased:
+        note(f"Of {report.erased:,} records values were erased since: these do not come back.")
+    say_more(report.named if preview else (), report.written + report.deleted, report.before)
 
 
 async def _go_back(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,3 +54,27 @@ def parameter(text: str) -> Parameter:
     if isinstance(value, dict | list):
         return encode(value)
     return int(value) if isinstance(value, bool) else value
+
+
+class Moment(click.ParamType[int | datetime]):
+    """A moment: an lsn, or a time as ISO 8601 with its zone."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime:
+        """The moment, or a complaint about the option."""
+        text = str(value)
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            self.fail("it must be an lsn, or a time with its zone, as 2026-11-21T08:00:00Z", param, ctx)
+        return found
+
+
+as_of_option = click.option(
+    "--as-of", "then", type=Moment(), metavar="MOMENT", help="As it read here then: an lsn, or a time with its zone."
+)

@@ -161,10 +161,11 @@ def _draw(connection: sqlite3.Connection, draft: Path, origin: Origin, on_progre
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, readable where nothing may be written
         if format_of(copy, str(draft)) >= MARKED_SINCE:
             copy.execute("UPDATE node SET copied = ?", (json.dumps(asdict(origin)),))
-        _check(copy, str(draft))
+        check_whole(copy, str(draft))
 
 
-def _check(copy: sqlite3.Connection, path: str) -> None:
+def check_whole(copy: sqlite3.Connection, path: str) -> None:
+    """Return if the pages of a file are sound and no record is missing by the sum of digests; raises DamagedFile."""
     copy.execute("PRAGMA ignore_check_constraints = ON")  # pages and rows; what stands in them is for `verify`
     found = [line for (line,) in copy.execute("PRAGMA quick_check(3)") if line != "ok"]
     high, low = copy.execute(_SUMS, (_HALF,)).fetchone()

@@ -19,6 +19,7 @@ from ..cells import Record
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, shown
 from .declare import declared_schemas
+from .erasing import REGISTER
 from .past import State, states_at
 from .reading import all_actors
 from .retained import check_kept
@@ -33,7 +34,7 @@ PREFIX_MIN: Final = 8
 
 _CHANGED: Final = (
     f"SELECT {COLUMNS}, c.name, r.key, r.lsn FROM record r JOIN collection c ON c.id = r.collection"  # noqa: S608 - constants only
-    " WHERE (r.lsn, r.id) > (?, ?) AND r.lsn <= ? ORDER BY r.lsn, r.id LIMIT ?"
+    f" WHERE (r.lsn, r.id) > (?, ?) AND r.lsn <= ? AND c.name <> '{REGISTER}' ORDER BY r.lsn, r.id LIMIT ?"
 )
 _YOUNG: Final = (
     "SELECT l.record FROM log l JOIN record r ON r.id = l.record LEFT JOIN retained t ON t.collection = r.collection"

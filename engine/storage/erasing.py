@@ -24,7 +24,9 @@ from ..edits import Edit, Erase, Put
 from ..reached import reached
 from .journal import Kind
 from .letting_go import Gone, Pins, let_go
+from .reading import all_actors
 from .retained import ROW_SIZE
+from .rows import COLUMNS, Row
 from .store import Tx
 from .write import Receipt, Write, write_all
 
@@ -40,9 +42,23 @@ _PLACES: Final = (
 )
 """A record, and those of its key that are gone for good and that the log still tells of; the latest first."""
 
+_TRIMMED: Final = (
+    "SELECT 1 FROM place r JOIN retained t ON t.collection = r.collection WHERE r.id = ? AND r.id <= t.newest"
+)
+_NAMES: Final = (
+    "SELECT old, added FROM log WHERE record = ?1"
+    " UNION ALL SELECT NULL, json_array(field) FROM ledger WHERE record = ?1"
+    " UNION ALL SELECT NULL, json_array(field) FROM conflict WHERE record = ?1"
+    " UNION ALL SELECT doc, NULL FROM place WHERE id = ?1"
+)
+"""Documents and lists of names in which a field of a record may stand."""
+
 _ENTRIES: Final = (
     "SELECT r.doc, r.node, r.seq FROM json_each(?1) j CROSS JOIN collection c ON c.name = ?2"
     " CROSS JOIN record r ON r.collection = c.id AND r.key = j.value WHERE r.lsn > ?3 AND r.live = 1"
+)
+_ALL: Final = (
+    "SELECT r.key, r.doc FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.live = 1"
 )
 _ROWS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record, l.old, l.added, l.was,"  # noqa: S608 - constants only
@@ -59,7 +75,7 @@ _INBOX: Final = (
 )
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """What is to be cleared: a place, and the fields, or all of the record."""
 
     collection: str
@@ -92,8 +108,11 @@ class EraseRecord:
         rows = tx.connection.execute(_PLACES, (self.collection, self.key)).fetchall()
         if not rows:
             raise NoSuchRecord("there never was such a record here", subject=place, remedy="Check the key.")
+        if self.fields is not None:
+            _check_known(tx.connection, [row[0] for row in rows], self.fields, place)
         fields = None if self.fields is None else sorted(self.fields)
         entry = {"collection": encode(self.collection), "key": encode(self.key), "fields": encode(fields)}
+        entry |= {name: encode(text) for name, text in (("author", self.author), ("note", self.note)) if text}
         name = tx.store.seams.entropy(ENTRY_BYTES).hex()
         alive = any(live for _, live, *_ in rows) and self.fields is not None
         receipt, _ = write_all(
@@ -113,6 +132,30 @@ class EraseRecord:
 
     def _write(self, collection: str, key: str, edit: Edit) -> Write:
         return Write(collection=collection, key=key, edit=edit, upsert=True, author=self.author, note=self.note)
+
+
+def _check_known(connection: sqlite3.Connection, records: Iterable[int], fields: frozenset[str], place: str) -> None:
+    """Return if something of each field stands here, or stood where its history was trimmed since.
+
+    Raises:
+        NoSuchRecord: A name is most likely misspelled: who read that it was erased would be misled.
+    """
+    actors = all_actors(connection)
+    unknown = set(fields)
+    for number in records:
+        if connection.execute(_TRIMMED, (number,)).fetchone():
+            return
+        row = connection.execute(f"SELECT {COLUMNS} FROM record r WHERE r.id = ?", (number,)).fetchone()  # noqa: S608 - constants only
+        unknown -= Row._make(row).record(actors).cells.keys() if row else set()
+        for doc, names in connection.execute(_NAMES, (number,)):
+            unknown -= split(doc).keys() if doc is not None else set()
+            unknown -= set(json.loads(names) if names is not None else ())
+    if unknown:
+        raise NoSuchRecord(
+            f"nothing is known here of {', '.join(sorted(unknown))}, now or in the history: nothing was erased",
+            subject=place,
+            remedy="Check the names of the fields; if another node had such values, erase them there.",
+        )
 
 
 def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:
@@ -139,6 +182,12 @@ def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:
     return _end(tx) or bool(rows)
 
 
+def entries(connection: sqlite3.Connection) -> list[tuple[str, Entry]]:
+    """The entries of the register, by their names."""
+    rows = connection.execute(_ALL, (REGISTER,)).fetchall()
+    return [(key, entry) for key, doc in rows if (entry := _entry(doc)) is not None]
+
+
 def remove_traces(connection: sqlite3.Connection) -> bool:
     """Take what was erased out of the write-ahead log and, once, out of free pages; False if readers hinder it.
 
@@ -163,17 +212,17 @@ def has_traces(tx: Tx) -> bool:
     return bool(traces & 1)
 
 
-def _entry(doc: str) -> _Entry | None:
+def _entry(doc: str) -> Entry | None:
     """What an entry says; None if no node could have written it."""
     found = decode_object(doc)
     collection, key, fields = found.get("collection"), found.get("key"), found.get("fields")
     if not isinstance(collection, str) or not isinstance(key, str) or collection == REGISTER:
         return None
     if fields is None:
-        return _Entry(collection, key, None) if "fields" in found else None
+        return Entry(collection, key, None) if "fields" in found else None
     if not isinstance(fields, list):
         return None
-    return _Entry(collection, key, frozenset(name for name in fields if isinstance(name, str)))
+    return Entry(collection, key, frozenset(name for name in fields if isinstance(name, str)))
 
 
 def _end(tx: Tx) -> bool:
@@ -187,13 +236,13 @@ def _end(tx: Tx) -> bool:
     for number, collection, key, fields, node, seq in pending:
         if vector.covers(Dot(tx.names.actor(node), seq)):
             names = None if fields is None else frozenset(json.loads(fields))
-            _clear_entry(tx, _Entry(collection, key, names), (node, seq))
+            _clear_entry(tx, Entry(collection, key, names), (node, seq))
             tx.connection.execute("DELETE FROM erasing WHERE id = ?", (number,))
             ended = True
     return ended
 
 
-def _clear_entry(tx: Tx, entry: _Entry, dot: tuple[int, int]) -> None:
+def _clear_entry(tx: Tx, entry: Entry, dot: tuple[int, int]) -> None:
     rows = tx.connection.execute(_PLACES, (entry.collection, entry.key)).fetchall()
     for record, live, collection, buried in rows:
         stays = 0

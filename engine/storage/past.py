@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from holdfast.clocks import Actor, Dot
-from holdfast.errors import UsageError
+from holdfast.errors import HistoryTrimmed, UsageError
 
 from ..documents import split
 from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, Turn, taken_back
+from .erasing import REGISTER
 from .journal import Kind
 from .retained import STANDING, as_kept, check_dated, check_kept
 from .store import Tx
@@ -36,7 +37,10 @@ _KEYS: Final = (
     "SELECT DISTINCT r.key FROM place r JOIN collection c ON c.id = r.collection WHERE c.name = ?1 AND r.key > ?2"
     " ORDER BY r.key LIMIT ?3"
 )
-_STEP: Final = "l.lsn, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was"
+_STEP: Final = (
+    f"l.lsn, CASE WHEN l.kind = {int(Kind.MERGE)} THEN (SELECT v.ms FROM arrival v WHERE v.lsn = l.lsn)"  # noqa: S608 - constants only
+    " ELSE l.clock >> 16 END, l.kind, a.actor, l.seq, l.clock, l.author, l.note, l.old, l.added, l.was"
+)
 _LIFE: Final = (
     f"SELECT l.record, {_STEP} FROM log l"  # noqa: S608 - constants only
     f" LEFT JOIN actor a ON a.id = l.node WHERE l.record = ? AND {STANDING} ORDER BY l.id DESC LIMIT ?"
@@ -50,8 +54,18 @@ _STAND: Final = "SELECT r.id, r.key, r.live, r.doc FROM json_each(?) j JOIN plac
 _AT: Final = (
     "SELECT DISTINCT c.name, r.key FROM log l JOIN place r ON r.id = l.record"  # noqa: S608 - constants only
     " JOIN collection c ON c.id = r.collection"
-    f" WHERE l.lsn = ? AND {STANDING} ORDER BY c.name, r.key"
+    f" WHERE l.lsn = ? AND c.name <> '{REGISTER}' AND {STANDING} ORDER BY c.name, r.key"
 )
+"""What a transaction changed. An entry of the register of erasures stays: other nodes have yet to go by it."""
+
+_FIRST: Final = (
+    "SELECT r.key, l.lsn, l.kind, l.was, r.id <= coalesce(t.newest, 0) FROM json_each(?1) j"
+    " CROSS JOIN collection c CROSS JOIN place r ON r.collection = c.id AND r.key = j.value"
+    " JOIN log l ON l.record = r.id LEFT JOIN retained t ON t.collection = r.collection WHERE c.name = ?2"
+    " ORDER BY l.id"
+)
+"""The changes of records, oldest first, and whether the record was known before the floor of its collection."""
+
 _LATER: Final = (
     "SELECT min(lsn) FROM (SELECT min(l.lsn) lsn FROM log l JOIN place r ON r.id = l.record"
     " WHERE l.kind < ?1 AND l.clock >= ?2 << 16"
@@ -73,6 +87,7 @@ class Step(NamedTuple):
 
     key: str
     lsn: int
+    seen_ms: int | None
     kind: Kind
     dot: Dot
     clock: int
@@ -133,8 +148,8 @@ def lives(connection: sqlite3.Connection, collection: str, limit: int) -> list[S
 
 def _steps(changes: Iterable[Sequence[Any]], keys: Mapping[int, str], states: dict[int, State]) -> Iterator[Step]:
     """The changes, newest first, from how their records read now."""
-    for record, lsn, kind, actor, seq, clock, author, note, *turn in changes:
-        yield Step(keys[record], lsn, Kind(kind), Dot(Actor(actor), seq), clock, author, note, states[record])
+    for record, lsn, seen_ms, kind, actor, seq, clock, author, note, *turn in changes:
+        yield Step(keys[record], lsn, seen_ms, Kind(kind), Dot(Actor(actor), seq), clock, author, note, states[record])
         states[record] = taken_back(*states[record], Turn(*turn))
 
 
@@ -149,8 +164,13 @@ def lsn_before(connection: sqlite3.Connection, ms: int, collection: str | None) 
         (later,) = connection.execute(
             as_kept(connection, _LATER), (int(Kind.MERGE), min(ms, _MS_END), collection)
         ).fetchone()
-        (head,) = connection.execute("SELECT lsn FROM node").fetchone()
-    return int(head) if later is None else int(later) - 1
+        return head_of(connection) if later is None else int(later) - 1
+
+
+def head_of(connection: sqlite3.Connection) -> int:
+    """The last lsn that was committed."""
+    (head,) = connection.execute("SELECT lsn FROM node").fetchone()
+    return int(head)
 
 
 @contextmanager
@@ -167,8 +187,16 @@ def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What a way back takes: its operations, and the places that it leaves alone, or in part."""
+
+    writes: list[Write]
+    left: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Reverting:
-    """A job that lets records read as they did at an lsn; gives how many were written."""
+    """A job that lets records read as they did at an lsn."""
 
     collection: str
     keys: Sequence[str]
@@ -176,39 +204,79 @@ class Reverting:
     author: str
     note: str
 
-    def __call__(self, tx: Tx) -> int:
+    def __call__(self, tx: Tx) -> Plan:
         """Write what reads otherwise."""
-        then = states_at(tx.connection, self.collection, self.keys, self.lsn)
-        now = states_at(tx.connection, self.collection, self.keys, tx.lsn)
+        return _written(tx, self._plan(tx.connection, tx.lsn))
+
+    def preview(self, connection: sqlite3.Connection) -> Plan:
+        """What would be written; raises UsageError, HistoryTrimmed."""
+        with _one_state(connection):
+            return self._plan(connection, head_of(connection))
+
+    def _plan(self, connection: sqlite3.Connection, head: int) -> Plan:
+        check_past(self.lsn, head)
+        then = states_at(connection, self.collection, self.keys, self.lsn)
+        now = states_at(connection, self.collection, self.keys, head)
         edits = {key: edit_to(then.get(key, NOTHING), now.get(key, NOTHING)) for key in self.keys}
-        return _written(tx, _writes(self.collection, edits, self.author, self.note))
+        doomed = [key for key, edit in edits.items() if isinstance(edit, Delete)]
+        _check_made_here(connection, self.collection, doomed, self.lsn)
+        return Plan(_writes(self.collection, edits, self.author, self.note))
 
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """A job that takes back what the transaction of an lsn changed; gives records written, and those left alone."""
+    """A job that takes back what the transaction of an lsn changed, where it still reads as that left it."""
 
     lsn: int
     author: str
     note: str
 
-    def __call__(self, tx: Tx) -> tuple[int, list[tuple[str, str]]]:
-        """Write what still reads as the transaction left it as it did before; raises UsageError, HistoryTrimmed."""
-        if self.lsn > tx.lsn:
-            what, remedy = f"there is no such transaction yet: the last is {tx.lsn}", "Look it up in history or log."
-            raise UsageError(what, subject=f"lsn {self.lsn}", remedy=remedy)
-        check_kept(tx.connection, None, self.lsn - 1)  # it may have changed records of any collection
+    def __call__(self, tx: Tx) -> Plan:
+        """Write it; raises UsageError, HistoryTrimmed."""
+        return _written(tx, self._plan(tx.connection, tx.lsn))
+
+    def preview(self, connection: sqlite3.Connection) -> Plan:
+        """What would be written; raises UsageError, HistoryTrimmed."""
+        with _one_state(connection):
+            return self._plan(connection, head_of(connection))
+
+    def _plan(self, connection: sqlite3.Connection, head: int) -> Plan:
+        check_past(self.lsn, head)
+        check_kept(connection, None, self.lsn - 1)  # it may have changed records of any collection
         writes: list[Write] = []
         left: list[tuple[str, str]] = []
-        for collection, keys in _grouped(tx.connection.execute(_AT, (self.lsn,)).fetchall()).items():
-            moments = (self.lsn - 1, self.lsn, tx.lsn)
-            before, after, now = (states_at(tx.connection, collection, keys, at) for at in moments)
+        for collection, keys in _grouped(connection.execute(_AT, (self.lsn,)).fetchall()).items():
+            before, after, now = (states_at(connection, collection, keys, at) for at in (self.lsn - 1, self.lsn, head))
             edits = {}
             for key in keys:
                 edits[key], whole = _undo(before[key], after[key], now[key])
                 left += [] if whole else [(collection, key)]
             writes += _writes(collection, edits, self.author, self.note)
-        return _written(tx, writes), left
+        return Plan(writes, tuple(left))
+
+
+def check_past(lsn: int, head: int) -> None:
+    """Return if a transaction has been by now; raises UsageError."""
+    if lsn > head:
+        what, remedy = f"there is no such transaction yet: the last is {head}", "Look it up in history or log."
+        raise UsageError(what, subject=f"lsn {lsn}", remedy=remedy)
+
+
+def _check_made_here(connection: sqlite3.Connection, collection: str, keys: Sequence[str], lsn: int) -> None:
+    """Return if these records were not there at an lsn, and not merely unknown here: no sync brought them first.
+
+    Raises:
+        HistoryTrimmed: One of them may have been there, at other nodes.
+    """
+    seen = set()
+    for key, first, kind, was, known in connection.execute(_FIRST, (json.dumps(list(keys)), collection)):
+        if key not in seen and first > lsn and kind == Kind.MERGE and was == 0 and not known:
+            raise HistoryTrimmed(
+                f"its history here begins at lsn {first}, when a sync brought it; how it read before is not known here",
+                subject=f"{collection}/{key}",
+                remedy="Ask for a later moment, or go back at a node that has its history; `delete` deletes it.",
+            )
+        seen.add(key)
 
 
 def _grouped(places: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -226,8 +294,10 @@ def _writes(collection: str, edits: Mapping[str, Edit | None], author: str, note
     ]
 
 
-def _written(tx: Tx, writes: list[Write]) -> int:
-    return len(write_all(tx, writes)) if writes else 0
+def _written(tx: Tx, plan: Plan) -> Plan:
+    if plan.writes:
+        write_all(tx, plan.writes)
+    return plan
 
 
 def edit_to(then: State, now: State) -> Edit | None:

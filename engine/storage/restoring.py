@@ -7,8 +7,8 @@ copy shows, and it writes only what differs: an operation supersedes no field th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..documents import split
@@ -32,12 +32,17 @@ _LAST_KEY: Final = "\U0010ffff" * 200
 """Behind every key: a key has at most 512 bytes."""
 
 
+Erased = Mapping[str, frozenset[str] | None]
+"""Key -> the fields of the record that were erased since the copy was made; None for all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which records: of a collection all, or those whose keys stand in a JSON list."""
+    """Which records: of a collection all, or those whose keys stand in a JSON list; and what does not come back."""
 
     collection: str
     keys: str | None = None
+    erased: Erased = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page: the operations that it takes, how many records read alike already, and where it ends."""
+    """One page: the operations that it takes, how many records read alike already, and where it ends.
+
+    Attributes:
+        erased: How many records do not get back a value that was erased since.
+    """
 
     writes: list[Write]
     alike: int
     end: str
+    erased: int = 0
 
     @property
     def deletes(self) -> int:
@@ -90,9 +100,27 @@ def step(connection: sqlite3.Connection, chosen: Chosen, then: Shown, after: str
     """What makes the next page of keys behind `after` read as `then`."""
     now = shown_after(connection, chosen, after, then.end)
     pairs = [*_pairs(then.documents, now.documents, now.end)]
-    edits = [(key, edit) for key, old, new in pairs if (edit := edit_to(_state(old), _state(new))) is not None]
-    writes = [Write(collection=chosen.collection, key=key, edit=edit, note=note) for key, edit in edits]
-    return Step(writes, len(pairs) - len(writes), now.end)
+    writes: list[Write] = []
+    erased = 0
+    for key, old, new in pairs:
+        before, present = _state(old), _state(new)
+        wanted = _without_erased(before, present, chosen.erased[key]) if key in chosen.erased else before
+        erased += wanted != before
+        edit = edit_to(wanted, present)
+        if edit is not None:
+            writes.append(Write(collection=chosen.collection, key=key, edit=edit, note=note))
+    return Step(writes, len(pairs) - len(writes), now.end, erased)
+
+
+def _without_erased(then: State, now: State, fields: frozenset[str] | None) -> State:
+    """What a record is to read as whose values were erased since: they read as they do now, or not at all."""
+    (lived, old), (_, new) = then, now
+    if not lived:
+        return then
+    if fields is None:
+        return now
+    kept = {name: text for name, text in old.items() if name not in fields}
+    return True, kept | {name: new[name] for name in fields & new.keys()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,21 +143,22 @@ class Engine(Node):
 
         await back_up(self, target, on_progress)
 
-    async def undo(self, lsn: int, *, author: str = "", note: str = "") -> UndoReport:
+    async def undo(self, lsn: int, *, author: str = "", note: str = "", preview: bool = False) -> UndoReport:
         """Take back what one transaction changed here, its own or one that came, by ordinary operations.
 
-        What was changed since stays, and is reported.
+        What was changed since stays, and is reported. Of more than 100 records a snapshot is taken first.
 
         Args:
             lsn: The transaction, as receipts, the log and the history name it.
             author: Who undoes, for the log.
             note: Why, for the log.
+            preview: Only say what would be done.
         """
         from holdfast.engine.history import undo
 
         check_count(lsn, "lsn", least=1)
         check_remarks(author, note, "undo")
-        return await undo(self, lsn, author, note)
+        return await undo(self, lsn, author, note, preview=preview)
 
     async def trim(self) -> TrimReport:
         """Trim the log to its retention now; otherwise it is done behind commits.

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Engine, InvalidName, LinkCut, Manual, NoSuchRecord, ReadOnlyEngine, Retention, Schema, UsageError
+from holdfast import (
+    Engine,
+    InvalidName,
+    LinkCut,
+    Manual,
+    NoSuchRecord,
+    ReadOnlyEngine,
+    Remove,
+    Retention,
+    Schema,
+    UsageError,
+)
 from holdfast.engine.storage.erasing import REGISTER
 from holdfast.engine.storage.purge import forget
 
@@ -72,7 +83,13 @@ async def test_an_erased_record_is_gone_everywhere_that_syncs(tmp_path: Path):
                 assert await node["people"].as_of(lsn).get("p") is None
             assert all(revision.fields is None for revision in await node["people"].history("p"))
             (entry,) = await node[REGISTER].query()
-            assert entry.fields == {"collection": "people", "fields": None, "key": "p"}
+            assert entry.fields == {
+                "collection": "people",
+                "fields": None,
+                "key": "p",
+                "author": "ann",
+                "note": "asked to",
+            }
         await b["people"].put("p", {"name": "another"})
         await heal(hub, b, a)
         await assert_equal(hub, a, b)
@@ -281,10 +298,24 @@ async def test_what_cannot_be_erased_is_refused(tmp_path: Path):
             await node["people"].erase("p", "name")
         with pytest.raises(InvalidName):
             await node["people"].erase("p", [""])
-        await node["people"].erase("p", ["never"])
+        before = (await node.status()).lsn
+        for fields in (["nmae"], ["name", "nmae"]):
+            with pytest.raises(NoSuchRecord, match="nothing is known here of nmae"):
+                await node["people"].erase("p", fields)
+        assert (await node.status()).lsn == before
+        await node["people"].update("p", {"former": 1})
+        await node["people"].update("p", {"former": Remove()})
+        await node["people"].erase("p", ["former"], author="ann", note="asked to")
         (entry,) = await node[REGISTER].query()
         with pytest.raises(UsageError, match="register"):
             await node[REGISTER].erase(entry.key)
+        assert entry.fields == {
+            "collection": "people",
+            "key": "p",
+            "fields": ["former"],
+            "author": "ann",
+            "note": "asked to",
+        }
         assert (await node["people"].get("p")).fields == {"name": "x"}
     async with opened(path, read_only=True) as node:
         with pytest.raises(ReadOnlyEngine):

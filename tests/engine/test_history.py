@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import AskOnDelete, Engine, Manual, MultiValue, Remove, Schema, Take, TransactionTooLarge, UsageError
+from holdfast import (
+    AskOnDelete,
+    Engine,
+    HistoryTrimmed,
+    Manual,
+    MultiValue,
+    Remove,
+    Schema,
+    Take,
+    TransactionTooLarge,
+    UsageError,
+)
+from holdfast.engine.history import RISKY
 
 from ..gate import first
 from ..nodes import NOW_MS, Wall, meet, opened
@@ -180,14 +192,85 @@ async def test_records_go_back_to_a_moment(tmp_path: Path):
         await node["t"].update("k1", {"n": -1, "new": 0})
         await node["t"].delete("k2")
         await node["t"].put("k3", {"n": 3})
-        assert await node["t"].revert(["k1", "k2", "k3", "never"], moment, author="ann") == 3
+        assert (await node["t"].revert(["k1", "k2", "k3", "never"], moment, author="ann")).written == 3
         assert {doc.key: doc.fields for doc in await node["t"].query()} == {"k1": {"n": 1, "m": 1}, "k2": {"n": 2}}
-        assert await node["t"].revert(["k1", "k2", "k3"], moment) == 0
+        assert (await node["t"].revert(["k1", "k2", "k3"], moment)).written == 0
         entries = await node.log(limit=3)
         assert {(entry.author, entry.note) for entry in entries} == {("ann", f"as at {moment}")}
         assert len({entry.lsn for entry in entries}) == 1
         await meet(other, node)
         assert await other["t"].count() == 2
+
+
+async def test_what_a_sync_brought_is_not_deleted_for_not_having_been_here(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as node, opened(tmp_path / "b.db", space="plant") as other:
+        await node["t"].put("own", {"n": 1})
+        before = (await node.status()).lsn
+        await other["t"].put("theirs", {"n": 1})
+        await meet(node, other)
+        arrived = (await node.status()).lsn
+        await node["t"].update("theirs", {"n": 2})
+        await node["t"].put("later", {"n": 3})
+        for preview in (True, False):
+            with pytest.raises(HistoryTrimmed, match=f"begins at lsn {arrived}, when a sync brought it"):
+                await node["t"].revert(["own", "theirs", "later"], before, preview=preview)
+        assert await node["t"].as_of(before).get("theirs") is None  # what readers of this node saw
+        assert (await node["t"].revert(["later"], before)).deleted == 1  # this node itself made it later
+        assert (await node["t"].revert(["theirs"], arrived)).written == 1
+        await node["t"].delete("theirs")
+        gone = (await node.status()).lsn
+        await other["t"].update("theirs", {"n": 5})
+        await meet(node, other)
+        assert (await node["t"].get("theirs")).fields == {"n": 5}
+        assert (await node["t"].revert(["theirs"], gone)).deleted == 1  # that it was deleted then is known
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_is_still_to_come_is_not_gone_back_to(tmp_path: Path, whole: bool):
+    wall = Wall()
+    async with opened(tmp_path / "a.db", space="plant", wall=wall) as node:
+        last = await node["t"].put("k", {"n": 1})
+        future = last.lsn + 1 if whole else datetime.fromtimestamp(wall.ms / 1000 + 60, UTC)
+        with pytest.raises(UsageError, match="no such transaction yet" if whole else "still to come"):
+            await node["t"].revert(["k"], future)
+
+
+async def test_history_says_when_this_node_saw_a_change(tmp_path: Path):
+    here, there = Wall(NOW_MS + 3_600_000), Wall(NOW_MS)
+    async with (
+        opened(tmp_path / "a.db", space="plant", wall=here) as node,
+        opened(tmp_path / "b.db", space="plant", wall=there) as other,
+    ):
+        await other["t"].put("k", {"n": 1})
+        await meet(node, other)
+        await node["t"].put("k", {"n": 2})
+        mine, theirs = await node["t"].history("k")
+        assert mine.seen_ms == mine.clock_ms
+        assert theirs.clock_ms < NOW_MS + 60_000 < NOW_MS + 3_600_000 <= theirs.seen_ms <= here.ms
+        assert theirs.as_json()["seen_ms"] == theirs.seen_ms
+        for moment, fields in ((theirs.seen_ms - 1, None), (theirs.seen_ms, {"n": 1})):
+            at = datetime.fromtimestamp(moment / 1000, UTC)
+            assert await node["t"].as_of(at).get("k") == fields
+
+
+async def test_much_is_previewed_and_kept_before_it_is_undone(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as node, opened(tmp_path / "b.db", space="plant") as other:
+        await other["t"].put_many((f"k{n:03}", {"n": n}) for n in range(RISKY + 1))
+        await meet(node, other)
+        lsn = (await node["t"].history("k000"))[0].lsn
+        told = await node.undo(lsn, preview=True)
+        assert (told.written, told.deleted, told.before) == (RISKY + 1, RISKY + 1, None)
+        assert told.named[:2] == (("t", "k000"), ("t", "k001"))
+        assert await node["t"].count() == RISKY + 1
+        assert await node.snapshots.list() == []
+        done = await node.undo(lsn)
+        assert await node["t"].count() == 0
+        (kept,) = await node.snapshots.list()
+        assert (kept.name, kept.records, kept.automatic) == (done.before, RISKY + 1, True)
+        await node.snapshots.restore(done.before)
+        assert await node["t"].count() == RISKY + 1
+        few = await node["t"].revert([f"k{n:03}" for n in range(RISKY)], lsn + 1)
+        assert (few.written, few.before) == (RISKY, None)
 
 
 async def test_more_than_a_transaction_holds_is_refused(tmp_path: Path):

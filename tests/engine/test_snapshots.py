@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from holdfast import (
     NoSuchSnapshot,
     ReadOnlyEngine,
     Schema,
+    SpaceMismatch,
     StorageError,
     UsageError,
+    restore_backup,
 )
 from holdfast.engine.snapshots import AUTOMATIC_KEPT
 from holdfast.engine.storage import restoring
@@ -239,7 +242,7 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise error
 
     async with opened(tmp_path / "a.db", space="plant") as engine:
-        monkeypatch.setattr("holdfast.engine.storage.copying._check", full)
+        monkeypatch.setattr("holdfast.engine.storage.copying.check_whole", full)
         with pytest.raises(DiskFull, match="no space left for the copy"):
             await engine.snapshots.take("mine")
         assert [*engine.snapshots.folder.iterdir()] == []
@@ -265,14 +268,75 @@ async def test_a_file_among_the_snapshots_that_cannot_be_read_is_in_nobodys_way(
         await engine["t"].put("k", {"n": 2})
         done = await engine.snapshots.restore("good")
         assert (done.written, (await engine["t"].get("k")).fields) == (1, {"n": 1})
-        with pytest.raises(StorageError, match=r"junk\.db"):
-            await engine.snapshots.list()
-        await engine.snapshots.drop("junk")
         empty.touch()
-        with pytest.raises(StorageError, match="no snapshot: it is empty"):
-            await engine.snapshots.list()
+        found = await engine.snapshots.list()
+        assert [snapshot.name for snapshot in found] == ["empty", "junk", "good", done.before]
+        assert ["it is empty" in (found[0].fault or ""), found[1].bytes, found[2].fault] == [True, 11_000, None]
+        with pytest.raises(StorageError, match=r"junk\.db"):
+            await engine.snapshots.restore("junk")
+        await engine.snapshots.drop("junk")
         await engine.snapshots.drop("empty")
         assert [snapshot.name for snapshot in await engine.snapshots.list()] == ["good", done.before]
+
+
+@pytest.mark.parametrize("space", ["other", "plant"])
+async def test_a_snapshot_of_another_space_is_not_gone_back_to(tmp_path: Path, space: str):
+    """Also where both spaces go by one name and no other node knows their ids yet."""
+    async with opened(tmp_path / "other.db", space=space, name="pump") as other:
+        await other["tasks"].put("t9", {"n": 9})
+        foreign = await other.snapshots.take("oth")
+    async with opened(tmp_path / "a.db", space="plant", name="edge") as engine:
+        await engine["tasks"].put("t1", {"n": 1})
+        kept = await engine.snapshots.take("mine")
+        shutil.copy(foreign.path, kept.path.with_name("oth.db"))
+        assert {s.name: (s.node, s.space) for s in await engine.snapshots.list()} == {
+            "mine": ("edge", "plant"),
+            "oth": ("pump", space),
+        }
+        for options in ({}, {"collection": "tasks"}, {"collection": "tasks", "keys": ["t9"]}, {"preview": True}):
+            with pytest.raises(SpaceMismatch, match="node 'pump'"):
+                await engine.snapshots.restore("oth", **options)
+        assert await _all(engine, "tasks") == {("tasks", "t1"): {"n": 1}}
+        assert len(await engine.snapshots.list()) == 2
+
+
+async def test_own_snapshots_of_before_the_space_had_its_id_are_gone_back_to(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as hub, opened(tmp_path / "b.db", space="plant") as node:
+        await hub["tasks"].put("t1", {"n": 1})
+        await node.snapshots.take("empty")
+        await node["tasks"].put("t2", {"n": 2})
+        await node.snapshots.take("first")
+        await meet(node, hub)
+        assert (await node.snapshots.restore("first")).deleted == 1
+        assert (await node.snapshots.restore("empty")).deleted == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE record SET doc = '{\"n\":666}' WHERE key = 't1'",
+        "UPDATE record SET live = 0 WHERE key = 't1'",
+        "DELETE FROM record WHERE key = 't1'",
+    ],
+)
+async def test_a_damaged_copy_is_not_gone_back_to(tmp_path: Path, damage: str):
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["tasks"].put_many((f"t{n}", {"n": n}) for n in range(5))
+        kept = await engine.snapshots.take("mine")
+        kept.path.chmod(0o600)
+        with sqlite3.connect(kept.path) as connection:
+            connection.execute(damage)
+        connection.close()
+        await engine["tasks"].put("t1", {"n": 7})
+        for options in ({}, {"collection": "tasks"}, {"collection": "tasks", "keys": ["t1"]}, {"preview": True}):
+            with pytest.raises(DamagedFile, match="the copy is damaged, and nothing was taken"):
+                await engine.snapshots.restore("mine", **options)
+        assert (await engine["tasks"].get("t1")).fields == {"n": 7}
+    target = tmp_path / "target.db"
+    with pytest.raises(DamagedFile, match="the copy is damaged") as caught:
+        restore_backup(kept.path, target)
+    assert "salvage" in caught.value.remedy
+    assert not target.exists()
 
 
 async def test_several_taken_at_once_all_stand(tmp_path: Path):
@@ -283,3 +347,72 @@ async def test_several_taken_at_once_all_stand(tmp_path: Path):
         done = await asyncio.gather(*(engine.snapshots.take("mine") for _ in range(2)), return_exceptions=True)
         assert [type(error) for error in done if isinstance(error, Exception)] == [UsageError]
         assert len(await engine.snapshots.list()) == 5
+
+
+async def test_one_that_was_ended_early_keeps_what_stood_before_it_first_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(restoring, "PAGE_RECORDS", 2)
+    async with opened(tmp_path / "a.db", space="plant") as engine:
+        await engine["t"].put_many((f"k{n}", {"n": 0}) for n in range(9))
+        await engine.snapshots.take("then")
+        await engine["t"].put_many((f"k{n}", {"n": 1}) for n in range(9))
+        write, left = restoring.Restoring.__call__, [2]
+
+        def ended(job: restoring.Restoring, tx: object) -> object:
+            left[0] -= 1
+            if left[0] < 0:
+                raise DiskFull("no space", subject="here", remedy="Free some.")
+            return write(job, tx)
+
+        monkeypatch.setattr(restoring.Restoring, "__call__", ended)
+        with pytest.raises(DiskFull):
+            await engine.snapshots.restore("then")
+        assert sorted({d.fields["n"] for d in await engine["t"].query()}) == [0, 1]
+        monkeypatch.setattr(restoring.Restoring, "__call__", write)
+        done = await engine.snapshots.restore("then")
+        (before,) = [s for s in await engine.snapshots.list() if s.automatic]
+        assert done.before == before.name
+        await engine.snapshots.restore(before.name)
+        assert {d.fields["n"] for d in await engine["t"].query()} == {1}
+        await engine["t"].put("k0", {"n": 2})
+        again = await engine.snapshots.restore("then")
+        assert again.before != done.before  # somebody wrote since
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"collection": "people"}, {"collection": "people", "keys": ["p1", "p2", "p3"]}]
+)
+async def test_what_was_erased_since_does_not_come_back(tmp_path: Path, options: dict[str, object]):
+    async with opened(tmp_path / "a.db", space="plant") as node, opened(tmp_path / "b.db", space="plant") as other:
+        await node["people"].put("p0", {"name": "Eve"})
+        await node["people"].erase("p0")
+        for key in ("p0", "p1", "p2", "p3"):
+            await node["people"].put(key, {"name": "Ada", "shoe": 42})
+        await node.snapshots.take("then")
+        await node["people"].erase("p1")
+        await node["people"].erase("p2", ["name"])
+        await node["people"].update("p2", {"shoe": 43})
+        await node["people"].delete("p0")
+        told = await node.snapshots.restore("then", preview=True, **options)
+        done = await node.snapshots.restore("then", **options)
+        assert (told.erased, done.erased) == (2, 2)
+        assert await node["people"].get("p1") is None
+        assert (await node["people"].get("p2")).fields == {"shoe": 42}
+        assert (await node["people"].get("p3")).fields == {"name": "Ada", "shoe": 42}
+        if "keys" not in options:  # erased before the snapshot was taken, and written anew: that may come back
+            assert (await node["people"].get("p0")).fields == {"name": "Ada", "shoe": 42}
+        assert await node["holdfast-erasures"].count() == 3
+        with pytest.raises(UsageError, match="stays erased"):
+            await node.snapshots.restore("then", collection="holdfast-erasures")
+        await meet(other, node)
+        assert await other["people"].get("p1") is None
+
+
+async def test_an_undo_leaves_the_register_of_erasures(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="plant") as node:
+        await node["people"].put("p1", {"name": "Ada"})
+        erased = await node["people"].erase("p1")
+        await node.undo(erased.receipt.lsn)
+        assert await node["holdfast-erasures"].count() == 1
+        assert await node["people"].get("p1") is None
