@@ -44,6 +44,9 @@ _ENTRIES: Final = (
     "SELECT r.doc, r.node, r.seq FROM json_each(?1) j CROSS JOIN collection c ON c.name = ?2"
     " CROSS JOIN record r ON r.collection = c.id AND r.key = j.value WHERE r.lsn > ?3 AND r.live = 1"
 )
+_ERASED: Final = (
+    "SELECT 1 FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.lsn > ? LIMIT 1"
+)
 _ROWS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record, l.old, l.added, l.was,"  # noqa: S608 - constants only
     f" {ROW_SIZE} FROM log l WHERE l.record = ? AND l.stub IS NULL AND l.id <> ?"
@@ -113,6 +116,11 @@ class EraseRecord:
 
     def _write(self, collection: str, key: str, edit: Edit) -> Write:
         return Write(collection=collection, key=key, edit=edit, upsert=True, author=self.author, note=self.note)
+
+
+def erased_since(connection: sqlite3.Connection, lsn: int) -> bool:
+    """Whether an erasure came behind an lsn: copies of what the file held then may hold what it erased."""
+    return connection.execute(_ERASED, (REGISTER, lsn)).fetchone() is not None
 
 
 def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:
