@@ -10,10 +10,11 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
-from holdfast.errors import FileUnreadable, NotADatabase, SpaceMismatch
+from holdfast.errors import DamagedFile, FileUnreadable, NotADatabase, SpaceMismatch
 
 from .arguments import check_choice
 from .documents import check_name
@@ -23,7 +24,7 @@ from .schema import Schema
 from .seams import Seams
 from .storage.birth import begin_file, begin_incarnation
 from .storage.connection import Connection, Durability
-from .storage.copying import keep_before_migration, origin_of
+from .storage.copying import keep_before_migration, origin_of, sync
 from .storage.declare import declare, keep_declared
 from .storage.faults import reachable
 from .storage.migrations import FORMAT, format_of, migrate
@@ -84,10 +85,10 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
         SpaceMismatch: It holds another space.
     """
     with reachable(str(opening.path)):
-        _check_file(opening.path)
+        existed = _check_file(opening.path)
     thread = await opening.seams.storage.open_writer(opening.path, opening.durability)
     try:
-        store, reason = await thread.run(_prepare, opening, witness)
+        store, reason = await thread.run(partial(_prepare, existed=existed), opening, witness)
     except BaseException:
         await thread.close()
         raise
@@ -96,7 +97,8 @@ async def open_store(opening: Opening, witness: Witness) -> tuple[Connection, St
     return thread, store, reason
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path) -> bool:
+    """Return whether there is such a file, if it may be opened."""
     folder = path.parent
     if not folder.is_dir():
         raise FileUnreadable("the folder does not exist", subject=str(folder), remedy="Create it first.")
@@ -108,11 +110,30 @@ def _check_file(path: Path) -> None:
             subject=str(path),
             remedy="Remove the other names, or copy the file.",
         )
+    return path.exists()
 
 
-def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness) -> tuple[Store, str | None]:
+def _check_emptied(testimony: Testimony, path: str) -> None:
+    """Return if a file that is there and holds nothing may have been like that always; raises DamagedFile."""
+    if testimony.seq:
+        raise DamagedFile(
+            f"the file is empty, and its witness has seen {testimony.seq} operations: its write-ahead log was lost, or"
+            " something has emptied it",
+            subject=path,
+            remedy=f"Put {path}-wal back, restore a backup, or move the file and what stands beside it away and sync a"
+            " new one.",
+        )
+
+
+def _prepare(
+    connection: sqlite3.Connection, opening: Opening, witness: Witness, *, existed: bool
+) -> tuple[Store, str | None]:
     path = str(opening.path)
-    format_of(connection, path)
+    found = format_of(connection, path)
+    with reachable(path):
+        testimony = witness.recall()  # before a fresh file gives its witness another one
+    if existed and not found and testimony is not None:
+        _check_emptied(testimony, path)
     # Only now: a file of another program, or of a newer format, must stay as it is.
     _begin_log(connection, path)
     _make_certain(connection)
@@ -121,7 +142,6 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
         keep_before_migration(connection, opening.path, opening.seams.time.now_ms())
     migrate(connection, path)
     fresh = connection.execute("SELECT 1 FROM node").fetchone() is None
-    testimony = witness.recall()  # before a fresh file gives its witness another one
     if fresh:
         label = opening.label or opening.path.stem
         begin_file(
@@ -131,6 +151,7 @@ def _prepare(connection: sqlite3.Connection, opening: Opening, witness: Witness)
             space_name=opening.space or "default",
             announce=lambda actor: witness.note(actor, 0),
         )
+        _settle_birth(connection, opening.path)
     _check_space(connection, opening)
     store = Store(connection, opening.seams)
     with store.transaction() as tx:
@@ -190,6 +211,13 @@ def _begin_log(connection: sqlite3.Connection, path: str) -> None:
             subject=path,
             remedy="Put it on a file system with locks and shared memory: a local disk.",
         )
+
+
+def _settle_birth(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a file's first transactions into the file itself: one that loses its log then still says whose it is."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    with reachable(str(path)):
+        sync(path.parent)
 
 
 def _make_certain(connection: sqlite3.Connection) -> None:

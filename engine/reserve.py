@@ -2,7 +2,8 @@
 
 Knows nothing of what is written. Invariants: room is taken while there is still some, as soon as the disk gets low; it
 is given up only when the disk is full, and only for work that makes it less so; nothing else is written until it could
-be taken again, so whoever adds waits and whoever drains does not.
+be taken again, so whoever adds waits and whoever drains does not. What is committed to the log has room in the file:
+else the log could never be used again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ if TYPE_CHECKING:
 RESERVE_BYTES: Final = 256 * 1024
 """Several times what the log holds while the disk is low: its checkpoint has room, and then its space is used again."""
 
+COVERED_BYTES: Final = RESERVE_BYTES // 2
+"""By how much a file may be about to grow with the reserve as it is: what the log takes besides has room as well."""
+
 LOW_BYTES: Final = 64 * 1024 * 1024
 """Free bytes from which on downwards room is kept."""
 
 T = TypeVar("T")
+
+
+class NoRoomError(Exception):
+    """What is about to be committed to the log would not fit into the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,24 @@ class Reserve:
         self.spent = not self._held
         return self._held
 
+    def cover(self, growth: int) -> bool:
+        """Keep room for a file that is to grow by so much, called before a commit; tells whether it had to.
+
+        Raises:
+            NoRoomError: There is none; the commit must not be made.
+        """
+        if growth <= COVERED_BYTES or self.free() >= LOW_BYTES:
+            return False
+        if not self._take(RESERVE_BYTES + growth):
+            raise NoRoomError
+        self._held = True
+        return True
+
+    def uncover(self) -> None:
+        """What was committed goes into the file now: let it have the room."""
+        with suppress(OSError):
+            os.truncate(self.path, RESERVE_BYTES)
+
     def close(self) -> None:
         """Whoever opens the file next looks for itself; what is left would only be in the way."""
         if self._held:
@@ -97,11 +123,18 @@ class Reserve:
             return LOW_BYTES
         return room.f_bavail * room.f_frsize
 
-    def _take(self) -> bool:
+    def free_for_all(self) -> int:
+        """Free bytes, with what is kept here."""
+        try:
+            return self.free() + self.path.stat().st_size
+        except OSError:
+            return self.free()
+
+    def _take(self, size: int = RESERVE_BYTES) -> bool:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+                os.posix_fallocate(descriptor, 0, size)
             finally:
                 os.close(descriptor)
         except OSError:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.clocks import VersionVector
-from holdfast.errors import DamagedFile, FileUnreadable, HoldfastError, OlderFormat, UsageError
+from holdfast.clocks import Actor, VersionVector
+from holdfast.errors import DamagedFile, FileUnreadable, HoldfastError, NotADatabase, OlderFormat, UsageError
 
 from .arguments import check_path
 from .backups import set_aside
@@ -26,7 +26,8 @@ from .storage.birth import begin_incarnation
 from .storage.connection import connect_reader
 from .storage.copying import sync
 from .storage.declare import declared_schemas, keep_declared
-from .storage.faults import reachable, translated
+from .storage.faults import is_full, reachable, translated
+from .storage.grafting import graft
 from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
 from .storage.query import index_sql
@@ -125,16 +126,15 @@ def _salvage(path: Path, seams: Seams) -> SalvageReport:
 
 
 def _draw(path: Path, draft: Path, seams: Seams) -> tuple[Salvaged, tuple[Any, ...]]:
-    with closing(connect_reader(path)) as source, closing(sqlite3.connect(draft, isolation_level=None)) as target:
-        if format_of(source, str(path)) != FORMAT:
-            what = f"only files of format {FORMAT} are salvaged"
-            raise OlderFormat(what, subject=str(path), remedy="Use the version that wrote it, or a backup.")
+    with closing(sqlite3.connect(draft, isolation_level=None)) as target:
         migrate(target, str(draft))
         try:
-            found = salvage(source, target)
-        except (sqlite3.DatabaseError, LookupError) as error:
+            found = _read(path, draft, target)
+        except (sqlite3.DatabaseError, LookupError, NotADatabase) as error:
+            if isinstance(error, sqlite3.Error) and is_full(error):
+                raise
             raise DamagedFile(
-                f"not even whose file it is can be read: {error}",
+                f"not even whose file it is can be read: {error.what if isinstance(error, NotADatabase) else error}",
                 subject=str(path),
                 remedy="Keep it. Restore a backup, or make a new file and sync it: peers have all that left this one.",
             ) from error
@@ -145,6 +145,40 @@ def _draw(path: Path, draft: Path, seams: Seams) -> tuple[Salvaged, tuple[Any, .
     with draft.open("rb"):
         sync(draft)
     return found, known
+
+
+def _read(path: Path, draft: Path, target: sqlite3.Connection) -> Salvaged:
+    """What is whole, into the draft; where not even the list of tables can be read, by that of the draft."""
+    try:
+        with closing(connect_reader(path)) as source:
+            _check_format(source, path)
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except (sqlite3.DatabaseError, NotADatabase):
+        known = SideFile(path).recall()
+        if known is None:  # nothing tells that this is a file of ours, and whose
+            raise
+        return _read_grafted(path, draft, target, known.actor)
+    with closing(connect_reader(path)) as source:
+        return salvage(source, target)
+
+
+def _read_grafted(path: Path, draft: Path, target: sqlite3.Connection, known: Actor) -> Salvaged:
+    copy = draft.with_name(f"{draft.name}.copy")
+    try:
+        graft(path, draft, copy)
+        with closing(connect_reader(copy)) as source:
+            found = source.execute("SELECT a.actor FROM node n JOIN actor a ON a.id = n.actor").fetchone()
+            if found != (known,):
+                raise LookupError("its tables are not where those of a new file are")
+            return salvage(source, target)
+    finally:
+        _discard(copy)
+
+
+def _check_format(source: sqlite3.Connection, path: Path) -> None:
+    if format_of(source, str(path)) != FORMAT:
+        what = f"only files of format {FORMAT} are salvaged"
+        raise OlderFormat(what, subject=str(path), remedy="Use the version that wrote it, or a backup.")
 
 
 def _go_on(tx: Tx, found: Salvaged) -> None:

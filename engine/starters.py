@@ -1,7 +1,8 @@
 """Starters of a node: the ones that it offers, and the one that it begins with itself.
 
 Knows nothing of how they travel. Invariants: nothing here holds up the event loop or a session; a starter is only
-offered while its position is one of this file's feed, and only taken in by a file that holds nothing.
+offered while its position is one of this file's feed behind which nothing was erased, and only taken in by a file that
+holds nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 from .delta import FeedId, StretchId
 from .node import Node
 from .storage.attached import Attached
+from .storage.erasing import erased_since
 from .storage.starter import changed_since, draw_starter, may_start, records_in
 from .storage.starter_check import Starter, checked_starter
 from .storage.starting import NAME, is_blank, take_starter
@@ -51,7 +53,10 @@ class Offering:
         return await self._node.readers.run(lambda connection: records_in(connection) if may_start(connection) else 0)
 
     async def behind(self, position: Position) -> int | None:
-        """How many records who starts there still has to read; None if it is no position of this file's feed."""
+        """How many records who starts there still has to read; None if nobody may start there any more.
+
+        It is no position of this file's feed, or something was erased since: a starter of then holds it still.
+        """
         return await self._node.readers.run(_behind, position)
 
     async def draw(self, target: Path) -> Position:
@@ -111,6 +116,8 @@ def _behind(connection: sqlite3.Connection, position: Position) -> int | None:
     try:
         (feed,) = connection.execute("SELECT feed FROM node").fetchone()
         if feed != position.feed or not gave(connection, position.feed, position.lsn, position.stretch):
+            return None
+        if erased_since(connection, position.lsn):
             return None
         return changed_since(connection, position.lsn)
     finally:

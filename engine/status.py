@@ -16,6 +16,7 @@ from typing import Any, Final
 from holdfast.clocks import Actor, VersionVector, node_of
 
 from .documents import is_name
+from .reserve import RESERVE_BYTES, Reserve
 from .storage.connection import JOURNAL_BYTES_MAX
 from .storage.faults import reachable
 from .storage.feed import pending
@@ -184,7 +185,10 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
         bytes=size,
         reading_s=round(reading_s, 1),
         history=_history(connection),
-        blockers=_blockers(holes, waiting, peers) + _used_twice(connection) + _overgrown(size["log"], reading_s),
+        blockers=_blockers(holes, waiting, peers)
+        + _used_twice(connection)
+        + _overgrown(size["log"], reading_s)
+        + _full(path),
     )
 
 
@@ -257,6 +261,14 @@ def _overgrown(log: int, reading_s: float) -> tuple[str, ...]:
         return ()
     here = f"one in this process for {reading_s:.0f} s" if reading_s else "none in this process"
     return (f"the write-ahead log has {log:,} bytes: it grows until the oldest read ends ({here}), or there is room",)
+
+
+def _full(path: Path) -> tuple[str, ...]:
+    """A disk on which not even the room for deletes could be kept: what adds is refused, and what comes from peers."""
+    free = Reserve(path).free_for_all()
+    if free >= RESERVE_BYTES:
+        return ()
+    return (f"the disk is full ({free:,} bytes are free): writes and what comes from peers are refused, free space",)
 
 
 def _moved_on(actor: Actor, peers: tuple[PeerStatus, ...]) -> Iterator[str]:

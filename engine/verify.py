@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from holdfast.clocks import Actor, VersionVector
 from holdfast.errors import DamagedFile
@@ -28,6 +28,8 @@ from .storage.query import index_name
 from .storage.reading import all_actors
 from .storage.rows import COLUMNS, Row, row_values
 from .storage.store import vector_of
+
+T = TypeVar("T")
 
 PAGE: Final = 2_000
 PROBLEMS_MAX: Final = 100
@@ -72,6 +74,7 @@ class _Check:
     problems: list[str] = field(default_factory=list)
     records: int = 0
     digest: int = 0
+    damaged: bool = False
     last: int = 0
 
     def count(self, row: Row) -> None:
@@ -80,7 +83,7 @@ class _Check:
         self.last = row.id
 
     def note(self, problem: str) -> None:
-        if len(self.problems) < PROBLEMS_MAX:
+        if len(self.problems) < PROBLEMS_MAX and problem not in self.problems:
             self.problems.append(problem)
 
 
@@ -90,14 +93,21 @@ async def verify_file(node: Host, on_progress: Callable[[int], None] | None) -> 
     Commits that happen meanwhile are not mistaken for damage: the sum is compared only if none happened.
     """
     check = _Check({name: schema.policy for name, schema in node.schemas.items()})
-    try:
-        before = await node.readers.run(_file, check)
-        while await node.readers.run(_page, check):
-            if on_progress:
-                on_progress(check.records)
-        await node.readers.run(_sums, check, before)
-    except DamagedFile as error:
-        check.note(f"file: {error.what}")
+
+    async def reported(step: Callable[..., T], *args: object) -> T | None:
+        """What a step gives; None if a page that it reads is damaged: what the others read is checked all the same."""
+        try:
+            return await node.readers.run(step, check, *args)
+        except DamagedFile as error:
+            check.damaged = True
+            check.note(f"file: {error.what}")
+            return None
+
+    before = await reported(_file)
+    while await reported(_page):
+        if on_progress:
+            on_progress(check.records)
+    await reported(_sums, None if check.damaged else before)
     return VerifyReport(records=check.records, problems=tuple(check.problems))
 
 
@@ -215,7 +225,7 @@ def _standing(projection: Projection | None) -> int:
     return len(projection.settled) if projection else 0
 
 
-def _sums(connection: sqlite3.Connection, check: _Check, before: int) -> None:
+def _sums(connection: sqlite3.Connection, check: _Check, before: int | None) -> None:
     lsn, digest = connection.execute("SELECT lsn, digest FROM node").fetchone()
     if lsn == before and check.digest & DIGEST_MASK != digest:
         check.note("the digest of the space is not the sum of its records'")

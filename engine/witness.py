@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from holdfast.clocks import Actor
+from holdfast.errors import FileUnreadable
 
 from .arguments import check_path
 
@@ -105,9 +106,24 @@ class SideFile:
         self._shared: dict[Actor, int] = {}
 
     def recall(self) -> Testimony | None:
-        """What was noted last; None if the side file is missing or unreadable, which counts as a copy."""
+        """What was noted last; None if the side file is missing or says nothing, which counts as a copy.
+
+        Raises:
+            FileUnreadable: It is there and can't be read: each opening would take the file for another copy.
+        """
         try:
-            text = self.path.read_bytes()[:RECORD_BYTES].rstrip(b"\0 ").decode()
+            noted = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FileUnreadable(
+                f"the witness cannot be read: {error.strerror or error}",
+                subject=str(self.path),
+                remedy="Give this user the right to read and write it. If it is lost, delete it: the node then goes on"
+                " under a new identity.",
+            ) from error
+        try:
+            text = noted[:RECORD_BYTES].rstrip(b"\0 ").decode()
             body, check = text.rsplit("|", 1)
             if int(check, 16) != zlib.crc32(body.encode()):
                 return None
@@ -120,7 +136,7 @@ class SideFile:
                 shared=int(note["shared"]) if "shared" in note else None,
                 left=dict(self._left),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def share(self, actor: Actor, shared: int) -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from .edits import Delete
-from .reserve import Freeing, Reserve
+from .reserve import Freeing, NoRoomError, Reserve
 from .storage.attached import Attached
-from .storage.connection import CHECKPOINT_PAGES, Connection
+from .storage.connection import CHECKPOINT_PAGES, JOURNAL_BYTES_MAX, Connection
 from .storage.faults import disk_full, is_full, translated
 from .storage.store import Store, Tx
 from .storage.write import SinglePut, SingleWrite, write_each
@@ -34,6 +34,9 @@ Job = Callable[[Tx], T]
 
 CHECKPOINT_PAGES_LOW: Final = 32
 """WAL pages (128 KiB) after which a commit checkpoints while the disk has little room."""
+
+JOURNAL_BYTES_LOW: Final = 256 * 1024
+"""What is left of the log's file then, once what it held is in the database: its room is wanted elsewhere."""
 
 GROUP_MAX: Final = 256
 """Jobs in one commit: bounds how long one transaction holds the file."""
@@ -129,13 +132,14 @@ class Writer:
             return self._commit_all(jobs, connection)
         if self._reserve.look():
             # What the file grows by is taken while there is room; a full disk then stops no checkpoint.
-            pages = CHECKPOINT_PAGES_LOW if self._reserve.low else CHECKPOINT_PAGES
-            connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+            low = self._reserve.low
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES_LOW if low else CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_LOW if low else JOURNAL_BYTES_MAX}")
         if not self._reserve.spent or self._reserve.retake():
             try:
-                return self._commit_all(jobs, connection)
-            except sqlite3.OperationalError as error:
-                if not is_full(error):
+                return self._commit_covered(jobs, connection)
+            except (sqlite3.OperationalError, NoRoomError) as error:
+                if not isinstance(error, NoRoomError) and not is_full(error):
                     raise
                 self._reserve.give_up()
         return self._commit_freeing(jobs, connection)
@@ -151,19 +155,42 @@ class Writer:
         done = iter(outcomes)
         return [next(done) if _frees(job) else full for job in jobs], lsn, changes
 
+    def _commit_covered(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
+        """One transaction for all jobs, if what it puts into the log has room in the file as well."""
+        assert self._reserve is not None, "only where room is kept"
+        reserve, covered = self._reserve, False
+
+        def cover() -> None:
+            nonlocal covered
+            covered = reserve.cover(self._growth(connection))
+
+        done = self._commit_all(jobs, connection, cover)
+        if covered:
+            reserve.uncover()
+            self._checkpoint(connection)
+        return done
+
+    def _growth(self, connection: sqlite3.Connection) -> int:
+        """By how many bytes the file is shorter than what it and its log hold."""
+        (pages,), (size,) = (connection.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+        return int(pages * size - Path(self._thread.path).stat().st_size)
+
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """What the log holds goes into the file, if that has room to grow, and the log's space is used again."""
         assert self._reserve is not None, "only where room is kept"
-        (pages,), (size,) = (connection.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
-        if pages * size - Path(self._thread.path).stat().st_size < self._reserve.free():
+        if self._growth(connection) <= self._reserve.free():
             with suppress(sqlite3.OperationalError):  # somebody took the room
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _commit_all(self, jobs: list[Job[Any]], connection: sqlite3.Connection) -> tuple[list[object], int, int]:
-        """One transaction for all jobs; gives also the lsn, and the rows changed so far."""
+    def _commit_all(
+        self, jobs: list[Job[Any]], connection: sqlite3.Connection, last: Callable[[], None] | None = None
+    ) -> tuple[list[object], int, int]:
+        """One transaction for all jobs, with `last` at its end; gives also the lsn, and the rows changed so far."""
         with _beside(jobs[0], connection), self._store.transaction() as tx:
             outcomes = [jobs[0](tx)] if len(jobs) == 1 else self._parts(tx, jobs)
             actor, seq, shared, given_up = tx.actor, tx.seq, tx.shared, tx.given_up
+            if last is not None:
+                last()
         testify(self._witness, actor, seq, shared, given_up)
         return outcomes, tx.lsn, connection.total_changes
 

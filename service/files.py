@@ -29,6 +29,9 @@ Callback = Callable[..., T]
 _BESIDE: Final = ("-wal", "-shm", "-lock", "-witness")
 """Ends of the names of the files that stand beside a database."""
 
+_HEADER_BYTES: Final = 100
+"""What each SQLite file begins with."""
+
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -48,11 +51,16 @@ class Target:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is no database yet."""
+        """Whether there is no database yet: no file, an empty one, or one in which no database was ever begun."""
         try:
-            return self.path.stat().st_size == 0
-        except OSError:
+            with self.path.open("rb") as file:
+                header = file.read(_HEADER_BYTES)
+            log = self.path.with_name(f"{self.path.name}-wal")
+            return _holds_nothing(header) and not (log.exists() and log.stat().st_size)
+        except FileNotFoundError:
             return True
+        except OSError:  # the engine says what is wrong with it
+            return False
 
 
 def writes_file(function: Callback[T]) -> Callback[T]:
@@ -158,6 +166,12 @@ def refuse_unwritable(path: Path) -> None:
         raise FileUnreadable("there is no such folder", subject=str(folder), remedy="Make it, or name another.")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise FileUnreadable("it may not be written", subject=str(path), remedy="Check its permissions.")
+
+
+def _holds_nothing(header: bytes) -> bool:
+    """Whether a file with this header has no table: SQLite writes one page before the first one is made."""
+    pages, application = int.from_bytes(header[28:32], "big"), header[68:72]
+    return not header or (header[:16] == b"SQLite format 3\0" and pages <= 1 and not any(application))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -18,7 +18,7 @@ from .progress import bar
 from .syncing import ca_option, insecure_option, say_synced, sync_file, token_option
 
 if TYPE_CHECKING:
-    from holdfast import CompareReport, Hub, SalvageReport, SyncReport, VerifyReport
+    from holdfast import CompareReport, Engine, Hub, SalvageReport, SyncReport, VerifyReport
 
 NAMED_MAX = 20
 """Records that are named in words; JSON names more."""
@@ -29,6 +29,7 @@ class _Found:
     """What a run of the command found and did."""
 
     verified: VerifyReport
+    unopened: bool = False
     salvaged: SalvageReport | None = None
     synced: SyncReport | None = None
     compared: CompareReport | None = None
@@ -93,12 +94,12 @@ def verify(*, file: Path, url: str | None, repair: bool, token: str, ca_file: Pa
 
 
 async def _verify(file: Path, hub: Hub | None, *, repair: bool) -> _Found:
-    found = _Found(await _check(file, repair=repair))
+    found = await _check(file)
     if repair and not found.verified.ok:
         from holdfast import salvage_file
 
         found.salvaged = salvage_file(file)
-    if hub is None:
+    if hub is None or (found.unopened and not repair):  # what cannot be opened cannot be compared
         return found
     if repair:
         found.synced = await sync_file(Target(file, None, ""), hub, None)
@@ -107,19 +108,29 @@ async def _verify(file: Path, hub: Hub | None, *, repair: bool) -> _Found:
     return found
 
 
-async def _check(file: Path, *, repair: bool) -> VerifyReport:
-    """The file against itself; one that cannot even be opened is a problem that `repair` may solve."""
-    from holdfast import DamagedFile, VerifyReport
+async def _check(file: Path) -> _Found:
+    """The file against itself; one that cannot even be opened is a problem that `--repair` may solve."""
+    from holdfast import DamagedFile, NotADatabase, SideFile, VerifyReport
 
     try:
         async with reading(file) as engine:
-            held = await engine.status()
-            with bar("verifying", held.records + held.deleted) as show:
-                return await engine.verify(on_progress=show)
-    except DamagedFile as error:
-        if not repair:
+            with bar("verifying", await _records(engine)) as show:
+                return _Found(await engine.verify(on_progress=show))
+    except (DamagedFile, NotADatabase) as error:
+        if isinstance(error, NotADatabase) and not SideFile(file).recall():
             raise
-        return VerifyReport(records=0, problems=(f"file: {error.what}",))
+        return _Found(VerifyReport(records=0, problems=(f"file: it cannot be opened: {error.what}",)), unopened=True)
+
+
+async def _records(engine: Engine) -> int:
+    """How many records there are to check; 0 if that cannot be read."""
+    from holdfast import DamagedFile
+
+    try:
+        held = await engine.status()
+    except DamagedFile:
+        return 0
+    return held.records + held.deleted
 
 
 def _say(found: _Found, hub: Hub | None, *, repair: bool) -> None:

@@ -1,7 +1,8 @@
 """Syncs a node with a peer over a link: exchanges until both have drained.
 
 Drives the initiator's session; knows nothing of HTTP or of how bytes travel. Invariants: every step is durable before
-the next begins, so a cut costs one exchange at most; a sync that stops short says why.
+the next begins, so a cut costs one exchange at most; a sync that stops short says why; one for which there is no room
+gives before it fails.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.clocks import EMPTY, VersionVector
+from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.engine.delta import FeedBatch
 from holdfast.engine.facts import Facts
 from holdfast.engine.reached import reached
 from holdfast.engine.replica import Replica
 from holdfast.engine.storage.absence import Question
-from holdfast.errors import LinkCut, SessionRefused, Unreachable
+from holdfast.errors import DiskFull, LinkCut, SessionRefused, Unreachable
 
 from .advance import Reached, standstill
 from .effects import (
@@ -73,10 +75,16 @@ class _Sync:
     mended: Mended = UNMENDED
     repaired: int = 0
     reached: Reached = field(default_factory=Reached)
+    full: DiskFull | None = None
 
     async def run(self) -> Initiator:
-        await catch_up(self.replica, self.link)
+        try:
+            await catch_up(self.replica, self.link)
+        except DiskFull as error:
+            self.full = error
         session = await self._drain()
+        if self.full is not None:
+            raise self._drained(self.full, session) from self.full
         while session.diverged and await self._mend(session):
             session = await self._drain()
         return session
@@ -159,9 +167,7 @@ class _Sync:
     async def _do(self, session: Initiator, effect: Effect) -> list[Effect]:
         match effect:
             case Apply(batch, actor):
-                outcome = await self.replica.apply(batch, actor, follows=session.unbroken, heard=session.heard)
-                self.applied += 1
-                return session.applied(batch, outcome)
+                return await self._apply(session, batch, actor)
             case Acknowledge(actor, feed, checkpoint, stretch, ticket, told, taken):
                 await self.replica.acknowledged(actor, feed, checkpoint, stretch, ticket, told=told, taken=taken)
             case Recall(feed, checkpoint, stretch):
@@ -185,6 +191,26 @@ class _Sync:
                 raise AssertionError(f"an answer asks for no {effect!r}")
         return []
 
+    async def _apply(self, session: Initiator, batch: FeedBatch, actor: Actor) -> list[Effect]:
+        """Take in a batch; once there is no room for one nothing more is, and the sync goes on to give away."""
+        if self.full is not None:
+            return []
+        try:
+            outcome = await self.replica.apply(batch, actor, follows=session.unbroken, heard=session.heard)
+        except DiskFull as error:
+            self.full = error
+            return []
+        self.applied += 1
+        return session.applied(batch, outcome)
+
+    def _drained(self, full: DiskFull, session: Initiator) -> DiskFull:
+        """What a sync says that could give and not take."""
+        gone = (
+            "the peer has all that this node holds" if session.taken else "not all that this node holds could be sent"
+        )
+        what = f"{full.what}: {self.tally.sent:,} records were sent ({gone}), and what the peer has was not received"
+        return DiskFull(what, subject=full.subject, remedy="Free space and sync again: it goes on from there.")
+
     async def _renew(self, sign: Renew) -> None:
         self.renewals += 1
         if self.renewals > RENEWALS_MAX:
@@ -196,11 +222,13 @@ class _Sync:
         await self.replica.renew(sign.reason, of=sign.of, peer=sign.peer)
 
     def _done(self, session: Initiator) -> bool:
-        if session.renewed or session.next_wants or session.next_owes or session.next_whole_vector:
-            return False
-        if session.next_behind or session.next_asked is not None:
+        if session.renewed or session.next_owes or session.next_whole_vector or session.next_asked is not None:
             return False
         may_push = session.peer is None or session.peer.rights == "rw"
+        if self.full is not None:
+            return session.pushed or not may_push
+        if session.next_wants or session.next_behind:
+            return False
         return session.pulled and (session.pushed or not may_push)
 
     def _look_back(self, facts: Facts) -> None:
@@ -211,6 +239,8 @@ class _Sync:
             return
         self.idle += 1
         if self.idle > IDLE_EXCHANGES_MAX:
+            if self.full is not None:
+                raise self._drained(self.full, last) from self.full
             raise SessionRefused(
                 f"the session makes no progress: {standstill(last)}",
                 subject=self.link.url,
@@ -234,7 +264,7 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
     Raises:
         LinkError: The way failed; what was exchanged stays, and the next sync goes on from there.
         ProtocolError: The peer refused, or sent what it must not.
-        StorageError: The file failed.
+        StorageError: The file failed; DiskFull: what comes has no room, and all was sent that could be.
     """
     started = asyncio.get_running_loop().time()
     run = _Sync(replica, link, on_progress)

@@ -60,6 +60,9 @@ _ENTRIES: Final = (
 _ALL: Final = (
     "SELECT r.key, r.doc FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.live = 1"
 )
+_ERASED: Final = (
+    "SELECT 1 FROM record r JOIN collection c ON c.id = r.collection WHERE c.name = ? AND r.lsn > ? LIMIT 1"
+)
 _ROWS: Final = (
     "SELECT l.id, l.lsn, l.kind, l.node, l.seq, l.context, l.record, l.old, l.added, l.was,"  # noqa: S608 - constants only
     f" {ROW_SIZE} FROM log l WHERE l.record = ? AND l.stub IS NULL AND l.id <> ?"
@@ -156,6 +159,11 @@ def _check_known(connection: sqlite3.Connection, records: Iterable[int], fields:
             subject=place,
             remedy="Check the names of the fields; if another node had such values, erase them there.",
         )
+
+
+def erased_since(connection: sqlite3.Connection, lsn: int) -> bool:
+    """Whether an erasure came behind an lsn: copies of what the file held then may hold what it erased."""
+    return connection.execute(_ERASED, (REGISTER, lsn)).fetchone() is not None
 
 
 def follow_erasures(tx: Tx, delta: Delta, before: int) -> bool:

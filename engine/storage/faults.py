@@ -22,7 +22,8 @@ from holdfast.errors import (
 from ..packing import UnreadableCellsError
 
 REMEDY_DAMAGED = (
-    "Run `holdfast verify`: if it finds something, keep the file and restore a copy; if not, check the device."
+    "Run `holdfast verify`: if it finds something, `--repair` goes on with what is whole of it, and a backup does with"
+    " what it held; if not, check the device."
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,6 +38,12 @@ BEHIND: Final = (
 
 KEYED: Final = frozenset({"alias", "member", "conflict", "peer", "stored", "stub"})
 """Tables without row numbers."""
+
+INDEXED: Final = {
+    "actor": "SELECT id, actor, '' FROM actor INDEXED BY sqlite_autoindex_actor_1",
+    "collection": "SELECT id, name, NULL FROM collection INDEXED BY sqlite_autoindex_collection_1",
+}
+"""Tables of which an index tells all that others refer to; labels and declarations come back by themselves."""
 
 PAGE: Final = 1_000
 _INDEX: Final = {"record": "record_feed", "log": "log_record", "ledger": "ledger_record"}
@@ -136,6 +143,16 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str, fo
             whole = False
     if not whole:
         found.tables.append(table)
+        if table in INDEXED:
+            _copy_indexed(source, target, table)
+
+
+def _copy_indexed(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
+    """What an index still tells of rows that could not be read."""
+    for row in _keyed(source, INDEXED[table]):
+        if row is not None:
+            with suppress(sqlite3.IntegrityError):  # bytes that no such row holds
+                target.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", row)  # noqa: S608 - a constant
 
 
 def _copy_records(

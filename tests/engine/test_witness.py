@@ -11,6 +11,7 @@ import pytest
 from holdfast import SideFile
 from holdfast.clocks import incarnation_of, node_of
 from holdfast.engine import witness as witnesses
+from holdfast.errors import DamagedFile, FileUnreadable
 
 from ..nodes import assert_equal, heal, opened, raw
 
@@ -335,25 +336,74 @@ async def test_the_dots_of_a_rolled_back_file_are_never_given_again(tmp_path):
             assert len(dots) == len(set(dots))
 
 
-@pytest.mark.parametrize("harm", ["deleted", "log lost"])
-async def test_a_file_that_is_found_empty_says_what_its_witness_knows(tmp_path, harm):
-    """Found by flipping bits: a log without its header is no log to SQLite, and everything was still in it."""
+async def test_a_file_that_was_deleted_says_what_its_witness_knows(tmp_path):
     path = tmp_path / "a.db"
-    node = await opened(path).__aenter__()
-    first = await node.actor()
-    for key in ("x", "y"):
-        await node["t"].put(key, {})
-    if harm == "deleted":
-        await node.close()
-        path.unlink()
-    else:
-        shutil.copy(path, tmp_path / "kept.db")  # as a kill leaves it: the log is not in the file yet
-        await node.close()
-        shutil.copy(tmp_path / "kept.db", path)
+    first, _ = await life(path, "x", "y")
+    path.unlink()
     now, renewed = await life(path, "z", seed="again")
     assert now != first
     assert "the witness has seen operation 2, the file was empty" in renewed
     assert await life(path) == (now, None)
+
+
+async def test_a_file_that_lost_its_log_still_says_whose_it_is(tmp_path):
+    """It held nothing but its log, and was begun anew, as one of another space."""
+    path = tmp_path / "a.db"
+    async with opened(path, space="plant", schemas=None) as node:
+        first = await node.actor()
+        for key in ("x", "y"):
+            await node["t"].put(key, {})
+        shutil.copy(path, tmp_path / "kept.db")  # as a kill leaves it: what was put is not in the file yet
+    shutil.copy(tmp_path / "kept.db", path)
+    async with opened(path, seed="again") as node:
+        assert (node.space, await node["t"].count()) == ("plant", 0)
+        assert await node.actor() != first
+        assert "the witness has seen operation 2, the file ends at 0" in node.renewed
+
+
+@pytest.mark.parametrize("left", ["no byte", "one page"])
+async def test_a_file_that_was_emptied_is_refused_and_left_as_it_is(tmp_path, left):
+    """Also that of a version that left what a file began with in its log, and lost it."""
+    path = tmp_path / "a.db"
+    await life(path, "x", "y")
+    path.unlink()
+    path.touch()
+    if left == "one page":
+        with raw(path) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    before = path.read_bytes(), side(path).read_bytes()
+    with pytest.raises(DamagedFile, match="seen 2 operations") as caught:
+        await life(path, "z")
+    assert f"{path}-wal back" in caught.value.remedy
+    assert (path.read_bytes(), side(path).read_bytes()) == before
+
+
+async def test_a_file_whose_making_was_cut_short_is_made_by_the_next_opening(tmp_path):
+    path = tmp_path / "a.db"
+    with raw(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    witness = SideFile(path)
+    witness.note("f" * 32, 0)
+    witness.close()
+    async with opened(path, space="plant") as node:
+        assert (node.space, node.renewed) == ("plant", None)
+
+
+async def test_a_witness_that_cannot_be_read_is_not_taken_for_none(tmp_path):
+    """Each opening went on under another identity, and could not note it."""
+    path = tmp_path / "a.db"
+    first, _ = await life(path, "x")
+    kept = side(path).read_bytes()
+    side(path).unlink()
+    side(path).mkdir()  # as a missing right, which root does not mind
+    before = path.read_bytes()
+    with pytest.raises(FileUnreadable, match="the witness cannot be read") as caught:
+        await life(path, "y")
+    assert caught.value.subject == str(side(path))
+    assert path.read_bytes() == before
+    side(path).rmdir()
+    side(path).write_bytes(kept)
+    assert await life(path, "z", witness=SideFile(path)) == (first, None)
 
 
 async def test_a_note_that_fails_leaves_the_next_one_right(tmp_path, monkeypatch):

@@ -158,7 +158,7 @@ async def test_deletes_and_what_a_sync_sends_go_on_when_the_disk_is_full(small, 
         assert (await meet(node, hub)).completed
         assert (await hub["t"].get("own")).fields == {"n": 1}
         assert await hub["t"].get("k79") is None
-        await hub["t"].put_many((f"h{n}", {"v": "y" * 2_000}) for n in range(300))
+        await hub["t"].put_many((f"h{n}", {"v": "y" * 2_000}) for n in range(200))
         await node["t"].delete("k100")
         with pytest.raises(FULL):  # there is no room for what comes; what goes has gone
             await meet(node, hub)
@@ -205,3 +205,50 @@ async def test_room_is_kept_only_where_there_is_little(small, tmp_path):
             await node["t"].put("k", {})
             assert (folder / "n.db-reserve").exists() == kept
         assert not (folder / "n.db-reserve").exists()
+
+
+@pytest.mark.parametrize("records", [600, 800, 1_000, 1_200, 1_500])
+async def test_a_disk_that_one_transaction_fills_stops_neither_deletes_nor_what_is_sent(small, tmp_path, records):
+    """Its log took all the room, so that it could not go into the file, and so not be used again."""
+    bulk = [(f"b{n}", {"v": f"{n:04}" * 250}) for n in range(records)]
+    async with opened(tmp_path / "hub.db", space="s", name="hub") as hub:
+        async with opened(small / "n.db", space="s", durability="full") as node:
+            for n in range(200):
+                await node["t"].put(f"k{n}", {"v": "x" * 1_000})
+            refused = isinstance(*await asyncio.gather(node["t"].put_many(bulk), return_exceptions=True), DiskFull)
+            assert refused or records < 1_500
+            assert not refused or records > 600
+            fill(small, leave=4_000)
+            await node["t"].delete("k0")
+        async with opened(small / "n.db", space="s", durability="full") as node:
+            for n in range(1, 100):
+                await node["t"].delete(f"k{n}")
+            assert (await meet(node, hub)).completed
+            assert await hub["t"].count() == 100 + (0 if refused else records)
+            (small / "ballast").unlink()
+            await node["t"].put("more", {"v": "x" * 1_000})
+            assert (await node.verify()).problems == ()
+
+
+async def test_a_full_node_that_never_met_the_hub_is_drained_before_the_sync_fails(small, tmp_path):
+    """It asked first, could not take in what came, and gave nothing away."""
+    async with (
+        opened(tmp_path / "hub.db", space="s", name="hub") as hub,
+        opened(small / "n.db", space="s", durability="full") as node,
+    ):
+        await hub["t"].put_many((f"h{n}", {"v": "y" * 2_000}) for n in range(1_000))
+        await node["t"].put_many((f"k{n}", {"v": "x" * 1_000}) for n in range(600))
+        ballast = await filled(node, small)
+        held = await node["t"].count()
+        for sent in (held, 0):
+            with pytest.raises(DiskFull, match=f"{sent:,} records were sent .the peer has all.*was not received"):
+                await meet(node, hub)
+        assert await hub["t"].count() == 1_000 + held
+        assert await node["t"].count() == held
+        (blocker,) = (await node.status()).blockers
+        assert "the disk is full" in blocker
+        ballast.unlink()
+        for n in range(held - 600):
+            await node["t"].delete(f"more{n}")
+        await node["t"].delete("k0")
+        assert (await node.verify()).problems == ()

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
+import zstandard
 
 from holdfast import Engine, Hub
 from holdfast.engine.replica import Replica
@@ -30,6 +31,7 @@ from ..service.commands import started as process
 
 LIMITS = Limits(starter_records_min=1_000)
 RECORDS = 4_000
+SECRET = "Ada Lovelace of St James's Square"
 
 
 @dataclass
@@ -221,16 +223,52 @@ async def test_what_was_damaged_on_the_way_or_here_is_fetched_anew(tmp_path):
         await assert_equal(found.hub, one)
 
 
-async def test_a_hub_whose_starter_is_damaged_is_read_by_its_feed(tmp_path):
+async def test_a_starter_that_is_damaged_at_the_hub_is_drawn_anew(tmp_path, caplog):
     async with served(tmp_path / "hub") as found, node(tmp_path / "n.db") as one, node(tmp_path / "m.db") as two:
         await begun(one, found.at())
         (packed,) = found.folder.glob("*.zst")
         data = bytearray(packed.read_bytes())
         data[len(data) // 2] ^= 1
         packed.write_bytes(data)
-        report = await begun(two, found.at())
-        assert (report.started, report.received) == (0, RECORDS)
+        assert (await begun(two, found.at())).started == RECORDS
+        assert f"{packed.name} is damaged" in caplog.text
         await assert_equal(found.hub, one, two)
+
+
+async def test_what_was_erased_is_in_no_starter(tmp_path):
+    """One that was drawn before was kept for a day, and given to whoever asked."""
+    async with trio(tmp_path) as (found, one, two):
+        await one["t"].put("secret", {"name": SECRET})
+        await one.sync(found.at(), starter=False)
+        async with Proxy.before(found.address) as proxy:
+            proxy.down = Weather(cut_after=60_000)
+            with pytest.raises(LinkCut):
+                await two.sync(found.at(proxy.url))
+        (drawn,) = found.folder.glob("*.zst")
+        assert SECRET.encode() in zstandard.ZstdDecompressor().decompress(drawn.read_bytes())
+        await one["t"].erase("secret")
+        await one.sync(found.at())
+        async with asyncio.timeout(20):
+            while [*found.folder.iterdir()]:  # noqa: ASYNC110 - it is deleted behind the answer
+                await asyncio.sleep(0.01)
+        assert (await begun(two, found.at())).started
+        (drawn,) = found.folder.glob("*.zst")
+        assert SECRET.encode() not in zstandard.ZstdDecompressor().decompress(drawn.read_bytes())
+        assert (await begun(one, found.at())).completed
+        assert drawn.exists()  # it holds the erasure
+        await assert_equal(found.hub, one, two)
+
+
+async def test_what_was_erased_while_the_hub_was_down_is_in_no_starter(tmp_path):
+    async with served(tmp_path / "hub") as found, node(tmp_path / "n.db") as one:
+        await begun(one, found.at())
+        file, (drawn,) = found.hub.path, found.folder.glob("*.zst")
+    async with node(file) as hub:
+        await hub["t"].erase("k1")
+    async with served(tmp_path / "hub", records=0) as found, node(tmp_path / "m.db") as two:
+        assert (await begun(two, found.at())).started
+        assert not drawn.exists()
+        await assert_equal(found.hub, two)
 
 
 @pytest.mark.parametrize("head", [b"", b"{}", b"x" * 400, b'{"etag": "x", "size": 3, "raw_bytes": 1}'.ljust(300)])

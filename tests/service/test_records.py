@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from .commands import holdfast, make_conflict, ok
+
+CRASHING = """
+import asyncio, os, sys
+from holdfast import Engine
+async def crash():
+    engine = await Engine.open(sys.argv[1], space="plant")
+    for n in range(20):
+        await engine["t"].put(f"k{n}", {})
+    os._exit(9)
+asyncio.run(crash())
+"""
 
 
 def test_what_was_put_is_what_one_gets(file: Path):
@@ -173,3 +187,28 @@ def test_what_is_no_object_is_no_record(file: Path, command, text):
     refused = holdfast(command, file, "tasks", "t1", text)
     assert refused.code == 2
     assert "JSON object" in refused.err
+
+
+def test_a_file_in_which_no_database_was_begun_is_not_begun_without_a_space(tmp_path: Path):
+    """A crash had left one, whose log was removed: it became one of the space "default"."""
+    path = tmp_path / "lw.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    before = path.read_bytes()
+    assert before
+    refused = holdfast("put", path, "t", "new", "{}", "--json")
+    assert (refused.code, refused.error["code"]) == (3, "file-unreadable")
+    assert path.read_bytes() == before
+    ok("put", path, "t", "new", "{}", "--space", "plant")
+    assert ok("status", path, "--json").value["space"] == "plant"
+
+
+def test_a_node_that_crashed_and_lost_its_log_stays_one_of_its_space(tmp_path: Path):
+    path = tmp_path / "lw.db"
+    crashed = subprocess.run([sys.executable, "-c", CRASHING, str(path)], check=False)
+    assert crashed.returncode == 9
+    path.with_name("lw.db-wal").unlink()
+    put = ok("put", path, "t", "new", "{}")
+    assert "it was rolled back" in put.err
+    status = ok("status", path, "--json").value
+    assert (status["space"], status["records"]) == ("plant", 1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from holdfast import Engine
 
 from .commands import holdfast, hub_process, ok
 
@@ -84,3 +88,62 @@ def test_what_cannot_even_be_opened_is_salvaged_or_left(file: Path, tmp_path: Pa
     assert holdfast("verify", file, "--repair", "--json").code == 3
     assert file.read_bytes() == before
     assert holdfast("verify", tmp_path / "none.db", "--repair", "--json").error["code"] == "file-unreadable"
+
+
+PAGE_BYTES = 4_096
+UNKNOWN_PAGES = {2}
+"""The table `node` says whose file it is; nothing else does."""
+
+
+async def make_nodes(path: Path) -> None:
+    async with Engine.open(path, space="plant") as engine:
+        for n in range(30):
+            await engine["t"].put(f"k{n}", {"n": n, "v": "x" * 300})
+            await engine["u"].put(f"k{n}", {"n": n})
+
+
+def without_page(path: Path, place: Path, number: int) -> Path:
+    """A copy of a file, witness included, one page of which is lost."""
+    place.mkdir()
+    data = bytearray(path.read_bytes())
+    data[(number - 1) * PAGE_BYTES : number * PAGE_BYTES] = bytes(PAGE_BYTES)
+    damaged = place / path.name
+    damaged.write_bytes(data)
+    shutil.copy(path.with_name(f"{path.name}-witness"), place)
+    return damaged
+
+
+def test_a_file_of_which_any_page_is_lost_is_reported_and_all_but_one_repaired(tmp_path: Path):
+    """Of half of them it was only said that they are malformed, and of six all was lost."""
+    path = tmp_path / "n.db"
+    asyncio.run(make_nodes(path))
+    pages = path.stat().st_size // PAGE_BYTES
+    assert pages > 50
+    whole = 0
+    for number in range(1, pages + 1):
+        damaged = without_page(path, tmp_path / f"{number}", number)
+        found = holdfast("verify", damaged, "--json")
+        assert found.code == 1, (number, found.err)
+        assert found.value["problems"], number
+        assert "--repair" in holdfast("verify", damaged).err
+        before = damaged.read_bytes()
+        repaired = holdfast("verify", damaged, "--repair", "--json")
+        if number in UNKNOWN_PAGES:
+            assert (repaired.code, repaired.error["code"]) == (3, "damaged-file")
+            assert "not even whose file it is can be read" in repaired.error["message"]
+            assert damaged.read_bytes() == before
+            continue
+        assert repaired.code in {0, 1}, (number, repaired.err)
+        whole += repaired.value["salvaged"]["records"] == 60
+        assert ok("verify", damaged).out.startswith("ok: "), number
+        assert not [*damaged.parent.glob("*.new*")]
+    assert whole > pages * 0.8
+
+
+def test_a_file_without_its_first_page_and_its_witness_is_no_file_of_ours(tmp_path: Path):
+    path = tmp_path / "n.db"
+    asyncio.run(make_nodes(path))
+    damaged = without_page(path, tmp_path / "d", 1)
+    damaged.with_name("n.db-witness").unlink()
+    assert holdfast("verify", damaged, "--json").error["code"] == "not-a-database"
+    assert holdfast("verify", damaged, "--repair", "--json").error["code"] == "not-a-database"

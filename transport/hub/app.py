@@ -98,7 +98,11 @@ class _Hub(Generic[R]):
         with self._seats.taken(grant.token):
             replica = await self._engines.get(grant.space, grant.path)
             _log.debug("exchange in space %s with token %s from %s", grant.space, grant.token, request.remote)
-            return await answer(request, replica, self._respond, grant.rights, self._limits)
+            try:
+                return await answer(request, replica, self._respond, grant.rights, self._limits)
+            finally:
+                if self._offering is not None:  # what came may be an erasure
+                    await self._shelf.weed(grant.path, self._offering(replica))
 
     async def starter(self, request: web.Request) -> web.StreamResponse:
         """Give a copy of what the space holds, if it has one."""
@@ -113,7 +117,7 @@ class _Hub(Generic[R]):
                 return later("the starter of this space is being drawn")
             if kept is None:
                 return absent("this space has no starter")
-            return await give(request, kept, self._limits)
+            return await give(request, kept, self._limits, self._shelf.drop)
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         """Tell that the hub works, to anyone; how many spaces it has, but not which."""

@@ -2,7 +2,8 @@
 
 Knows nothing of HTTP, nor of what stands in a starter. Invariants: at most one is drawn of a space at a time, off the
 event loop; each is named by the digest of its bytes, which never change; no more than so many are kept, and none is
-drawn where the disk has no room to spare. A starter that cannot be had is no failure: nodes go by the feed.
+drawn where the disk has no room to spare; one that nobody may start from any more, as behind an erasure, is deleted. A
+starter that cannot be had is no failure: nodes go by the feed.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Source(Protocol):
         ...
 
     async def behind(self, position: Position) -> int | None:
-        """How many records who starts there still has to read; None if it is no position of this file's feed."""
+        """How many records who starts there still has to read; None if nobody may start there any more."""
         ...
 
     async def draw(self, target: Path) -> Position:
@@ -101,6 +102,7 @@ class Shelf:
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: dict[str, asyncio.Task[Kept | None]] = {}
         self._failed: dict[str, float] = {}
+        self._stems = {path.name.rpartition("-")[0] for path in folder.glob("*-*.zst")}
 
     async def find(self, space: Path, source: Source, wanted: str) -> Kept | None:
         """The starter of a space (by its file) that somebody has begun to read, else a good one, else none.
@@ -109,9 +111,9 @@ class Shelf:
             TimeoutError: It is being drawn, and not ready yet: ask again.
         """
         async with self._looking[space.stem]:  # of those who come at once, one begins to draw
-            kept = await asyncio.to_thread(self._kept, space.stem)
+            kept = await self._standing(space.stem, source)
             for one in kept:
-                if one.etag == wanted and await source.behind(one.position) is not None:
+                if one.etag == wanted:
                     return one
             task = self._making.get(space.stem)
             if task is None:
@@ -123,9 +125,34 @@ class Shelf:
         async with asyncio.timeout(self._limits.starter_wait_s):
             return await asyncio.shield(task)
 
+    async def weed(self, space: Path, source: Source) -> None:
+        """Delete those of a space that nobody may start from any more; to be called when something has come to it."""
+        if space.stem not in self._stems:
+            return
+        try:
+            async with self._looking[space.stem]:
+                if not await self._standing(space.stem, source):
+                    self._stems.discard(space.stem)
+        except (HoldfastError, OSError) as error:  # it is looked at again before it is given
+            _log.warning("the starters of %s could not be looked through: %s", space.name, error)
+
+    async def drop(self, kept: Kept) -> None:
+        """Delete one that was found damaged."""
+        _log.warning("the starter %s is damaged: it is deleted, and another is drawn", kept.path.name)
+        await asyncio.to_thread(_delete, kept.path)
+
     async def close(self) -> None:
         """Wait for what is being drawn: its thread would outlive the loop."""
         await asyncio.gather(*self._making.values())
+
+    async def _standing(self, stem: str, source: Source) -> list[Kept]:
+        """Those of a space that may be given, newest first; the others are deleted."""
+        found = await asyncio.to_thread(self._kept, stem)
+        standing = [kept for kept in found if await source.behind(kept.position) is not None]
+        for kept in found:
+            if kept not in standing:
+                await asyncio.to_thread(_delete, kept.path)
+        return standing
 
     async def _is_good(self, kept: Kept, source: Source) -> bool:
         if self._clock.now_ms() - kept.made_ms > self._limits.starter_age_s * 1_000:
@@ -179,6 +206,7 @@ class Shelf:
                 made_ms=self._clock.now_ms(),
                 position=position,
             )
+            self._stems.add(stem)
             draft.path.rename(path)
             _card(path).write_text(json.dumps(_as_json(kept)), encoding="utf-8")
         finally:
@@ -200,8 +228,12 @@ class Shelf:
         staying = {one.path for one in kept[: self._limits.starters_max]} - {one.path for one in own[PER_SPACE:]}
         for path in self._folder.glob("*.zst"):
             if path not in staying:
-                _card(path).unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
+                _delete(path)
+
+
+def _delete(path: Path) -> None:
+    _card(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _pack(raw: Path, target: Path) -> str:
