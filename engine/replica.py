@@ -43,6 +43,7 @@ from .storage.reissue import present_name, reissue
 from .storage.roster import Step
 from .storage.store import Tx
 from .storage.stretches import gave
+from .storage.succession import decide_under_new_identity
 from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
@@ -274,7 +275,9 @@ class Replica(Comparable):
             if of is not None and of != tx.actor:
                 return False
             old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
+            given_up = tx.actor
             begin_incarnation(tx, self._node.label)
+            decide_under_new_identity(tx, given_up)
             reissue(tx, old, known, stored)
             return True
 

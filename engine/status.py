@@ -24,6 +24,7 @@ from .storage.pasts import restored
 from .storage.peers import all_peers
 from .storage.retained import kept_of
 from .storage.store import vector_of
+from .storage.succession import forsaken
 
 DRIFT_REPORTED_MS = 60_000
 
@@ -184,7 +185,10 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
         bytes=size,
         reading_s=round(reading_s, 1),
         history=_history(connection),
-        blockers=_blockers(holes, waiting, peers) + _used_twice(connection) + _overgrown(size["log"], reading_s),
+        blockers=_blockers(holes, waiting, peers)
+        + _used_twice(connection)
+        + _undecided(connection)
+        + _overgrown(size["log"], reading_s),
     )
 
 
@@ -249,6 +253,16 @@ def _used_twice(connection: sqlite3.Connection) -> tuple[str, ...]:
         " use; both values are kept, see the conflicts, and let only one copy go on"
         for actor, count in sorted(found.items())
     )
+
+
+def _undecided(connection: sqlite3.Connection) -> tuple[str, ...]:
+    if not forsaken(connection):
+        return ()
+    said = (
+        "nobody decides who takes part, so deleted records stay: this file did, under an identity that it gave up; let"
+        " it decide again (a hub does when it starts; else `holdfast members seize`), unless a copy of it still does"
+    )
+    return (said,)
 
 
 def _overgrown(log: int, reading_s: float) -> tuple[str, ...]:

@@ -298,7 +298,7 @@ async def open_space(path: Path, name: str, purge: Purge) -> Engine:
 
     engine = await Engine.open(path, space=name, name="hub", purge=purge)
     try:
-        if not any(member.decides for member in await engine.members.list()):
+        if not any(member.decides for member in await engine.members.list()):  # or this file did, before it was renewed
             await engine.members.seize("nobody did, and this is the hub")
     except BaseException:
         await engine.close()

@@ -42,10 +42,10 @@ def _plant_forget(patch: Patch, raised: Callable[..., None]) -> None:
     """What the horizon rises to when records go."""
     original = purge.forget
 
-    def forget(tx, records, beyond=EMPTY):
+    def forget(tx, records, beyond=EMPTY, **more):
         with Patch.context() as inner:
             inner.setattr(Tx, "raise_horizon", raised)
-            original(tx, records, beyond)
+            original(tx, records, beyond, **more)
 
     for module in (purge, rows):
         patch.setattr(module, "forget", forget)
@@ -63,7 +63,7 @@ def _plant_hear(patch: Patch, changed: Callable[[absence.Absences], absence.Abse
 
 @mutant("the fence rises without waiting for what members know", "I5")
 def _(patch: Patch) -> None:
-    patch.setattr(roster, "_waits_for", lambda tx: ())
+    patch.setattr(roster, "waiting_for", lambda connection: {})
     patch.setattr(EngineMember, "_known_of", lambda self, name: self.vv)
 
 
