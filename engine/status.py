@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from holdfast.clocks import Actor, VersionVector, node_of
 
+from .delta import FeedId
 from .documents import is_name
+from .fleet import PeerStatus, read_fleet
 from .storage.connection import JOURNAL_BYTES_MAX
 from .storage.faults import reachable
-from .storage.feed import pending
 from .storage.inbox import dots_of
 from .storage.pasts import restored
-from .storage.peers import all_peers
 from .storage.retained import kept_of
 from .storage.store import vector_of
 from .storage.succession import forsaken
@@ -32,29 +32,6 @@ LOG_REPORTED: Final = 2 * JOURNAL_BYTES_MAX
 """Bytes of the write-ahead log from which on status names it: twice what a checkpoint leaves of it."""
 
 _CARRIED: Final = "SELECT DISTINCT extra FROM record WHERE extra IN (SELECT value FROM json_each(?))"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStatus:
-    """One node that this node met.
-
-    Attributes:
-        actor, label, url: Who and where.
-        read: How far this node has read the peer's feed (lsn).
-        acknowledged: How far the peer has stored this node's feed (lsn).
-        pending: Records that wait to be sent to it.
-        synced_ms: When a session last completed, milliseconds since 1970; None if never.
-        drift_ms: Its clock less this node's.
-    """
-
-    actor: str
-    label: str
-    url: str | None
-    read: int
-    acknowledged: int
-    pending: int
-    synced_ms: int | None
-    drift_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +125,7 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
     counts = [row for row in rows if is_name(row[0])]
     waiting = _waiting(connection, vector)
     holes = connection.execute("SELECT collection, key, reason FROM hole ORDER BY id").fetchall()
-    peers = tuple(
-        PeerStatus(
-            actor=peer.actor,
-            label=peer.label,
-            url=peer.url,
-            read=peer.checkpoint,
-            acknowledged=peer.acked_in(feed),
-            pending=pending(connection, peer.acked_in(feed), peer.vector)[0],
-            synced_ms=peer.synced_ms,
-            drift_ms=peer.drift_ms,
-        )
-        for peer in all_peers(connection)
-    )
+    peers = read_fleet(connection, FeedId(feed), vector)
     lives = connection.execute("SELECT actor FROM actor").fetchall()
     size = {"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))}
     return Status(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -152,7 +153,31 @@ def test_a_hub_tells_who_is_how_far_behind(directory: Path, file: Path, tmp_path
         head, _, first, *_ = ok("hub", "status", directory, "plant").out.splitlines()
         assert head.startswith("plant: 3 records, digest ")
         assert head.endswith("2 nodes, 1 behind")
-        assert first.startswith("b ")
+        assert re.match(r"b +behind ", first)
+        ok("sync", tmp_path / "b.db", url, "--token", secret)
+        head, *rows = ok("hub", "status", directory, "plant").out.splitlines()
+        assert head.endswith("2 nodes, 0 behind, 1 not confirmed yet")
+        assert re.match(r"b +sent, not confirmed yet ", rows[1])
+        ok("sync", tmp_path / "b.db", url, "--token", secret)
+        head, *rows = ok("hub", "status", directory, "plant").out.splitlines()
+        assert head.endswith("2 nodes, 0 behind")
+        assert all(" has all " in row for row in rows[1:])
+
+
+def test_identities_that_went_stand_apart_in_the_fleet(directory: Path, file: Path, tmp_path: Path):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    with hub_process(directory) as url:
+        ok("sync", file, url, "--token", secret)
+        ok("backup", file, tmp_path / "copy.db")
+        ok("sync", tmp_path / "copy.db", url, "--token", secret)
+        (status,) = ok("hub", "status", directory, "--json").value.values()
+        assert sorted(peer["standing"] for peer in status["peers"]) == ["member", "superseded"]
+        said = ok("hub", "status", directory).out
+        assert said.splitlines()[0].endswith("1 identity apart")
+        before, apart = said.split("purges do not wait, or need not wait, for:")
+        (gone,) = [peer["actor"] for peer in status["peers"] if peer["standing"] == "superseded"]
+        assert gone[:20] in apart
+        assert gone[:20] not in before
 
 
 async def test_a_space_that_failed_behind_its_opening_is_opened_by_the_next_request(tmp_path: Path, monkeypatch):
