@@ -15,7 +15,7 @@ from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .comparable import Comparable
-from .delta import FeedBatch, FeedId, StretchId
+from .delta import BATCH_RECORDS_MAX, FeedBatch, FeedId, StretchId
 from .facts import Facts, read_facts
 from .forgetting import Forgetting
 from .guard import Sentry
@@ -99,10 +99,12 @@ class Replica(Comparable):
         """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed."""
         return await self._node.readers.run(gave, feed, lsn, stretch)
 
-    async def read(self, start: int, held: VersionVector) -> FeedBatch:
+    async def read(self, start: int, held: VersionVector, records_max: int = BATCH_RECORDS_MAX) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
         size = self._node.seams.batch_bytes
-        batch = await self._node.readers.run(read_batch, start=start, held=held, bytes_target=size)
+        batch = await self._node.readers.run(
+            read_batch, start=start, held=held, records_max=records_max, bytes_target=size
+        )
         await self.share()
         return batch
 

@@ -19,12 +19,14 @@ from .delta import FeedId
 from .documents import is_name
 from .fleet import PeerStatus, read_fleet
 from .storage.connection import JOURNAL_BYTES_MAX
+from .storage.copying import origin_of
 from .storage.faults import reachable
 from .storage.inbox import dots_of
 from .storage.pasts import restored
 from .storage.retained import kept_of
 from .storage.store import vector_of
 from .storage.succession import forsaken
+from .witness import SideFile, Testimony, doubt
 
 DRIFT_REPORTED_MS = 60_000
 
@@ -105,14 +107,15 @@ class Status:
 
 def read_status(connection: sqlite3.Connection, path: Path, reading_s: float = 0.0) -> Status:
     """The status, read in one transaction; `reading_s`: for how long the oldest other read has been under way."""
+    testimony = SideFile(path).recall()  # first: what it has seen is committed
     connection.execute("BEGIN")
     try:
-        return _status(connection, path, reading_s)
+        return _status(connection, path, reading_s, testimony)
     finally:
         connection.execute("COMMIT")
 
 
-def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Status:
+def _status(connection: sqlite3.Connection, path: Path, reading_s: float, testimony: Testimony | None) -> Status:
     actor, label, seq, lsn, digest, feed, space, name = connection.execute(
         "SELECT a.actor, n.label, n.seq, n.lsn, n.digest, n.feed, n.space, n.space_name"
         " FROM node n JOIN actor a ON a.id = n.actor"
@@ -153,6 +156,7 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
         blockers=_blockers(holes, waiting, peers)
         + _used_twice(connection)
         + _undecided(connection)
+        + _not_itself(connection, path, (actor, seq), testimony)
         + _overgrown(size["log"], reading_s),
     )
 
@@ -218,6 +222,18 @@ def _used_twice(connection: sqlite3.Connection) -> tuple[str, ...]:
         " use; both values are kept, see the conflicts, and let only one copy go on"
         for actor, count in sorted(found.items())
     )
+
+
+def _not_itself(
+    connection: sqlite3.Connection, path: Path, last: tuple[Actor, int], testimony: Testimony | None
+) -> tuple[str, ...]:
+    """That the file is a copy or an old state, as opening it for writing would find; only what a side file shows."""
+    origin = origin_of(connection)
+    reason = f"it is a copy: {origin}" if origin is not None else None
+    if reason is None and testimony is not None:
+        with reachable(str(path)):
+            reason = doubt(testimony, *last, SideFile(path).place() if testimony.place else "")
+    return () if reason is None else (f"{reason}; what writes to it, or syncs it, goes on under a new identity",)
 
 
 def _undecided(connection: sqlite3.Connection) -> tuple[str, ...]:

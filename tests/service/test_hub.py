@@ -110,7 +110,7 @@ def test_a_hub_holds_what_would_change_too_much_until_it_is_approved(directory: 
         assert (sync(pump).code, sync(gate).code) == (0, 0)
         _delete(gate, range(200))
         held = sync(gate)
-        assert (held.code, held.error["code"]) == (5, "sync-held")
+        assert (held.code, held.error["code"]) == (1, "sync-held")
         assert "the hub holds it" in held.error["message"]
         ok("put", pump, "tasks", "new", "{}")
         assert sync(pump).code == 0, "what others send flows on"
@@ -119,7 +119,7 @@ def test_a_hub_holds_what_would_change_too_much_until_it_is_approved(directory: 
         assert (listed["label"], listed["approved_ms"]) == ("gate", None)
         assert "gate" in ok("hub", "held", directory, "plant").out
         assert holdfast("hub", "approve", directory, "plant", "pump").code == 2
-        assert sync(gate).code == 5
+        assert sync(gate).code == 1
         assert "gate" in ok("hub", "approve", directory, "plant", "gate").out
         assert ok("hub", "approve", directory, "plant", listed["node"][:8], "--json").value["node"] == listed["node"]
         assert sync(gate).code == 0
@@ -245,3 +245,16 @@ def test_the_token_of_the_environment_reaches_a_real_process(directory: Path, fi
     with hub_process(directory) as url, started("sync", file, url, env=environment(HOLDFAST_TOKEN=secret)) as process:
         assert process.wait(30) == 0, process.stderr.read()
         assert b"in sync with hub" in process.stdout.read()
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "sync"])
+def test_a_first_contact_that_is_refused_leaves_no_file(directory: Path, tmp_path: Path, command: str):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    with hub_process(directory) as url:
+        assert holdfast(command, folder / "e.db", url, "--token", secret, "--space", "wrong").code in (4, 5)
+        assert [*folder.iterdir()] == []
+        ok(command, folder / "e.db", url, "--token", secret, "--space", "plant")
+        assert holdfast(command, folder / "e.db", url, "--token", "hf_" + "x" * 43).code != 0
+        assert (folder / "e.db").exists()
