@@ -154,7 +154,7 @@ async def _changed(files: Files, pairs: Pairs) -> None:
 
 async def _churned(files: Files, plan: Plan) -> None:
     """A year of members that come and go."""
-    count = plan.count(CHURNED)
+    count = max(plan.count(CHURNED), 4 * WRITES)
     held = dict.fromkeys(key for key, _ in generate(count, plan.seed))
     async with files.opened("hub") as hub:
         await hub[COLLECTION].put_many(generate(count, plan.seed))
