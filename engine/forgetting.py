@@ -17,7 +17,7 @@ from .guard import Sentry
 from .node import Node
 from .storage.absence import Absences, KeySums, Place, Question, absent_here, apply_absences, question, read_absences
 from .storage.purge import drop_dead, has_unjudged
-from .storage.roster import Decision, Seat, Step, is_due, step, take_decision
+from .storage.roster import Decision, Seat, Step, count_again, has_returned, is_due, step, take_decision
 from .storage.store import Tx
 
 _log = logging.getLogger(__name__)
@@ -68,13 +68,18 @@ class Forgetting:
         now_ms, plan = self._node.seams.time.now_ms(), self._node.purging
         if await self._node.readers.run(is_due, now_ms, plan):
             self.report(await self._node.go_on(partial(step, plan=plan)))
+        elif await self._node.readers.run(has_returned):
+            await self._node.go_on(count_again)
         await self.drop()
 
     def step_due(self, tx: Tx) -> Step:
         """The authority's step, if it is time for it; for `report`, once it is committed."""
         plan = self._node.purging
-        due = is_due(tx.connection, tx.now_ms, plan)
-        return step(tx, plan) if due else Step()
+        if is_due(tx.connection, tx.now_ms, plan):
+            return step(tx, plan)
+        if has_returned(tx.connection):
+            count_again(tx)
+        return Step()
 
     def report(self, done: Step) -> None:
         """Say in the log who is not waited for any more, and who is given up."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from holdfast.clocks import EMPTY, Actor, VersionVector
+from holdfast.errors import InvalidValue
 
 from .arguments import check_remarks
 from .documents import check_name
@@ -21,6 +23,7 @@ from .storage.peers import all_peers
 from .storage.purge import drop_dead
 from .storage.roster import (
     Decision,
+    Seat,
     Step,
     decision_of,
     expire,
@@ -34,6 +37,7 @@ from .storage.roster import (
     waiting_for,
 )
 from .storage.store import Tx, vector_of
+from .storage.succession import forsaken, superseded
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +53,8 @@ class Member:
         heard_ms: When this node last met it, milliseconds since 1970; 0 if never.
         behind: Operations that this node has taken in and that it is not known to have.
         awaited: Whether the present purge waits for it.
+        superseded: Whether its node was met under a later identity (its file was copied, put back or repaired), and
+            this one was not heard of since.
     """
 
     actor: str
@@ -59,6 +65,7 @@ class Member:
     heard_ms: int
     behind: int
     awaited: bool
+    superseded: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The member as plain JSON values."""
@@ -73,6 +80,7 @@ class PurgeReport:
         dropped: Deleted records that are gone for good from this file.
         raised: Whether the fence rose: all members that count have taken in what was deleted up to the last mark.
         waits_for: Labels of members that the next one waits for; empty at a node that does not decide.
+        awaited: The same by identity: identity -> label.
         left_out: Labels of members that are not waited for any more, for their silence or because they go on under
             another identity; sealed: of those of which nothing is kept any more but what they wrote.
         decides: Whether this node decides.
@@ -84,6 +92,7 @@ class PurgeReport:
     left_out: tuple[str, ...]
     decides: bool
     sealed: tuple[str, ...] = ()
+    awaited: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON values."""
@@ -100,17 +109,39 @@ class Members:
         """Everybody whom this node knows to take part, itself first."""
         return await self._node.readers.run(_listed)
 
-    async def expire(self, member: str) -> None:
-        """Wait for a member no more; when it comes back it hears what was deleted, and counts again.
+    async def expire(self, *members: str) -> None:
+        """Wait for members no more; when one comes back it hears what was deleted, and counts again.
 
         Args:
-            member: Its label, or at least 8 characters of the beginning of its identity.
+            members: Their labels, or at least 8 characters of the beginning of their identities.
 
         Raises:
-            NoSuchMember: There is none, or several.
+            NoSuchMember: There is none, or several, of one of the names; then nobody is left out.
             NotTheAuthority: Another node decides.
         """
-        await self._node.write(lambda tx: expire(tx, _other(tx, member)))
+
+        def leave_out(tx: Tx) -> None:
+            for actor in [_other(tx, member) for member in members]:
+                expire(tx, actor)
+
+        await self._node.write(leave_out)
+
+    async def expire_superseded(self) -> tuple[Member, ...]:
+        """Wait no more for identities that nodes gave up (`Member.superseded`); raises as `expire`.
+
+        Returns:
+            Who was left out.
+        """
+
+        def leave_out(tx: Tx) -> frozenset[str]:
+            before = {seat.actor for seat in seats(tx.connection) if seat.out_ms is None}
+            gone = superseded(tx.connection) & before
+            for actor in sorted(gone):
+                expire(tx, actor)
+            return frozenset(gone)
+
+        gone = await self._node.write(leave_out)
+        return tuple(member for member in await self.list() if member.actor in gone)
 
     async def restore(self, member: str) -> None:
         """Wait for a member again, returned or not: before the next purge this undoes `expire`; raises as that."""
@@ -144,8 +175,13 @@ class Members:
 
         Args:
             reason: Why, for the log.
+
+        Raises:
+            InvalidValue: No reason is given.
         """
         check_remarks("", reason, "members")
+        if not reason.strip():
+            raise InvalidValue("no reason is given", subject="reason", remedy="Say why this node takes over, in words.")
         await self._node.write(seize)
         _log.warning("%s decides who takes part in the space from now on: %s", self._node.path, reason)
 
@@ -167,7 +203,8 @@ async def purge(node: Host) -> PurgeReport:
     return PurgeReport(
         dropped=dropped,
         raised=any(each.raised for each in steps),
-        waits_for=steps[-1].waits_for,
+        waits_for=tuple(label or actor for actor, label in steps[-1].awaited.items()),
+        awaited={str(actor): label for actor, label in steps[-1].awaited.items()},
         left_out=tuple(label for each in steps for label in each.left_out),
         decides=decision.authority == own,
         sealed=tuple(label for each in steps for label in each.sealed),
@@ -195,6 +232,7 @@ def _listed(connection: sqlite3.Connection) -> list[Member]:
             actor=own, label=label, decides=decision.authority == own, counts=True, left_out_ms=None, heard_ms=0,
             behind=0, awaited=False,
         )  # fmt: skip
+        gone = superseded(connection)
         others = [
             Member(
                 actor=seat.actor,
@@ -205,13 +243,23 @@ def _listed(connection: sqlite3.Connection) -> list[Member]:
                 heard_ms=seat.heard_ms,
                 behind=_behind(vector, known.get(seat.actor, EMPTY)),
                 awaited=decision.authority == own and seat.actor in awaited,
+                superseded=seat.actor in gone,
             )
-            for seat in seats(connection)
-            if seat.actor != own
+            for seat in _others(connection, own, decision)
         ]
         return [this, *others]
     finally:
         connection.execute("COMMIT")
+
+
+def _others(connection: sqlite3.Connection, own: str, decision: Decision) -> list[Seat]:
+    """Whom this node has met, and who decides, met or not."""
+    others = [seat for seat in seats(connection) if seat.actor != own]
+    met = {own, *(seat.actor for seat in others)}
+    if decision.authority and decision.authority not in met and not forsaken(connection):
+        row = connection.execute("SELECT label FROM actor WHERE actor = ?", (decision.authority,)).fetchone()
+        others.append(Seat(actor=decision.authority, label=row[0] if row else "", heard_ms=0))
+    return others
 
 
 def _behind(vector: VersionVector, theirs: VersionVector) -> int:

@@ -15,7 +15,7 @@ from holdfast.clocks import EMPTY, Actor, SpaceId, VersionVector
 from holdfast.errors import SessionRefused
 
 from .comparable import Comparable
-from .delta import FeedBatch, FeedId, StretchId
+from .delta import BATCH_RECORDS_MAX, FeedBatch, FeedId, StretchId
 from .facts import Facts, read_facts
 from .forgetting import Forgetting
 from .guard import Sentry
@@ -43,6 +43,7 @@ from .storage.reissue import present_name, reissue
 from .storage.roster import Step
 from .storage.store import Tx
 from .storage.stretches import gave
+from .storage.succession import decide_under_new_identity
 from .storage.write import Receipt
 from .tickets import MARK_BYTES, TICKET_BYTES, is_from_copy, marked, seen
 
@@ -98,10 +99,12 @@ class Replica(Comparable):
         """Whether a peer that has read a feed so far can have it from this file; True of any but the present feed."""
         return await self._node.readers.run(gave, feed, lsn, stretch)
 
-    async def read(self, start: int, held: VersionVector) -> FeedBatch:
+    async def read(self, start: int, held: VersionVector, records_max: int = BATCH_RECORDS_MAX) -> FeedBatch:
         """The next batch of this node's feed (see `read_batch`); what it holds counts as shared, durably."""
         size = self._node.seams.batch_bytes
-        batch = await self._node.readers.run(read_batch, start=start, held=held, bytes_target=size)
+        batch = await self._node.readers.run(
+            read_batch, start=start, held=held, records_max=records_max, bytes_target=size
+        )
         await self.share()
         return batch
 
@@ -277,7 +280,9 @@ class Replica(Comparable):
             if of is not None and of != tx.actor:
                 return False
             old, known, stored = tx.own, stored_elsewhere(tx, peer), maybe_elsewhere(tx, peer)
+            given_up = tx.actor
             begin_incarnation(tx, self._node.label)
+            decide_under_new_identity(tx, given_up)
             reissue(tx, old, known, stored)
             return True
 

@@ -15,16 +15,19 @@ from typing import Any, Final
 
 from holdfast.clocks import Actor, VersionVector, node_of
 
+from .delta import FeedId
 from .documents import is_name
+from .fleet import PeerStatus, read_fleet
 from .reserve import RESERVE_BYTES, Reserve
 from .storage.connection import JOURNAL_BYTES_MAX
+from .storage.copying import origin_of
 from .storage.faults import reachable
-from .storage.feed import pending
 from .storage.inbox import dots_of
 from .storage.pasts import restored
-from .storage.peers import all_peers
 from .storage.retained import kept_of
 from .storage.store import vector_of
+from .storage.succession import forsaken
+from .witness import SideFile, Testimony, doubt
 
 DRIFT_REPORTED_MS = 60_000
 
@@ -32,29 +35,6 @@ LOG_REPORTED: Final = 2 * JOURNAL_BYTES_MAX
 """Bytes of the write-ahead log from which on status names it: twice what a checkpoint leaves of it."""
 
 _CARRIED: Final = "SELECT DISTINCT extra FROM record WHERE extra IN (SELECT value FROM json_each(?))"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStatus:
-    """One node that this node met.
-
-    Attributes:
-        actor, label, url: Who and where.
-        read: How far this node has read the peer's feed (lsn).
-        acknowledged: How far the peer has stored this node's feed (lsn).
-        pending: Records that wait to be sent to it.
-        synced_ms: When a session last completed, milliseconds since 1970; None if never.
-        drift_ms: Its clock less this node's.
-    """
-
-    actor: str
-    label: str
-    url: str | None
-    read: int
-    acknowledged: int
-    pending: int
-    synced_ms: int | None
-    drift_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +108,15 @@ class Status:
 
 def read_status(connection: sqlite3.Connection, path: Path, reading_s: float = 0.0) -> Status:
     """The status, read in one transaction; `reading_s`: for how long the oldest other read has been under way."""
+    testimony = SideFile(path).recall()  # first: what it has seen is committed
     connection.execute("BEGIN")
     try:
-        return _status(connection, path, reading_s)
+        return _status(connection, path, reading_s, testimony)
     finally:
         connection.execute("COMMIT")
 
 
-def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Status:
+def _status(connection: sqlite3.Connection, path: Path, reading_s: float, testimony: Testimony | None) -> Status:
     actor, label, seq, lsn, digest, feed, space, name = connection.execute(
         "SELECT a.actor, n.label, n.seq, n.lsn, n.digest, n.feed, n.space, n.space_name"
         " FROM node n JOIN actor a ON a.id = n.actor"
@@ -148,19 +129,7 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
     counts = [row for row in rows if is_name(row[0])]
     waiting = _waiting(connection, vector)
     holes = connection.execute("SELECT collection, key, reason FROM hole ORDER BY id").fetchall()
-    peers = tuple(
-        PeerStatus(
-            actor=peer.actor,
-            label=peer.label,
-            url=peer.url,
-            read=peer.checkpoint,
-            acknowledged=peer.acked_in(feed),
-            pending=pending(connection, peer.acked_in(feed), peer.vector)[0],
-            synced_ms=peer.synced_ms,
-            drift_ms=peer.drift_ms,
-        )
-        for peer in all_peers(connection)
-    )
+    peers = read_fleet(connection, FeedId(feed), vector)
     lives = connection.execute("SELECT actor FROM actor").fetchall()
     size = {"file": _size(path), "log": _size(path.with_name(path.name + "-wal"))}
     return Status(
@@ -187,6 +156,8 @@ def _status(connection: sqlite3.Connection, path: Path, reading_s: float) -> Sta
         history=_history(connection),
         blockers=_blockers(holes, waiting, peers)
         + _used_twice(connection)
+        + _undecided(connection)
+        + _not_itself(connection, path, (actor, seq), testimony)
         + _overgrown(size["log"], reading_s)
         + _full(path),
     )
@@ -253,6 +224,28 @@ def _used_twice(connection: sqlite3.Connection) -> tuple[str, ...]:
         " use; both values are kept, see the conflicts, and let only one copy go on"
         for actor, count in sorted(found.items())
     )
+
+
+def _not_itself(
+    connection: sqlite3.Connection, path: Path, last: tuple[Actor, int], testimony: Testimony | None
+) -> tuple[str, ...]:
+    """That the file is a copy or an old state, as opening it for writing would find; only what a side file shows."""
+    origin = origin_of(connection)
+    reason = f"it is a copy: {origin}" if origin is not None else None
+    if reason is None and testimony is not None:
+        with reachable(str(path)):
+            reason = doubt(testimony, *last, SideFile(path).place() if testimony.place else "")
+    return () if reason is None else (f"{reason}; what writes to it, or syncs it, goes on under a new identity",)
+
+
+def _undecided(connection: sqlite3.Connection) -> tuple[str, ...]:
+    if not forsaken(connection):
+        return ()
+    said = (
+        "nobody decides who takes part, so deleted records stay: this file did, under an identity that it gave up; let"
+        " it decide again (a hub does when it starts; else `holdfast members seize`), unless a copy of it still does"
+    )
+    return (said,)
 
 
 def _overgrown(log: int, reading_s: float) -> tuple[str, ...]:

@@ -20,10 +20,15 @@ from holdfast.errors import FileUnreadable, InvalidName
 
 from .files import check_apart, check_collection, file_argument, reading, refuse_directory, run
 from .output import note, print_json, printable, say
-from .program import Command, found_problem, wants_json
+from .program import Command, found_problem, wants_json, was_given
 from .progress import bar
 
 STDOUT = "-"
+
+REGISTER = "holdfast-erasures"
+"""The engine's own collection of what was erased; only it has records whose fields the user did not choose."""
+
+REGISTER_KEY = "erasure"
 
 
 @click.command(cls=Command)
@@ -37,8 +42,9 @@ def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     """Write a collection as JSON Lines.
 
     Each record of COLLECTION becomes a line of OUTPUT. OUTPUT is replaced when the export is whole; a name that
-    ends in .gz is compressed; `-`, the default, is stdout. Records stand in the order of their keys, with the key in
-    the field --key. What is exported is what readers see: of concurrent values the one that is shown.
+    ends in .gz is compressed; `-`, the default, is stdout. Records stand in the order of their keys, with the key
+    in the field --key; those of holdfast-erasures, which have a field "key" of their own, in "erasure". What is
+    exported is what readers see: of concurrent values the one that is shown.
 
     \b
     Examples:
@@ -50,6 +56,8 @@ def export(*, file: Path, collection: str, output: str, key_field: str) -> None:
     if output != STDOUT:
         refuse_directory(Path(output))
         check_apart(Path(output), [file], "OUTPUT")
+    if collection == REGISTER and not was_given("key_field"):
+        key_field = REGISTER_KEY  # its records have a field "key": that of what was erased
     counts = run(_export(file, collection, output, key_field))
     if wants_json():
         print_json({"collection": collection, "records": counts.records, "incomplete": counts.incomplete})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from holdfast.errors import FileUnreadable, NoSuchCollection
+from holdfast.errors import FileUnreadable, NoSuchCollection, ProtocolError, Unauthorized
 
 from .output import note
 
@@ -122,6 +122,27 @@ async def writing(target: Target, retention: Retention | None = None) -> AsyncIt
         if engine.renewed:
             note(f"Note: this node goes on under a new identity: {engine.renewed}.")
         yield engine
+
+
+@asynccontextmanager
+async def first_contact(target: Target) -> AsyncIterator[Engine]:
+    """As `writing`; but a file that this call made goes again if the hub refuses it and it holds nothing.
+
+    It would be bound to a space that is none, or to the name of one that was misspelt.
+    """
+    was_new, blank = target.is_new, False
+    try:
+        async with writing(target) as engine:
+            try:
+                yield engine
+            except (ProtocolError, Unauthorized):
+                status = await engine.status()
+                blank = was_new and not status.operations and not status.vector and not status.records
+                raise
+    finally:
+        if blank:
+            for end in ("", *_BESIDE):
+                target.path.with_name(target.path.name + end).unlink(missing_ok=True)
 
 
 async def check_collection(engine: Engine, name: str) -> None:

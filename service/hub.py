@@ -16,6 +16,7 @@ import click
 from holdfast.clocks import SpaceId
 
 from .files import run
+from .fleet import fleet
 from .inspection import status_of
 from .output import moment, note, print_json, printable, say, table
 from .program import Family, wants_json
@@ -24,7 +25,7 @@ from .syncing import guard_of, hold_option
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from holdfast import Engine, Guard, Purge, Status
+    from holdfast import Engine, Guard, Purge
     from holdfast.transport.hub.registry import HubRegistry, Rights, Space, Token
 
 DAY_S = 24 * 60 * 60
@@ -121,8 +122,10 @@ def list_spaces(*, directory: Path) -> None:
 def hub_status(*, directory: Path, space: str | None) -> None:
     """Show who has what, how far behind, and since when.
 
-    For SPACE, or for every space: the nodes that the hub has met, how many records wait for each, and when it last
-    brought all that it had. One that has nothing to bring is not noted when it comes.
+    For SPACE, or for every space: the nodes that the hub has met, how many records and operations each is not known to
+    have, when it was last met, and when it last brought what it had written. A node says with its next sync what it has
+    stored; until then the last it was sent is not confirmed. Identities that were left out of purging or given up, or
+    that a later one of their node has followed, stand apart.
     It runs beside the hub. Lines that begin with ! say what keeps a space from agreeing.
     """
     registry = registry_of(directory)
@@ -131,22 +134,7 @@ def hub_status(*, directory: Path, space: str | None) -> None:
     if wants_json():
         print_json({name: None if status is None else status.as_json() for name, status in held})
     else:
-        say("\n\n".join(_fleet(name, status) for name, status in held) or "no spaces yet")
-
-
-def _fleet(name: str, status: Status | None) -> str:
-    if status is None:
-        return printable(f"{name}: no node has come yet")
-    behind = sum(1 for peer in status.peers if peer.pending)
-    head = f"{name}: {status.records:,} records, digest {status.digest}; {len(status.peers)} nodes, {behind} behind"
-    heads = ("node", "to send", "brought all at", "clock")
-    latest = sorted(status.peers, key=lambda peer: (-peer.pending, peer.synced_ms or 0))
-    rows = [
-        (peer.label or peer.actor[:16], peer.pending, moment(peer.synced_ms), f"{peer.drift_ms / 1000:+.1f} s")
-        for peer in latest
-    ]
-    lines = [printable(head), *([table(heads, rows)] if rows else [])]
-    return "\n".join([*lines, *(f"! {printable(blocker)}" for blocker in status.blockers)])
+        say("\n\n".join(fleet(name, status) for name, status in held) or "no spaces yet")
 
 
 @hub.group()
@@ -298,7 +286,7 @@ async def open_space(path: Path, name: str, purge: Purge) -> Engine:
 
     engine = await Engine.open(path, space=name, name="hub", purge=purge)
     try:
-        if not any(member.decides for member in await engine.members.list()):
+        if not any(member.decides for member in await engine.members.list()):  # or this file did, before it was renewed
             await engine.members.seize("nobody did, and this is the hub")
     except BaseException:
         await engine.close()

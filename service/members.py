@@ -5,7 +5,7 @@ Invariant: looking runs beside a hub or application that has the file open; deci
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,11 @@ from .program import Command, Family, wants_json
 
 if TYPE_CHECKING:
     from holdfast import Member, Members, PurgeReport
+
+IDENTITY_SHOWN = 20
+"""Characters of an identity: 16 are of its node, the rest tells its lives apart."""
+
+NAMED_MAX = 10
 
 name_argument = click.argument("name")
 
@@ -46,7 +51,8 @@ def list_members(*, file: Path) -> None:
 def _role(member: Member) -> str:
     words = ["decides"] if member.decides else []
     words += ["counts"] if member.counts else [f"left out since {moment(member.left_out_ms or 0)}"]
-    return ", ".join([*words, *(["awaited"] if member.awaited else [])])
+    words += ["awaited"] if member.awaited else []
+    return ", ".join([*words, *(["goes on under another identity"] if member.superseded else [])])
 
 
 async def _list(file: Path) -> list[Member]:
@@ -56,11 +62,30 @@ async def _list(file: Path) -> list[Member]:
 
 @members.command()
 @file_argument
-@name_argument
-def expire(*, file: Path, name: str) -> None:
-    """Wait for the member NAME (or the beginning of its identity) no more."""
-    run(_decide(Target(file), lambda members: members.expire(name)))
-    _told({"member": name, "counts": False}, f"{name} is left out: purges do not wait for it")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--superseded", is_flag=True, help="All identities whose node goes on under a later one, not heard of since."
+)
+def expire(*, file: Path, names: tuple[str, ...], superseded: bool) -> None:
+    """Wait for the members NAME (or the beginning of their identities) no more."""
+    if superseded == bool(names):
+        raise click.UsageError("name members, or give --superseded")
+    gone = run(_expire(Target(file), names)) if names else run(_expire_superseded(Target(file)))
+    if wants_json():
+        print_json([{"member": name, "counts": False} for name in gone])
+    else:
+        say("\n".join(printable(f"{name} is left out: purges do not wait for it") for name in gone) or "there is none")
+
+
+async def _expire(file: Target, names: tuple[str, ...]) -> list[str]:
+    async with writing(file) as engine:
+        await engine.members.expire(*names)
+    return [*names]
+
+
+async def _expire_superseded(file: Target) -> list[str]:
+    async with writing(file) as engine:
+        return [f"{member.label} {member.actor}" for member in await engine.members.expire_superseded()]
 
 
 @members.command()
@@ -127,10 +152,18 @@ def purge(*, file: Path) -> None:
         note(f"{label} was silent for too long, or has another identity: purges do not wait for it any more")
     for label in report.sealed:
         note(f"{label} was left out for long: nothing is kept of it but what it wrote")
-    if report.waits_for:
-        note(printable(f"the next purge waits for {', '.join(report.waits_for)}"))
+    if report.awaited:
+        note(printable(_waits_for(report.awaited)))
     if not report.decides:
         note("another node decides what may go: see `holdfast members list`")
+
+
+def _waits_for(awaited: Mapping[str, str]) -> str:
+    """Who is waited for: equal labels are told apart by the beginning of the identity."""
+    named = [f"{label} ({actor[:IDENTITY_SHOWN]})" for actor, label in awaited.items()]
+    more = f", and {len(named) - NAMED_MAX} more: see `holdfast members list`" if len(named) > NAMED_MAX else ""
+    members = "1 member" if len(named) == 1 else f"{len(named)} members"
+    return f"the next purge waits for {members}: {', '.join(named[:NAMED_MAX])}{more}"
 
 
 async def _purge(file: Target) -> PurgeReport:

@@ -13,7 +13,15 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from holdfast.errors import FileUnreadable, HoldfastError, LinkError, ProtocolError, SimulationFault, StorageError
+from holdfast.errors import (
+    FileUnreadable,
+    HoldfastError,
+    LinkError,
+    ProtocolError,
+    SimulationFault,
+    StorageError,
+    SyncHeld,
+)
 
 from .output import note, print_error
 
@@ -24,11 +32,14 @@ BROKEN_PIPE: Final = 141
 
 EXIT_CODES: Final = (
     (0, "ok"),
-    (PROBLEM, "it ran, and something needs a look: a problem found, a sync that is not complete, lines set aside"),
+    (
+        PROBLEM,
+        "it ran, and something needs a look: a problem found, a sync not complete or held, lines set aside",
+    ),
     (USAGE, "the call must change: an unknown option, a missing record, an illegal value, query or address"),
     (3, "the file or the disk failed: missing, locked, damaged, full, no Holdfast file, of a newer format"),
     (4, "the way to the hub failed: unreachable, refused, cut, no hub there, wrong token; work goes on without it"),
-    (5, "the hub or the file speaks of something else: another protocol, another space"),
+    (5, "the hub or the file speaks of something else: another protocol, another space, damaged bytes"),
     (INTERRUPTED, "interrupted (Ctrl-C); what was committed stays"),
     (BROKEN_PIPE, "the reader of the output went away"),
 )
@@ -37,6 +48,7 @@ EXIT_CODES: Final = (
 _FAMILIES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
     (StorageError, 3),
     (LinkError, 4),
+    (SyncHeld, PROBLEM),
     (ProtocolError, 5),
     (SimulationFault, 1),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .files import Target, run, writes_file, writing
+from .files import Target, first_contact, run, writes_file
 from .output import print_json, printable, say
 from .program import Command, found_problem, wants_json
 from .progress import counter
@@ -120,13 +120,13 @@ def say_synced(report: SyncReport) -> None:
 
 async def sync_file(target: Target, hub: Hub, guard: Guard | None) -> SyncReport:
     """One session of a file with a hub."""
-    async with writing(target) as engine:
+    async with first_contact(target) as engine:
         with counter() as show:
             return await engine.sync(hub, guard=guard, on_progress=lambda seen: show(_line(seen)))
 
 
 async def _bootstrap(target: Target, hub: Hub) -> SyncReport:
-    async with writing(target) as engine:
+    async with first_contact(target) as engine:
         with counter() as show:
             return await engine.bootstrap(hub, on_progress=lambda seen: show(_line(seen)))
 

@@ -54,6 +54,9 @@ LEVEL: Final = 9
 
 CHUNK_BYTES: Final = 256 * 1024
 
+PART_RECORDS: Final = 1_000
+"""Records of a part, if no transaction has more: one that is cut off brings the parts before the cut."""
+
 _HELLOS_MAX: Final = 2
 
 OnRecords = Callable[[int], None]
@@ -109,7 +112,7 @@ async def export_bundle(
         if wanted is not None:
             await _put(file, wanted)
         await _put(file, _introduction(facts))
-        batch = await replica.read(0, held)
+        batch = await replica.read(0, held, PART_RECORDS)
         while True:
             await _put(file, to_message(batch, facts.vector))
             count += len(batch.delta)
@@ -117,7 +120,7 @@ async def export_bundle(
                 on_records(count)
             if batch.drained:
                 break
-            batch = await replica.read(batch.end, held)
+            batch = await replica.read(batch.end, held, PART_RECORDS)
         for message in await _absences(replica, batch, held, facts.vector):
             await _put(file, message)
     return BundleReport(path=str(target), peer=wanted.label if wanted else "", records=count)
@@ -177,8 +180,8 @@ class _Import:
         facts: Facts | None = None
         place = (0, NO_STRETCH)
         self._begin()
-        aligned, unbroken = False, True
-        async with aclosing(_messages(self.source)) as messages:
+        aligned, unbroken, decoder = False, True, Decoder()
+        async with aclosing(_messages(self.source, decoder)) as messages:
             async for message in messages:
                 if isinstance(message, Hello) and facts is None and len(heads) < _HELLOS_MAX:
                     heads.append(message)
@@ -201,8 +204,7 @@ class _Import:
                 if aligned:
                     unbroken = await self._apply(batch, facts, heads[-1], follows=unbroken)
         if facts is None:
-            _named(heads, self.source)
-            raise _odd("this is no bundle but a want-list, or only the beginning of one", self.source)
+            raise _cut_early(heads, self.source, whole=decoder.idle)
         return aligned
 
     def _begin(self) -> None:
@@ -328,9 +330,9 @@ def _named(heads: list[Hello], path: Path) -> tuple[VersionVector, Hello]:
     return (EMPTY if len(heads) == 1 else heads[0].vector.entries), heads[-1]
 
 
-async def _messages(path: Path) -> AsyncGenerator[Message, None]:
-    """The messages of a file; one that ends in the middle of a message gives those before it."""
-    decoder = Decoder()
+async def _messages(path: Path, decoder: Decoder | None = None) -> AsyncGenerator[Message, None]:
+    """The messages of a file; one that ends in the middle of a message gives those before it: the decoder tells."""
+    decoder = decoder or Decoder()
     with _opened(path) as file:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             try:
@@ -341,6 +343,19 @@ async def _messages(path: Path) -> AsyncGenerator[Message, None]:
                 newer = isinstance(error, IncompatibleProtocol)
                 remedy = error.remedy if newer else "Copy it again, or have it made anew."
                 raise type(error)(error.what, subject=str(path), remedy=remedy) from error
+
+
+def _cut_early(heads: list[Hello], path: Path, *, whole: bool) -> MalformedFrame:
+    """Why a file without any part of a feed cannot be taken in."""
+    if not whole:
+        return MalformedFrame(
+            "the bundle ends within its first part: it was cut off, and nothing of it can be taken in",
+            subject=str(path),
+            remedy="Copy it again, or have it made anew.",
+        )
+    if len(heads) == 1 and not heads[0].vector.base:
+        return _odd("this is a want-list and no bundle, or all that is left of one", path)
+    return _odd("this is no bundle", path)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -31,7 +31,8 @@ class SyncReport:
 
     Attributes:
         peer: Human name of the other node.
-        sent, received: Records that went out, and that changed something here.
+        sent, received: Records that went out, known to the peer or not (0 where nothing may be written),
+            and such as changed something here.
         conflicts: Conflicts that are new here.
         repaired: Records that both held differently though they had taken in the same, and now hold alike.
         bytes_sent, bytes_received: On the link, headers included.

@@ -272,7 +272,7 @@ async def sync(replica: Replica, link: Link, on_progress: OnProgress | None = No
         session = await run.run()
     return SyncReport(
         peer=session.peer.label if session.peer else "",
-        sent=run.tally.sent,
+        sent=0 if session.peer is not None and session.peer.rights != "rw" else run.tally.sent,
         received=run.tally.received,
         conflicts=run.tally.conflicts,
         repaired=run.repaired,

@@ -7,10 +7,11 @@ Knows nothing of sessions. Invariants (docs/decisions, 0025): only the authority
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.clocks import Actor, VersionVector
+from holdfast.clocks import Actor, VersionVector, node_of
 from holdfast.errors import NoSuchMember, NotTheAuthority
 
 from ..purge import Purge
@@ -43,6 +44,12 @@ _DUE: Final = (
 _TOLD: Final = (
     "INSERT INTO member (actor, label, heard_ms, marked, out_ms, out_at) VALUES (?, ?, ?, 0, ?, ?)"
     " ON CONFLICT (actor) DO UPDATE SET out_ms = excluded.out_ms, out_at = excluded.out_at"
+)
+
+
+_RETURNED: Final = (
+    "SELECT 1 FROM member m JOIN purging p JOIN node n JOIN actor a ON a.id = n.actor AND a.actor = p.authority"
+    " WHERE m.out_ms <= m.heard_ms"
 )
 
 
@@ -89,14 +96,14 @@ class Step:
 
     Attributes:
         raised: Whether the fence rose; marked: whether a new mark was set.
-        waits_for: Labels of members that count and are not known to cover the mark.
+        awaited: Members that count and are not known to cover the mark, and their labels.
         left_out: Labels of those it left out now, for their silence, or because their node goes on under another
             identity; sealed: of those of which it keeps nothing any more.
     """
 
     raised: bool = False
     marked: bool = False
-    waits_for: tuple[str, ...] = ()
+    awaited: Mapping[Actor, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
 
@@ -154,7 +161,7 @@ def take_decision(tx: Tx, theirs: Decision, told: tuple[Seat, ...], *, heir: boo
     """
     if theirs > decision_of(tx.connection):
         reached("members: a later decision")
-        _decide(tx, theirs)
+        decide(tx, theirs)
         tx.set_mark(None, None)
     if heir:
         tx.connection.execute("UPDATE purging SET handing = 0 WHERE term = ?", (theirs.term,))
@@ -170,9 +177,9 @@ def seize(tx: Tx) -> None:
     now = decision_of(tx.connection)
     if now.authority == tx.actor:
         return
-    if now.authority:
+    if now.authority and node_of(now.authority) != node_of(tx.actor):  # its own former identities are no members
         _leave_out(tx, now.authority)
-    _decide(tx, Decision(now.term + 1, 0, tx.actor))
+    decide(tx, Decision(now.term + 1, 0, tx.actor))
     _mark(tx, None)
 
 
@@ -180,7 +187,7 @@ def hand_over(tx: Tx, heir: Actor) -> None:
     """Let a member be the authority, in the next term: this node purges no more."""
     now = _own_decision(tx)
     tx.set_mark(None, None)
-    _decide(tx, Decision(now.term + 1, 0, heir))
+    decide(tx, Decision(now.term + 1, 0, heir))
     tx.connection.execute("UPDATE purging SET handing = 1")
 
 
@@ -188,7 +195,7 @@ def expire(tx: Tx, member: Actor) -> None:
     """Leave a member out of stability."""
     now = _own_decision(tx)
     _leave_out(tx, member)
-    _decide(tx, Decision(now.term, now.number + 1, now.authority))
+    decide(tx, Decision(now.term, now.number + 1, now.authority))
 
 
 def restore(tx: Tx, member: Actor) -> None:
@@ -198,7 +205,7 @@ def restore(tx: Tx, member: Actor) -> None:
     if tx.purging.mark is not None:
         covers = find_peer(tx.connection, member).vector.dominates(tx.purging.mark)
         tx.connection.execute("UPDATE member SET marked = ? WHERE actor = ?", (covers, member))
-    _decide(tx, Decision(now.term, now.number + 1, now.authority))
+    decide(tx, Decision(now.term, now.number + 1, now.authority))
 
 
 def seal(tx: Tx, member: Actor) -> None:
@@ -213,7 +220,7 @@ def seal(tx: Tx, member: Actor) -> None:
     tx.connection.execute(
         "UPDATE vector SET moved_ms = 0 WHERE actor = (SELECT id FROM actor WHERE actor = ?)", (member,)
     )
-    _decide(tx, Decision(now.term, now.number + 1, now.authority))
+    decide(tx, Decision(now.term, now.number + 1, now.authority))
 
 
 def waiting_for(connection: sqlite3.Connection) -> dict[Actor, str]:
@@ -236,9 +243,9 @@ def step(tx: Tx, plan: Purge) -> Step:
         return Step()
     sealed = _seal_long_gone(tx, plan)
     left_out = _leave_out_silent(tx, plan)
-    _count_again(tx)
+    count_again(tx)
     raised = False
-    if tx.purging.mark is not None and not _waits_for(tx):
+    if tx.purging.mark is not None and not waiting_for(tx.connection):
         reached("purge: the fence rises")
         tx.raise_fence(tx.purging.mark)
         if tx.purging.horizon:
@@ -251,7 +258,22 @@ def step(tx: Tx, plan: Purge) -> Step:
     marked = not raised and tx.purging.mark is None and (_has_dead(tx) or _lags(tx))
     if marked:
         _mark(tx, tx.vector)
-    return Step(raised=raised, marked=marked, waits_for=_waits_for(tx), left_out=left_out, sealed=sealed)
+    awaited = waiting_for(tx.connection)
+    return Step(raised=raised, marked=marked, awaited=awaited, left_out=left_out, sealed=sealed)
+
+
+def has_returned(connection: sqlite3.Connection) -> bool:
+    """Whether this node decides, and somebody whom it left out was heard of since."""
+    return connection.execute(_RETURNED).fetchone() is not None
+
+
+def count_again(tx: Tx) -> None:
+    """At the authority: who has been heard of since it was left out, and covers the fence, counts again by itself."""
+    for actor, out_at in tx.connection.execute("SELECT actor, out_at FROM member WHERE out_ms IS NOT NULL").fetchall():
+        vector = find_peer(tx.connection, Actor(actor)).vector
+        if vector.fingerprint() != out_at and vector.dominates(tx.purging.fence):
+            reached("members: one who was left out counts again")
+            restore(tx, Actor(actor))
 
 
 def member_named(tx: Tx, name: str) -> Actor:
@@ -261,20 +283,46 @@ def member_named(tx: Tx, name: str) -> Actor:
         NoSuchMember: There is none, or several.
     """
     rows = tx.connection.execute(_FOUND, (name if len(name) >= NAME_MIN else "-", name)).fetchall()
-    if len(rows) != 1:
-        what = f"{len(rows)} members are called so" if rows else "no member is called so"
-        raise NoSuchMember(what, subject=name, remedy="See who takes part, and name one by its identity.")
-    return Actor(rows[0][0])
+    if len(rows) == 1:
+        return Actor(rows[0][0])
+    raise _not_one(tx, name, [actor for (actor,) in rows])
 
 
 NAME_MIN: Final = 8
 """Characters of an identity that name a member."""
+
+NAME_SHOWN: Final = 20
+"""Characters of an identity by which messages name it: those of its node, and enough to tell its lives apart."""
+
+NAMED_MAX: Final = 10
+"""Members that one message names."""
 
 FENCE_LAG_MAX: Final = 64
 """Identities that may have written since the fence rose before it rises for that alone."""
 
 LEFT_BEHIND_AFTER_MS: Final = 7 * 24 * 3600 * 1000
 """A node that goes on under another identity is not waited for under the one before; a copy that lives is heard of."""
+
+
+def _not_one(tx: Tx, name: str, found: list[str]) -> NoSuchMember:
+    (label,) = tx.connection.execute("SELECT label FROM node").fetchone()
+    if found:
+        begin = ", ".join(actor[:NAME_SHOWN] for actor in found[:NAMED_MAX])
+        what = f"{len(found)} members are called so, with identities that begin with {begin}"
+        return NoSuchMember(what, subject=name, remedy="Name one by the beginning of its identity.")
+    if name == label or (len(name) >= NAME_MIN and tx.actor.startswith(name)):
+        return NoSuchMember(
+            "this is the node itself, which always takes part in its own decisions",
+            subject=name,
+            remedy="Let another one decide: members.hand_over(name) here, or members.seize(reason) there.",
+            typed="Let another one decide: `holdfast members hand-over FILE NAME` here, or `members seize` there.",
+        )
+    return NoSuchMember(
+        "no member is called so",
+        subject=name,
+        remedy="See who takes part: members.list().",
+        typed="See who takes part: `holdfast members list FILE`.",
+    )
 
 
 def _own_decision(tx: Tx) -> Decision:
@@ -289,9 +337,11 @@ def _own_decision(tx: Tx) -> Decision:
     return now
 
 
-def _decide(tx: Tx, decision: Decision) -> None:
+def decide(tx: Tx, decision: Decision) -> None:
+    """A decision holds here from now on; whoever decides takes part, also if it was left out before."""
     values = (decision.term, decision.number, decision.authority)
     tx.connection.execute("UPDATE purging SET term = ?, number = ?, authority = ?, handing = 0", values)
+    tx.connection.execute("UPDATE member SET out_ms = NULL, out_at = NULL WHERE actor = ?", (decision.authority,))
 
 
 def _leave_out(tx: Tx, member: Actor) -> None:
@@ -321,19 +371,6 @@ def _seal_long_gone(tx: Tx, plan: Purge) -> tuple[str, ...]:
     for actor, _ in gone:
         seal(tx, Actor(actor))
     return tuple(label or actor for actor, label in gone)
-
-
-def _count_again(tx: Tx) -> None:
-    """Who has been heard of since it was left out, and covers the fence, counts again by itself."""
-    for actor, out_at in tx.connection.execute("SELECT actor, out_at FROM member WHERE out_ms IS NOT NULL").fetchall():
-        vector = find_peer(tx.connection, Actor(actor)).vector
-        if vector.fingerprint() != out_at and vector.dominates(tx.purging.fence):
-            reached("members: one who was left out counts again")
-            restore(tx, Actor(actor))
-
-
-def _waits_for(tx: Tx) -> tuple[str, ...]:
-    return tuple(label or actor for actor, label in waiting_for(tx.connection).items())
 
 
 def _has_dead(tx: Tx) -> bool:

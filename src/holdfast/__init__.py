@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from holdfast.engine.disowning import DisownReport
     from holdfast.engine.entries import LedgerEntry, LogEntry
     from holdfast.engine.erasure import EraseReport
+    from holdfast.engine.fleet import PeerStatus
     from holdfast.engine.going_back import RestoreReport
     from holdfast.engine.guard import Guard
     from holdfast.engine.history import Past, Revision, UndoReport
@@ -89,7 +90,7 @@ if TYPE_CHECKING:
     from holdfast.engine.schema import Schema
     from holdfast.engine.seams import Seams
     from holdfast.engine.snapshots import Snapshot, Snapshots
-    from holdfast.engine.status import HistoryStatus, PeerStatus, Status
+    from holdfast.engine.status import HistoryStatus, Status
     from holdfast.engine.storage.reading import Change, Document
     from holdfast.engine.storage.write import Receipt
     from holdfast.engine.transaction import Transaction
@@ -288,7 +289,7 @@ _LAZY: dict[str, str] = {
     "NO_RECORD": "holdfast.engine.versions",
     "OpenConflict": "holdfast.engine.conflicts",
     "Past": "holdfast.engine.history",
-    "PeerStatus": "holdfast.engine.status",
+    "PeerStatus": "holdfast.engine.fleet",
     "Policy": "holdfast.resolvers",
     "Receipt": "holdfast.engine.storage.write",
     "Remove": "holdfast.engine.collection",

@@ -63,7 +63,7 @@ def _plant_hear(patch: Patch, changed: Callable[[absence.Absences], absence.Abse
 
 @mutant("the fence rises without waiting for what members know", "I5")
 def _(patch: Patch) -> None:
-    patch.setattr(roster, "_waits_for", lambda tx: ())
+    patch.setattr(roster, "waiting_for", lambda connection: {})
     patch.setattr(EngineMember, "_known_of", lambda self, name: self.vv)
 
 

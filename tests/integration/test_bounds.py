@@ -105,6 +105,9 @@ async def test_who_may_only_read_leaves_nothing_behind(tmp_path):
         for _ in range(2):
             report = await meet(a, hub, rights="r")
             assert (report.completed, report.received) in ((True, 1), (True, 0))
+        await a["t"].put("own", {})
+        report = await meet(a, hub, rights="r")
+        assert (report.completed, report.sent) == (False, 0), "nothing was taken"
         after = await hub.status()
         assert (after.actor, after.space_id, after.peers) == (before.actor, before.space_id, ())
 

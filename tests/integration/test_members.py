@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Engine, NoSuchMember, NotTheAuthority, Purge, UsageError
+from holdfast.engine.replica import Replica
 
 from ..nodes import Wall, assert_equal, heal, meet, opened
 
@@ -130,7 +131,8 @@ async def test_authority_is_handed_over_with_the_list(tmp_path: Path):
         assert listed == {"n": True, "h": True, "a": True, "b": False}
         await heir.members.restore("b")
         await heal(hub, heir, a)
-        assert await decides(a) == []  # it never met the heir
+        (heir_at_a,) = [member for member in await a.members.list() if member.decides]
+        assert (heir_at_a.actor, heir_at_a.heard_ms) == (await heir.actor(), 0)  # it never met the heir
         assert [await decides(node) for node in (hub, heir)] == [["n"], ["n"]]
         assert not (await hub.purge()).decides
 
@@ -170,3 +172,111 @@ async def test_members_are_named_and_plans_are_in_range(tmp_path: Path):
             Purge(**bad)
     with pytest.raises(UsageError):
         await opened(tmp_path / "h.db", purge=3)
+
+
+async def test_a_hub_whose_identity_is_renewed_while_it_runs_goes_on_deciding(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s", purge=AT_ONCE) as hub, opened(tmp_path / "a.db", space="s") as a:
+        await hub.members.seize("hub")
+        await a["t"].put("k", {})
+        await heal(hub, a)
+        await Replica(hub).renew("a peer says so")
+        assert await decides(hub) == ["h"]
+        assert (await hub.status()).blockers == ()
+        await a["t"].delete("k")
+        await heal(hub, a, rounds=4)
+        assert await decides(a) == ["h"], "it heard of the term"
+        await hub.purge()
+        assert await deleted(hub) == 0
+
+
+async def test_of_two_live_copies_of_a_hub_one_decides_in_the_end(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await hub.members.seize("hub")
+        await a["t"].put("k", {})
+        await heal(hub, a)
+        await hub.backup(tmp_path / "copy.db")
+        async with opened(tmp_path / "copy.db", space="s") as copy:
+            assert await decides(copy) == []
+            (blocker,) = (await copy.status()).blockers
+            assert "nobody decides" in blocker
+            await copy.members.seize("it is told to serve")
+            assert (await copy.status()).blockers == ()
+            assert await decides(hub) == ["h"]
+            await heal(a, copy, hub)
+            await heal(a, copy, hub)
+            deciding = {m.actor for node in (hub, copy, a) for m in await node.members.list() if m.decides}
+            assert len(deciding) == 1
+            await Replica(hub).renew("which it was not")
+            after = {m.actor for m in await hub.members.list() if m.decides}
+            assert after == deciding, "who has yielded hands nothing on"
+
+
+async def test_identities_that_were_followed_by_later_ones_are_left_out_together(tmp_path: Path):
+    wall = Wall()
+    async with (
+        opened(tmp_path / "h.db", space="s", wall=wall) as hub,
+        opened(tmp_path / "a.db", space="s", wall=wall) as a,
+        opened(tmp_path / "b.db", space="s", wall=wall) as b,
+    ):
+        await hub.members.seize("hub")
+        await b["t"].put("k", {})
+        await heal(hub, a, b)
+        for _ in range(3):
+            wall.ms += 1000
+            await Replica(a).renew("put back")
+            await heal(hub, a)
+        await hub["t"].delete("k")
+        report = await hub.purge()
+        assert sorted(report.waits_for) == ["a", "a", "a", "a", "b"]
+        assert {*report.awaited.values()} == {"a", "b"}
+        assert len(report.awaited) == 5
+        with pytest.raises(NoSuchMember, match="4 members are called so, with identities that begin with"):
+            await hub.members.expire("b", "a")
+        assert all(member.counts for member in await hub.members.list()), "none, or all that were named"
+        own = await a.actor()
+        assert len(await hub.members.expire_superseded()) == 3
+        assert {m.actor for m in await hub.members.list() if m.counts and m.label == "a"} == {own}
+        assert await hub.members.expire_superseded() == ()
+        await heal(hub, a, b)
+        await hub.purge()
+        assert await deleted(hub) == 0
+
+
+async def test_who_is_back_counts_in_the_session_that_shows_it(tmp_path: Path):
+    async with (
+        opened(tmp_path / "h.db", space="s") as hub,
+        opened(tmp_path / "a.db", space="s") as a,
+    ):
+        await hub.members.seize("hub")
+        await hub["t"].put("k", {})
+        await heal(hub, a)
+        await hub["t"].delete("k")
+        await hub.members.expire("a")
+        assert (await hub.purge()).dropped == 1
+        assert [m.counts for m in await hub.members.list()] == [True, False]
+        await meet(a, hub)  # hears what was deleted
+        await meet(a, hub)  # says that it has
+        assert [m.counts for m in await hub.members.list()] == [True, True]
+
+
+async def test_one_who_decides_is_not_left_out_whatever_was_decided_before(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s") as hub, opened(tmp_path / "a.db", space="s") as a:
+        await hub.members.seize("hub")
+        await heal(hub, a)
+        await a.members.seize("the hub is lost")
+        await hub.members.hand_over("a")  # two terms on
+        await meet(a, hub)
+        await a.members.hand_over("h")
+        await meet(a, hub)
+        (listed,) = [member for member in await a.members.list() if member.label == "h"]
+        assert (listed.decides, listed.counts) == (True, True)
+
+
+async def test_who_decides_cannot_leave_itself_out_and_is_told_what_to_do(tmp_path: Path):
+    async with opened(tmp_path / "h.db", space="s", name="hub") as hub:
+        await hub.members.seize("hub")
+        for name in ("hub", await hub.actor()):
+            with pytest.raises(NoSuchMember, match="the node itself"):
+                await hub.members.expire(name)
+        with pytest.raises(UsageError, match="no reason"):
+            await hub.members.seize("  ")

@@ -45,7 +45,7 @@ def test_too_much_is_held(tmp_path: Path):
     ok("import", a, "rows", lines)
     ok("bundle", "export", a, tmp_path / "two.bundle")
     held = holdfast("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0.5", "--json")
-    assert (held.code, held.error["code"], held.error["subject"]) == (5, "sync-held", "rows")
+    assert (held.code, held.error["code"], held.error["subject"]) == (1, "sync-held", "rows")
     assert "--hold-above" in held.error["remedy"]
     assert holdfast("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0").code == 2
     ok("bundle", "import", b, tmp_path / "two.bundle", "--hold-above", "0.9")

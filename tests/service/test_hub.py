@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_a_hub_holds_what_would_change_too_much_until_it_is_approved(directory: 
         assert (sync(pump).code, sync(gate).code) == (0, 0)
         _delete(gate, range(200))
         held = sync(gate)
-        assert (held.code, held.error["code"]) == (5, "sync-held")
+        assert (held.code, held.error["code"]) == (1, "sync-held")
         assert "the hub holds it" in held.error["message"]
         ok("put", pump, "tasks", "new", "{}")
         assert sync(pump).code == 0, "what others send flows on"
@@ -118,7 +119,7 @@ def test_a_hub_holds_what_would_change_too_much_until_it_is_approved(directory: 
         assert (listed["label"], listed["approved_ms"]) == ("gate", None)
         assert "gate" in ok("hub", "held", directory, "plant").out
         assert holdfast("hub", "approve", directory, "plant", "pump").code == 2
-        assert sync(gate).code == 5
+        assert sync(gate).code == 1
         assert "gate" in ok("hub", "approve", directory, "plant", "gate").out
         assert ok("hub", "approve", directory, "plant", listed["node"][:8], "--json").value["node"] == listed["node"]
         assert sync(gate).code == 0
@@ -152,7 +153,31 @@ def test_a_hub_tells_who_is_how_far_behind(directory: Path, file: Path, tmp_path
         head, _, first, *_ = ok("hub", "status", directory, "plant").out.splitlines()
         assert head.startswith("plant: 3 records, digest ")
         assert head.endswith("2 nodes, 1 behind")
-        assert first.startswith("b ")
+        assert re.match(r"b +behind ", first)
+        ok("sync", tmp_path / "b.db", url, "--token", secret)
+        head, *rows = ok("hub", "status", directory, "plant").out.splitlines()
+        assert head.endswith("2 nodes, 0 behind, 1 not confirmed yet")
+        assert re.match(r"b +sent, not confirmed yet ", rows[1])
+        ok("sync", tmp_path / "b.db", url, "--token", secret)
+        head, *rows = ok("hub", "status", directory, "plant").out.splitlines()
+        assert head.endswith("2 nodes, 0 behind")
+        assert all(" has all " in row for row in rows[1:])
+
+
+def test_identities_that_went_stand_apart_in_the_fleet(directory: Path, file: Path, tmp_path: Path):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    with hub_process(directory) as url:
+        ok("sync", file, url, "--token", secret)
+        ok("backup", file, tmp_path / "copy.db")
+        ok("sync", tmp_path / "copy.db", url, "--token", secret)
+        (status,) = ok("hub", "status", directory, "--json").value.values()
+        assert sorted(peer["standing"] for peer in status["peers"]) == ["member", "superseded"]
+        said = ok("hub", "status", directory).out
+        assert said.splitlines()[0].endswith("1 identity apart")
+        before, apart = said.split("purges do not wait, or need not wait, for:")
+        (gone,) = [peer["actor"] for peer in status["peers"] if peer["standing"] == "superseded"]
+        assert gone[:20] in apart
+        assert gone[:20] not in before
 
 
 async def test_a_space_that_failed_behind_its_opening_is_opened_by_the_next_request(tmp_path: Path, monkeypatch):
@@ -220,3 +245,16 @@ def test_the_token_of_the_environment_reaches_a_real_process(directory: Path, fi
     with hub_process(directory) as url, started("sync", file, url, env=environment(HOLDFAST_TOKEN=secret)) as process:
         assert process.wait(30) == 0, process.stderr.read()
         assert b"in sync with hub" in process.stdout.read()
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "sync"])
+def test_a_first_contact_that_is_refused_leaves_no_file(directory: Path, tmp_path: Path, command: str):
+    secret = ok("hub", "token", "add", directory, "plant").out.strip()
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    with hub_process(directory) as url:
+        assert holdfast(command, folder / "e.db", url, "--token", secret, "--space", "wrong").code in (4, 5)
+        assert [*folder.iterdir()] == []
+        ok(command, folder / "e.db", url, "--token", secret, "--space", "plant")
+        assert holdfast(command, folder / "e.db", url, "--token", "hf_" + "x" * 43).code != 0
+        assert (folder / "e.db").exists()

@@ -75,3 +75,20 @@ def test_the_whole_log_is_written_oldest_first(file: Path, tmp_path: Path):
     assert holdfast("audit", file, "--json").code == 2
     assert holdfast("audit", file, file).code == 2
     assert holdfast("audit", file, packed, "--collection", "taks", "--json").error["code"] == "no-such-collection"
+
+
+def test_status_says_before_the_first_write_that_a_file_was_put_back_or_is_a_copy(file: Path, tmp_path: Path):
+    old = file.read_bytes()
+    ok("put", file, "tasks", "later", '{"n": 9}')
+    assert ok("status", file, "--json").value["blockers"] == []
+    file.with_name(file.name + "-wal").unlink(missing_ok=True)
+    with file.open("r+b") as raw:  # as `cat old.db > edge.db` does
+        raw.truncate(0)
+        raw.write(old)
+    (blocker,) = ok("status", file, "--json").value["blockers"]
+    assert "rolled back" in blocker
+    ok("put", file, "tasks", "more", "{}")
+    assert ok("status", file, "--json").value["blockers"] == []
+    ok("backup", file, tmp_path / "copy.db")
+    (blocker,) = ok("status", tmp_path / "copy.db", "--json").value["blockers"]
+    assert blocker.startswith("it is a copy")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from holdfast.service.members import _waits_for
+
 from .commands import holdfast, ok
 
 
@@ -28,3 +30,22 @@ def test_members_are_left_out_and_counted_again_by_the_one_who_decides(file: Pat
     ok("members", "seize", file, "no hub")
     assert holdfast("members", "restore", file, "pump-7").code == refused.code
     assert holdfast("members", "hand-over", file, "pump-7").code == refused.code
+
+
+def test_members_are_named_several_at_a_time_and_who_decides_is_told_why_it_cannot_go(file: Path):
+    ok("members", "seize", file, "no hub")
+    assert holdfast("members", "seize", file, "").code == 2
+    (this,) = ok("members", "list", file, "--json").value
+    told = holdfast("members", "expire", file, this["label"])
+    assert "the node itself" in told.err
+    assert "hand-over" in told.err
+    assert holdfast("members", "expire", file).code == 2
+    assert holdfast("members", "expire", file, "pump-7", "--superseded").code == 2
+    assert ok("members", "expire", file, "--superseded").out == "there is none\n"
+    assert ok("members", "expire", file, "--superseded", "--json").value == []
+
+
+def test_whom_a_purge_waits_for_is_named_by_label_and_identity():
+    said = _waits_for({f"{n:032x}": "m" for n in range(12)})
+    assert said.startswith(f"the next purge waits for 12 members: m ({0:020x}), m (")
+    assert said.endswith("and 2 more: see `holdfast members list`")

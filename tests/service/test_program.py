@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 from holdfast import errors
-from holdfast.errors import HoldfastError, LinkError, ProtocolError, SimulationFault, StorageError, UsageError
+from holdfast.errors import HoldfastError, LinkError, ProtocolError, SimulationFault, StorageError, SyncHeld, UsageError
 from holdfast.service.cli import main
 from holdfast.service.program import EXIT_CODES, Program, exit_code
 
 from .commands import command, holdfast, ok, started, writer_process
 
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HoldfastError)]
-FAMILIES = {UsageError: 2, StorageError: 3, LinkError: 4, ProtocolError: 5, SimulationFault: 1}
+FAMILIES = {SyncHeld: 1, UsageError: 2, StorageError: 3, LinkError: 4, ProtocolError: 5, SimulationFault: 1}
 
 
 def _raising(error: BaseException) -> Program:

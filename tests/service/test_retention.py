@@ -40,5 +40,8 @@ def test_a_record_and_fields_are_erased(file: Path):
     assert (found["removed"], found["snapshots"]) == (True, ["before"])
     assert holdfast("get", file, "tasks", "t1").code == 2
     assert len(ok("list", file, "holdfast-erasures", "--json").value) == 2
+    lines = [json.loads(line) for line in ok("export", file, "holdfast-erasures").out.splitlines()]
+    assert [line["key"] for line in lines] == ["t1", "t1"]
+    assert len({line["erasure"] for line in lines}) == 2
     assert holdfast("erase", file, "tasks", "never", "--json").error["code"] == "no-such-record"
     assert holdfast("erase", file, "taks", "t1", "--json").error["code"] == "no-such-collection"

@@ -107,6 +107,23 @@ async def test_one_with_a_changed_byte_is_taken_in_up_to_there(tmp_path: Path):
         assert (await b.import_bundle(path)).completed
 
 
+async def test_half_a_bundle_brings_about_half_and_one_cut_early_says_so(tmp_path: Path):
+    async with opened(tmp_path / "a.db", space="s") as a, opened(tmp_path / "b.db", space="s") as b:
+        for first in range(0, 3000, 500):
+            await a["t"].put_many((f"k{n}", {"n": n}) for n in range(first, first + 500))
+        path, cut = tmp_path / "a.bundle", tmp_path / "cut.bundle"
+        await a.export_bundle(path)
+        data = path.read_bytes()
+        cut.write_bytes(data[: len(data) // 6])
+        with pytest.raises(MalformedFrame, match="cut off"):
+            await b.import_bundle(cut)
+        cut.write_bytes(data[: len(data) // 2])
+        assert not (await b.import_bundle(cut)).completed
+        assert await b["t"].count() in (1000, 2000)
+        assert (await b.import_bundle(path)).completed
+        assert await b["t"].count() == 3000
+
+
 def _files(folder: Path, pattern: str) -> list[Path]:
     return [*folder.glob(pattern)]
 
@@ -142,7 +159,7 @@ async def test_what_is_not_for_this_node_is_refused_and_nothing_was_taken_in(tmp
             await d.import_bundle(tmp_path / "b.bundle")
         with pytest.raises(SpaceMismatch):
             await d.export_bundle(tmp_path / "d.bundle", want=tmp_path / "b.want")
-        with pytest.raises(MalformedFrame, match="no bundle"):
+        with pytest.raises(MalformedFrame, match="a want-list and no bundle"):
             await c.import_bundle(tmp_path / "b.want")
         with pytest.raises(MalformedFrame, match="no want-list"):
             await c.export_bundle(tmp_path / "c.bundle", want=tmp_path / "b.bundle")
