@@ -14,6 +14,9 @@ from ..observed.image import EQUIVOCAL, REGISTER, Image, vector_of
 from .view import Checker, NodeView, WorldView, observed
 
 _PEERS = "SELECT p.actor, p.acked_feed, p.acked, c.vector FROM peer p LEFT JOIN context c ON c.id = p.vector"
+_LIVES_UNDECIDED = 2
+"""Lives that a node has had, at least, if it decided under another one."""
+
 _BLOCKING_DRIFT_MS = 60_000
 
 
@@ -89,7 +92,10 @@ class StatusTruth(Checker):
         twice = any(_holds(held, EQUIVOCAL) for held in image.records.values())
         drifts = any(abs(peer.drift_ms) > _BLOCKING_DRIFT_MS for peer in said.peers)
         blocked = bool(said.holes) or not said.whole or drifts or twice
-        if blocked != bool(said.blockers):
+        undecided = [blocker for blocker in said.blockers if blocker.startswith("nobody decides")]
+        if undecided and said.incarnations < _LIVES_UNDECIDED:
+            raise self.fail(node, None, "status says that it gave up the identity that decides, and it had only one")
+        if blocked != bool(set(said.blockers) - set(undecided)):
             what = f"status names the blockers {list(said.blockers)}, and holes={said.holes}, whole={said.whole}"
             raise self.fail(node, None, what)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.engine import detector, opening, projection
+from holdfast.engine import detector, fleet, opening, projection
 from holdfast.engine import status as statuses
 from holdfast.engine.cells import BIRTH, Life, Record
 from holdfast.engine.join import join
@@ -169,7 +169,7 @@ def _(patch: Patch) -> None:
 
 @mutant("status says that nothing is pending", "Status; B25", "network")
 def _(patch: Patch) -> None:
-    patch.setattr(statuses, "pending", lambda connection, start, held: (0, 0))
+    patch.setattr(fleet, "pending", lambda connection, start, held: (0, 0))
 
 
 @mutant("status counts the dead among the living", "Status", "network")
