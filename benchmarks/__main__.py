@@ -32,6 +32,7 @@ SCENARIOS = {
     "RETENTION": "retention",
     "REPAIR": "repair",
     "IDLE": "idle",
+    "CHURN": "churn",
     "GROWTH": "growth",
 }
 

@@ -5,7 +5,7 @@ metadata: clocks, digests, indexes, the log, headers of rows, free space of page
 (`VACUUM INTO`): what a file keeps free, it uses again. The pages that every table of an empty file has stand in `rest`,
 but not in the sum (`bytes`).
 
-`churned` is a year: every week some members come, write, update, delete, meet the hub and are never heard of again; the
+`churned` is a year: each week somebody comes, writes, updates, deletes, meets the hub and is never heard of again; the
 hub leaves out who is silent and purges, until most records are others. Invariant: time is its own.
 """
 
@@ -33,8 +33,8 @@ from .scenario import Aim, Plan, Result, progress
 TITLE = "metadata: bytes in the file beside keys and documents, per record"
 STATES = ("bulk", "single", "merged", "updated", "purged", "churned")
 AIMS = {f"{state}_bytes": Aim(bound=40) for state in STATES}
-RECORDS, CHURNED = 20_000, 4_000
-WEEKS, MEMBERS = 52, 2
+RECORDS, CHURNED = 10_000, 2_000
+WEEKS, MEMBERS = 52, 1
 WRITES = 20
 """Records that a member makes; it updates and deletes as many."""
 
@@ -120,7 +120,8 @@ async def _written(files: Files, pairs: Pairs) -> None:
     files.measure("empty", "empty")
     async with files.opened("bulk") as node, files.opened("merged") as other:
         await node[COLLECTION].put_many(pairs)
-        await _meet(other, node)
+        for _ in range(2):
+            await _meet(other, node)
         for each in (node, other):
             await each.trim()
     async with files.opened("single") as node:
@@ -135,8 +136,10 @@ async def _written(files: Files, pairs: Pairs) -> None:
 
 async def _changed(files: Files, pairs: Pairs) -> None:
     """Every record updated in three of its fields; then every second deleted and gone for good."""
-    async with files.opened("bulk") as node:
+    async with files.opened("bulk") as node, files.opened("merged") as other:
         await _edit(node, [(key, extras(files.rng)) for key, _ in pairs], [])
+        for _ in range(2):  # what was sent in one session is acknowledged in the next
+            await _meet(other, node)
         await node.trim()
     files.measure("bulk", "updated")
     async with files.opened("bulk") as node, files.opened("merged") as other:
@@ -151,7 +154,7 @@ async def _changed(files: Files, pairs: Pairs) -> None:
 
 async def _churned(files: Files, plan: Plan) -> None:
     """A year of members that come and go."""
-    count = plan.count(CHURNED)
+    count = max(plan.count(CHURNED), 4 * WRITES)
     held = dict.fromkeys(key for key, _ in generate(count, plan.seed))
     async with files.opened("hub") as hub:
         await hub[COLLECTION].put_many(generate(count, plan.seed))

@@ -30,6 +30,7 @@ RARE_STATES: Final = frozenset(
         "inbox: a conflict that was reopened",
         "members: a later decision",
         "members: a silent member is left out",
+        "members: one is sealed",
         "members: one who was left out counts again",
         "purge: a record comes back from who is behind the fence",
         "purge: an absence empties a record",
@@ -49,7 +50,6 @@ OUT_OF_REACH: Final = {
         "two copies of a file write while each syncs with another hub; no plan may clone, or put back a snapshot, where"
         " there are two hubs, and one hub tells copies apart by their tickets before it takes anything from the second"
     ),
-    "members: one is sealed": "worlds are shorter than members are waited for",
     "vectors: identities are the past": "worlds have fewer identities than go together, and are shorter",
     "log: stubs go": "worlds are too short for a log to be trimmed",
     "identity: names are given up that the log has let go": "as above",

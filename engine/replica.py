@@ -142,7 +142,10 @@ class Replica(Comparable):
             _meet(tx, peer, head)
             return self.forgetting.step_due(tx)
 
-        self.forgetting.report(await self._node.go_on(meet))
+        done = await self._node.go_on(meet)
+        self.forgetting.report(done)
+        if done.raised:  # perhaps nothing is ever taken in behind it: peers that only read purge nothing else
+            await self.forgetting.drop()
 
     async def acknowledged(
         self,

@@ -201,7 +201,8 @@ def forgotten(said: Hello, vector: VersionVector | None, facts: Facts) -> str | 
     """
     if said.held_of != facts.actor:
         return None
-    for actor, seq in vector.items() if vector is not None else ():
+    # What is not beyond this node's vector was not told beyond it either.
+    for actor, seq in vector.changes_since(facts.vector).items() if vector is not None else ():
         told, held = seq - said.lacks.seq(actor), facts.vector.seq(actor)
         if held < told:
             return f"a peer was told of operation {told} of {actor}, here they end at {held}: the file was rolled back"

@@ -35,14 +35,20 @@ PACKED_AT_ONCE: Final = 256
 """Rows that are packed at once: all rows of a batch at once are work for the garbage collector."""
 
 _BEHIND: Final = """
-WITH held (node, seq) AS MATERIALIZED (
+WITH apart (node, seq) AS MATERIALIZED (
     SELECT a.id, j.value FROM json_each(?) j JOIN actor a ON a.actor = j.key
+), own AS MATERIALIZED (
+    SELECT actor AS node, seq FROM node
 )
 SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc, r.returned
-FROM record r LEFT JOIN held h ON h.node = r.node
-WHERE r.lsn > ? AND (h.seq IS NULL OR r.seq > h.seq OR (? AND r.cells IS NOT NULL) OR r.returned IS NOT NULL)
+FROM record r LEFT JOIN apart h ON h.node = r.node LEFT JOIN vector v ON v.actor = r.node
+    LEFT JOIN own o ON o.node = r.node
+WHERE r.lsn > ? AND (coalesce(h.seq, o.seq, v.seq) IS NULL OR r.seq > coalesce(h.seq, o.seq, v.seq)
+    OR (? AND r.cells IS NOT NULL) OR r.returned IS NOT NULL)
 ORDER BY r.lsn, r.id
 """
+
+"""What a reader holds is what the vector here says, but for the entries that are apart."""
 
 _WHOLE: Final = """
 SELECT r.lsn, r.collection, r.key, r.node, r.seq, r.clock, r.flags, r.extra, r.cells, r.doc, r.returned
@@ -100,9 +106,9 @@ def read_batch(
     try:
         head, feed = connection.execute("SELECT lsn, feed FROM node").fetchone()
         vector = vector_of(connection)
-        cursor = connection.execute(_BEHIND, (json.dumps(dict(held.items())), start, _lags(connection, vector, held)))
-        actors, _ = _actors(connection)
-        sent = _Sent({number: held.seq(actor) for number, actor in actors.items()}, omit=omit)
+        apart = json.dumps(held.otherwise(vector))
+        cursor = connection.execute(_BEHIND, (apart, start, _lags(connection, vector, held)))
+        sent = _Sent(_Held(connection, held), omit=omit)
         last, more = _take(cursor, sent, records_max, bytes_target)
         end = last if more else head
         fence, horizon = (EMPTY, EMPTY) if more else fence_and_horizon(connection)
@@ -140,7 +146,7 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
     try:
         (feed,) = connection.execute("SELECT feed FROM node").fetchone()
         wanted = [*dict.fromkeys(places)][:BATCH_RECORDS_MAX]
-        sent = _Sent(dict.fromkeys(_actors(connection)[0], 0), omit=False)
+        sent = _Sent(_Held(connection, EMPTY), omit=False)
         sent.add(_within(connection.execute(_WHOLE, (json.dumps(wanted),)), BATCH_BYTES_TARGET))
         delta = _delta(connection, sent)
         vector = vector_of(connection)
@@ -151,10 +157,10 @@ def read_keys(connection: sqlite3.Connection, places: Sequence[tuple[str, str]])
 
 def pending(connection: sqlite3.Connection, start: int, held: VersionVector) -> tuple[int, int]:
     """How many records stand behind a checkpoint that `held` does not cover, or that returned, and bytes at rest."""
-    count, size = connection.execute(_PENDING, (json.dumps(dict(held.items())), start, False)).fetchone()
+    apart = json.dumps(held.otherwise(vector_of(connection)))
+    count, size = connection.execute(_PENDING, (apart, start, False)).fetchone()
     rest = connection.execute(_SEVERAL, (start,)).fetchall()
-    actors = _actors(connection)[0] if rest else {}
-    has = {number: held.seq(actor) for number, actor in actors.items()}
+    has = _Held(connection, held)
     for cells, length, returned in rest:
         stored = decode(cells)
         stamps = zip(stored.stamps[::4], stored.stamps[1::4], strict=True)
@@ -219,12 +225,12 @@ def _delta(connection: sqlite3.Connection, sent: _Sent) -> Delta:
     sent.pack()
     if not sent.rows:
         return Delta()
-    actors, labels = _actors(connection)
     _, collection, key, node, seq, clock, flags, extra, _, doc, returned = map(list, zip(*sent.rows, strict=True))
     author: list[int] = [number or 0 for number in node]
     for at, text in sent.docs.items():
         author[at], seq[at], clock[at], flags[at], doc[at] = 0, 0, 0, 0, text
     used = {number: at for at, number in enumerate(sorted(({*author} | sent.actors()) - {0}))}
+    actors, labels = _actors(connection, used)
     collections = _names(connection, {*collection})
     contexts = _contexts(connection, {*extra} - {None})
     forgotten = _forgotten(connection, {*returned} - {None})
@@ -334,8 +340,22 @@ def _is_held(known: Iterable[bool]) -> bool:
     return all(known)
 
 
-def _actors(connection: sqlite3.Connection) -> tuple[dict[int, Actor], dict[int, str]]:
-    rows = connection.execute("SELECT id, actor, label FROM actor").fetchall()
+class _Held(dict[int, int]):
+    """What a reader has taken in of each identity, by its number here: looked up as it is asked for."""
+
+    def __init__(self, connection: sqlite3.Connection, held: VersionVector) -> None:
+        super().__init__()
+        self._connection, self._held = connection, held
+
+    def __missing__(self, number: int) -> int:
+        (actor,) = self._connection.execute("SELECT actor FROM actor WHERE id = ?", (number,)).fetchone()
+        self[number] = seq = self._held.seq(Actor(actor))
+        return seq
+
+
+def _actors(connection: sqlite3.Connection, numbers: Iterable[int]) -> tuple[dict[int, Actor], dict[int, str]]:
+    query = "SELECT id, actor, label FROM actor WHERE id IN (SELECT value FROM json_each(?))"
+    rows = connection.execute(query, (json.dumps([*numbers]),)).fetchall()
     return {number: Actor(actor) for number, actor, _ in rows}, {number: label for number, _, label in rows}
 
 

@@ -16,6 +16,7 @@ from holdfast.clocks import EMPTY, VersionVector
 
 from ..packing import Packed, UnreadableCellsError, decode
 from ..reached import reached
+from .retained import STANDING
 from .returned import free_forgotten
 from .store import Tx
 
@@ -28,7 +29,8 @@ _IN: Final = "(SELECT value FROM json_each(?1))"
 _BURY: Final = (
     "INSERT INTO buried (id, collection, key, doc, lsn)"  # noqa: S608 - constants only
     f" SELECT id, collection, key, doc, coalesce(?2, lsn) FROM record r WHERE id IN {_IN}"
-    " AND (EXISTS (SELECT 1 FROM log WHERE record = r.id) OR EXISTS (SELECT 1 FROM ledger WHERE record = r.id))"
+    f" AND (EXISTS (SELECT 1 FROM log l WHERE l.record = r.id AND {STANDING})"
+    " OR EXISTS (SELECT 1 FROM ledger WHERE record = r.id))"
 )
 
 _SUMS: Final = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -35,12 +34,21 @@ class Inbox(Checker):
             (stray,) = node.connection.execute(_STRAY).fetchone()
             if stray:
                 raise self.fail(node, None, f"{stray} rows of the inbox stand for records that have no conflict")
-        shown = {node.name: _all_standing(node.connection) for node in world.nodes}
+        shown = {node.name: self._all_standing(world, node) for node in world.nodes}
         for name, rows in shown.items():
             other, first = next(iter(shown.items()))
             if rows != first:
                 odd = sorted(rows ^ first)
                 raise self.fail(name, None, f"its inbox differs from that of {other} by {odd[0]}", differ=odd)
+
+    def _all_standing(self, world: WorldView, node: NodeView) -> set[tuple[str, str, str]]:
+        """All that stand; but for those of what is dead, where some may have dropped it for good and others not yet."""
+        records = observed(world, node).image.records.items()
+        gone = {
+            held.number for place, held in records if place in world.history.purged and not any(held.existence.values())
+        }
+        rows = node.connection.execute("SELECT id, coalesce(field, ''), kind, record FROM conflict WHERE standing = 1")
+        return {(number, field, kind) for number, field, kind, record in rows if record not in gone}
 
     def _compare(self, world: WorldView, node: NodeView, places: Iterable[Place]) -> None:
         seen = observed(world, node)
@@ -80,11 +88,6 @@ class Inbox(Checker):
             if state not in ("open", "settled") or (dispute.open and state != "open"):
                 what = f"the inbox says {state} of {_said(dispute)}"
                 raise self.fail(node, place, what, conflict=number)
-
-
-def _all_standing(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    rows = connection.execute("SELECT id, coalesce(field, ''), kind FROM conflict WHERE standing = 1")
-    return {(number, field, kind) for number, field, kind in rows}
 
 
 def _said(dispute: Dispute) -> str:

@@ -33,9 +33,11 @@ class Purges(Checker):
             return
         _raise(self._fence, beyond)
         for actor, label in [(image.actor, node.name), *node.connection.execute(_COUNTED)]:
-            had = self._had.get(actor, {})
+            had = self._had.get(actor)
+            if had is None:
+                continue
             lacks = {each: seq for each, seq in beyond.items() if had.get(each, 0) < seq}
-            if lacks and actor not in world.history.outsiders:
+            if lacks:
                 what = f"the fence rose here over what {label or actor} never had, which counts: {vector_text(lacks)}"
                 raise self.fail(node, None, what, member=actor, had=vector_text(had), fence=vector_text(image.fence))
 

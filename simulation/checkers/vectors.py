@@ -70,7 +70,8 @@ class Vectors(Checker):
         seen, model = observed(world, node), world.model
         whole = model.covered(seen.image.vector)
         for place, bits in sorted(seen.known.items()):
-            rest = bits & ~whole & ~world.history.withdrawn
+            # Who goes on under a new identity may claim less than before, and is told anew of what was let go.
+            rest = bits & ~whole & ~world.history.withdrawn & ~world.history.purged.get(place, 0)
             if not rest or not judged(world, place):
                 continue
             rest &= ~model.covered(seen.image.claimed(place))

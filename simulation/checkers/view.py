@@ -175,10 +175,10 @@ def expected(world: WorldView, node: NodeView, place: Place, known: int) -> Expe
     """
     given_up = known & world.history.withdrawn
     held = observed(world, node).image.records.get(place)
-    gone = known & world.history.purged.get(place, 0)
-    if held is not None and gone:
+    purged = world.history.purged.get(place, 0)
+    if held is not None and known & purged:
         wanted = world.model.expected(place, known, given_up, _stands(world, held, given_up))
-        return forgiving(world.model, place, held, wanted, known, gone)
+        return forgiving(world.model, place, held, wanted, known, purged)
     if not given_up or held is None:
         return world.model.expected(place, known)
     return world.model.expected(place, known, given_up, _stands(world, held, given_up))

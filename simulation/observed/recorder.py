@@ -260,6 +260,7 @@ class Recorder:
         observed.wrote, observed.came, observed.discarded = [], [], []
         before = history.actors.get(self.node)
         changed: set[Place] = set()
+        fenced = any(seen.before.fence != seen.after.fence for seen in self._looks)
         for seen in self._looks:
             changed |= seen.after.changed
             history.ambiguous |= self._written_again(seen)
@@ -283,7 +284,7 @@ class Recorder:
         if image.feed:
             history.actors[self.node] = image.actor
         renewed = history.actors.get(self.node) != before
-        return bool(changed) or renewed or observed.clock_before != observed.clock
+        return bool(changed) or fenced or renewed or observed.clock_before != observed.clock
 
     def _written_again(self, seen: _Look) -> set[Place]:
         """Records in which a copy wrote under a name that another one has given.
@@ -311,6 +312,9 @@ class Recorder:
         unnamed = (operation.name for operation in renamed if operation.name.actor != seen.after.actor)
         self.history.withdrawn |= self.model.bits(unnamed)
         owed = self.observed.owed
+        claimed = self.model.covered(seen.after.vector)
+        for place, bits in self.history.purged.items():  # its vector may have gone back: it hears of that again
+            owed[place] = owed.get(place, 0) & ~(bits & ~claimed)
         for place, bits in owed.items():
             shown = _names(seen.before.records, place)
             for operation in self.model.members(bits):

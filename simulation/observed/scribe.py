@@ -87,8 +87,10 @@ class Scribe:
         visible = {name for name in before.names if name in self.model} if before is not None else set()
         lives = dict(before.existence) if before is not None else {}
         if not any(lives.values()):
-            gone = self.model.members(self.purged.get(place, 0))
-            visible |= {each.name for each in gone if after.vector.get(each.name.actor, 0) >= each.name.seq}
+            gone = self.purged.get(place, 0)
+            visible |= {
+                each.name for each in self.model.members(gone & self.model.covered(after.vector) if gone else 0)
+            }
         return _Standing(visible, lives)
 
     def _intents(self, rows: Sequence[LogRow], after: Image, stood: Versions) -> dict[LogRow, Intent]:

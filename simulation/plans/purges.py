@@ -40,7 +40,7 @@ class Purges:
         return self._patience(fleet, agenda.length_ms)
 
     def _patience(self, fleet: tuple[NodePlan, ...], length_ms: int) -> tuple[NodePlan, ...]:
-        every_ms = self.dice.pick(_EVERY_MS)
+        every_ms = self.dice.pick((*_EVERY_MS, max(1, length_ms // 50)))
         silent_ms = self.dice.span(max(1, length_ms // 20), length_ms) if self.dice.chance(300) else None
         return tuple(replace(node, purge_every_ms=every_ms, silent_after_ms=silent_ms) for node in fleet)
 

@@ -37,6 +37,10 @@ NAMES = {
         {"repair", "digest_share", "digest_share_bulk"},
     ),
     "IDLE": ({"rss_mb"}, set()),
+    "CHURN": (
+        {"hub_bytes_each", "hub_bytes_per_record", "vector_bytes", "kept_vector_bytes", "write_bytes", "noop_bytes"},
+        {"hub_growth", "write_cost"},
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from holdfast import Engine, Retention, SideFile
 from holdfast.engine.node import Opened
 from holdfast.engine.starters import Beginning, Offering
-from holdfast.engine.storage.migrations import FORMAT
+from holdfast.engine.storage.migrations import FORMAT, OLDEST_FORMAT
 
 from ..engine.upgrading import WANTED, format_of
 
@@ -60,6 +60,11 @@ class Chore:
     options: Mapping[str, Any] = field(default_factory=dict)
     renews: bool = False
     power: bool = True
+
+    @property
+    def row(self) -> int | None:
+        """The row of the fault matrix that it counts in; None: that of how it is ended."""
+        return 44 if self.check is _is_migrated else None
 
 
 def _fields(number: int, turn: int = 0) -> dict[str, Any]:
@@ -223,7 +228,7 @@ async def _has_begun(engine: Engine, folder: Path) -> None:
 CHORES: dict[str, Chore] = {
     **{
         f"migrate from {number}": Chore(prepare=partial(_older, number), act=nothing, check=_is_migrated, renews=True)
-        for number in (3, 4)
+        for number in range(OLDEST_FORMAT, FORMAT)
     },
     "purge": Chore(prepare=_with_deleted, act=_purge, check=_is_purged),
     "trim": Chore(prepare=_with_a_log, act=_trim, check=_is_trimmed, options={"retention": TRIMMED}),

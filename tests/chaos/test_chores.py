@@ -13,7 +13,6 @@ from .chore_kills import SOURCE, SYSTEM_CALLS
 from .chores import CHORES
 
 pytestmark = pytest.mark.needs_strace
-ROWS = {"migrate from 3": 44, "migrate from 4": 44}
 
 
 def sweep(tmp_path, recorder, name, call, every=1):
@@ -26,7 +25,7 @@ def sweep(tmp_path, recorder, name, call, every=1):
     found = json.loads(done.stdout)
     how = f"strace, SIGKILL at each call ({name})"
     figures = {f"at {call}": found["points"]}
-    recorder.note(ROWS.get(name, 6), how, runs=found["points"], violations=len(found["findings"]), **figures)
+    recorder.note(CHORES[name].row or 6, how, runs=found["points"], violations=len(found["findings"]), **figures)
     assert found["findings"] == []
     return found["points"]
 

@@ -33,7 +33,7 @@ async def sweep(tmp_path, recorder, deed, point, failure, **numbers):
     return found
 
 
-FIRST_WRITE = 15 + FORMAT
+FIRST_WRITE = 16 + FORMAT
 """The sync of the first write: making a file costs one for each format."""
 
 

@@ -24,7 +24,7 @@ async def sweep(tmp_path, recorder, deed, call, **numbers):
 
 
 async def test_a_kill_point_of_a_write(tmp_path, recorder):
-    found = await sweep(tmp_path, recorder, "put", "fdatasync", numbers=[20])
+    found = await sweep(tmp_path, recorder, "put", "fdatasync", numbers=[24])
     assert found.points == 1
     assert found.acknowledged
 

@@ -42,10 +42,10 @@ def _plant_forget(patch: Patch, raised: Callable[..., None]) -> None:
     """What the horizon rises to when records go."""
     original = purge.forget
 
-    def forget(tx, records, beyond=EMPTY):
+    def forget(tx, records, beyond=EMPTY, **named):
         with Patch.context() as inner:
             inner.setattr(Tx, "raise_horizon", raised)
-            original(tx, records, beyond)
+            original(tx, records, beyond, **named)
 
     for module in (purge, rows):
         patch.setattr(module, "forget", forget)

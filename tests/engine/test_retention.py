@@ -14,6 +14,7 @@ import pytest
 
 from holdfast import Engine, HistoryTrimmed, Manual, MultiValue, Retention, Schema, Take, UsageError
 from holdfast.engine.storage import trimming
+from holdfast.engine.storage.purge import forget
 from holdfast.engine.upkeep import CHANGES_EACH
 
 from ..gate import first
@@ -245,6 +246,28 @@ async def test_own_operations_that_no_peer_has_stored_leave_stubs(tmp_path: Path
     with raw(path) as connection:
         assert connection.execute("SELECT count(*) FROM log WHERE stub IS NOT NULL").fetchall() == [(0,)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+async def test_what_goes_for_good_behind_its_log_is_not_buried(tmp_path: Path):
+    """A stub names an operation and tells nothing of the record: nobody would ever take it out of the ground again."""
+    path = tmp_path / "a.db"
+    async with (
+        opened(path, space="s", retention=Retention(rows=1)) as node,
+        opened(tmp_path / "hub.db", space="s") as hub,
+    ):
+        await node["t"].put("first", {})
+        for _ in range(2):
+            await meet(node, hub)
+        for n in range(3):
+            await node["t"].put(f"k{n}", {"n": n})
+            await node["t"].delete(f"k{n}")
+        await node["t"].put("last", {})
+        assert (await node.trim()).stubs == 6
+        await node.write(lambda tx: forget(tx, [2, 3, 4]))
+        assert (await node.verify()).problems == ()
+    with raw(path) as connection:
+        assert connection.execute("SELECT count(*) FROM record").fetchone() == (2,)
+        assert connection.execute("SELECT * FROM buried").fetchall() == []
 
 
 @pytest.mark.parametrize("trims", [False, True])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from holdfast import Engine, LinkCut
+from holdfast import Engine, LinkCut, Purge
 from holdfast.engine.replica import Replica
 
-from ..nodes import assert_equal, heal, meet, opened, purge
+from ..nodes import Wall, assert_equal, heal, meet, opened, purge
 
 
 async def rows(node: Engine) -> dict[str, bool]:
@@ -191,3 +191,25 @@ async def test_records_of_several_operations_that_returned_are_pending_like_all_
             )
             assert returned
             assert ahead == [to_send]
+
+
+async def test_a_fence_that_rises_in_an_idle_session_lets_go_at_once(tmp_path: Path):
+    wall = Wall()
+    async with (
+        opened(tmp_path / "h.db", space="s", purge=Purge(every_s=0), wall=wall) as hub,
+        opened(tmp_path / "a.db", space="s", wall=wall) as a,
+        opened(tmp_path / "b.db", space="s", wall=wall) as away,
+    ):
+        await hub.members.seize("the test says so")
+        await hub["t"].put_many([("k", {}), ("kept", {})])
+        await heal(hub, a, away)
+        await hub["t"].delete("k")
+        for _ in range(4):
+            await meet(a, hub)
+        assert await rows(hub) == {"k": False, "kept": True}
+        (waits_for,) = [member.actor for member in await hub.members.list() if member.awaited]
+        await hub.members.expire(waits_for)
+        wall.ms += 24 * 3_600_000
+        report = await meet(a, hub)
+        assert (report.received, report.sent, report.round_trips) == (0, 0, 1)
+        assert await rows(hub) == {"kept": True}

@@ -37,18 +37,16 @@ def _remedies(file: Path) -> Iterator[tuple[int, str, str]]:
                 yield node.lineno, _texts(words["remedy"]), _texts(words.get("typed"))
 
 
-FOUND = [
-    (f"{file}:{line}", remedy, typed)
-    for file in product_files()
-    if str(file) not in LIBRARY_ONLY
-    for line, remedy, typed in _remedies(file)
-]
-
-
 def test_a_remedy_in_python_stands_beside_one_to_type():
-    assert len(FOUND) > 80
-    assert len([typed for _, _, typed in FOUND if typed]) >= 10
-    assert not [(place, remedy) for place, remedy, typed in FOUND if PYTHON.search(typed or remedy)]
+    found = [
+        (f"{file}:{line}", remedy, typed)
+        for file in product_files()
+        if str(file) not in LIBRARY_ONLY
+        for line, remedy, typed in _remedies(file)
+    ]
+    assert len(found) > 80
+    assert len([typed for _, _, typed in found if typed]) >= 10
+    assert not [(place, remedy) for place, remedy, typed in found if PYTHON.search(typed or remedy)]
     assert PYTHON.search("Put it, or pass upsert=True.")
     assert not PYTHON.search("Pass --ca-file FILE; see `holdfast list FILE`.")
 

@@ -23,7 +23,7 @@ from holdfast.simulation.runs.totals import totals_of
 from ..chaos.results import put_into
 
 MARKS = "<!-- worlds: begin -->", "<!-- worlds: end -->"
-SEEDS_EACH = {"days": 5}
+SEEDS_EACH = {"days": 5, "years": 2}
 """Seeds of one block, by world; 100 of the others."""
 
 WORLDS: dict[str, dict[str, Any]] = {
@@ -31,6 +31,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "power": {"nodes": 3, "hours": 0.05, "operations": 25, "faults": ("power_cut", "cut", "crash", "backup")},
     "hour": {"nodes": 3, "hours": 1},
     "days": {"nodes": 20, "hours": 48, "partitions": "heavy"},
+    "years": {"nodes": 4, "hours": 8_760, "operations": 400, "faults": ("purge", "cut", "crash", "backup", "clock")},
     "heavy": {"nodes": 6, "hours": 0.2, "operations": 60, "partitions": "heavy"},
 }
 """Arguments of `simulate`, by name."""
@@ -56,6 +57,7 @@ ROWS = {
     "hub_restart": 36,
     "attack": 38,
     "pause": 42,
+    "purge": 24,
 }
 """The row of the fault matrix that each fault of generated plans belongs to."""
 

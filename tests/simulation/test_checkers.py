@@ -193,7 +193,7 @@ async def test_nodes_that_never_met_do_not_agree(tmp_path):
 async def test_a_vector_has_no_entry_for_who_never_wrote(tmp_path):
     async with healthy_pair(tmp_path) as fleet:
         damage(fleet.nodes[1], "INSERT INTO actor (actor, label) VALUES (?, '')", "f" * 32)
-        damage(fleet.nodes[1], "INSERT INTO vector SELECT max(id), 1 FROM actor")
+        damage(fleet.nodes[1], "INSERT INTO vector (actor, seq) SELECT max(id), 1 FROM actor")
         violation = first_word(fleet)
     assert violation.invariant.startswith("I11")
     assert violation.evidence["identities"] == ["f" * 32]

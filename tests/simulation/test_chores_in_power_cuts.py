@@ -29,7 +29,6 @@ STEP = 37
 """Of the operations on the disk that a chore has, each so many-th is tried at a push."""
 
 SIMULATED = [name for name, chore in CHORES.items() if chore.power]
-ROWS = {"migrate from 3": 44, "migrate from 4": 44}
 
 
 async def judged(chore: Chore, image: Path, needed: Path) -> bool:
@@ -96,7 +95,7 @@ def sweep(name: str, ram: Path, recorder, step: int) -> None:
     chore, source = CHORES[name], ram / "source"
     source.mkdir()
     asyncio.run(chore.prepare(source))
-    if chore.check is CHORES["migrate from 3"].check:
+    if chore.row == 44:
         keep(source)
     findings, counts = [], Counter()
     for operations in count(1, step):
@@ -112,7 +111,7 @@ def sweep(name: str, ram: Path, recorder, step: int) -> None:
     how = f"the engine on a simulated disk, reopened in production ({name})"
     renewed = counts["under_a_new_identity"]
     recorder.note(
-        ROWS.get(name, 9), how, runs=counts["images"], violations=len(findings), images_under_a_new_identity=renewed
+        chore.row or 9, how, runs=counts["images"], violations=len(findings), images_under_a_new_identity=renewed
     )
     assert findings == []
     assert counts["images"] > IMAGES

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.engine.reached import RARE_STATES
 from holdfast.simulation import PlanBuilder, simulate
-from holdfast.simulation.plans.actions import Attack, Quality, SlowDisk
+from holdfast.simulation.plans.actions import Attack, HandOver, Purge, Quality, Seize, SlowDisk
 from holdfast.simulation.plans.plan import NodePlan
 
 
@@ -55,6 +55,34 @@ def comes_back(node, life):
     plan.at(seconds=5).put("a", "things", "k", {"n": 1})
     plan.at(seconds=40).do("hub", Attack(attack="broken cells", stranger="m"))
     return plan.after(seconds=20).do(node, Attack(attack="ordinary member", stranger="m", life=life)).build()
+
+
+def a_year_with_one_who_is_away():
+    """The van is away for half a year, left out and sealed; what was deleted has gone for good when it comes back."""
+    day = 24
+    hub = NodePlan(name="hub", role="hub", purge_every_ms=day * 3_600_000, silent_after_ms=60 * day * 3_600_000)
+    plan = PlanBuilder(hours=365 * day).node(hub).edge("office").edge("van").do("hub", Seize())
+    plan.sync_every("office", "hub", minutes=3 * day * 60).sync_every("van", "hub", minutes=5 * day * 60)
+    for number in range(10):
+        plan.at(hours=day + number).put("office", "things", f"k{number}", {"n": number, "of": "office"})
+    plan.at(hours=30 * day).cut("van", "hub", minutes=170 * day * 60)
+    for number in range(8):
+        plan.at(hours=40 * day + number).delete("hub", "things", f"k{number}")
+    plan.at(hours=150 * day).update("van", "things", "k1", {"of": "van"})
+    plan.after(hours=1).put("van", "things", "own", {"of": "van"})
+    plan.at(hours=250 * day).delete("office", "things", "k8")
+    plan.at(hours=300 * day).do("hub", HandOver(member="office"))
+    plan.at(hours=310 * day).delete("van", "things", "k1").at(hours=340 * day).do("office", Purge())
+    return plan.build()
+
+
+def test_a_member_that_was_left_out_for_months_comes_back(request):
+    report = simulate(a_year_with_one_who_is_away())
+    report.raise_first()
+    states = {state for state in RARE_STATES if state.startswith(("purge: ", "members: "))}
+    states.remove("members: one who was left out counts again")  # it is a member anew
+    assert states <= {state for state, times in report.totals.reached.items() if times}
+    request.config.pluginmanager.get_plugin("reached").add(0, report.totals.reached)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import clockwork, durability, identity, merging, reading, sessions
+from . import clockwork, durability, identity, merging, purging, reading, sessions
 from .mutants import ZOO
 
-__all__ = ["ZOO", "clockwork", "durability", "identity", "merging", "reading", "sessions"]
+__all__ = ["ZOO", "clockwork", "durability", "identity", "merging", "purging", "reading", "sessions"]

@@ -165,8 +165,10 @@ WORLDS: Mapping[str, World] = {
         operations=60,
         keys=4,
     ),
+    "away": World(written="half-a-year-away.json", compares=False),
     "late": World(written="late-batch.json", compares=False),
     "rewound": World(written="hub-put-back.json", compares=False),
+    "purges": World(faults=("purge", "cut", "loss"), operations=40, keys=6, compares=False),
     "attacks": World(faults=("attack", "loss")),
     "crooked": World(faults=("cut",), schemas=_with(Crooked()), operations=30),
 }
