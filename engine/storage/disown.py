@@ -1,7 +1,8 @@
 """Takes back what one node has changed since a moment, where it still shows: ordinary operations, a page at a time.
 
 Knows nothing of who asks. Invariant: only what that node wrote is changed, and it reads afterwards as what others say
-beside it, or else as it read at this node at that moment; what others wrote stays.
+beside it, or else as others were last seen to have written it since, as far as this node's log tells, or else as it
+read at this node at that moment; what others wrote stays.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ..edits import Delete, Edit, Put, Update
 from ..turns import Texts, shown
 from .declare import declared_schemas
 from .erasing import REGISTER
-from .past import State, states_at
+from .journal import Kind
+from .past import State, life, states_at
 from .reading import all_actors
 from .retained import check_kept
 from .rows import COLUMNS, Row
@@ -29,6 +31,9 @@ from .write import Write, write_all
 
 PAGE_RECORDS: Final = 500
 _PLAIN: Final = Policy()
+_OWN: Final = frozenset((Kind.PUT, Kind.UPDATE, Kind.DELETE))
+"""What this node itself wrote; a decision may have chosen a value of anybody."""
+
 PREFIX_MIN: Final = 8
 """Characters of an identity's name that are enough to mean it."""
 
@@ -97,6 +102,22 @@ def page(connection: sqlite3.Connection, case: Case, after: tuple[int, int], aut
 
 
 @dataclass(frozen=True, slots=True)
+class _Last:
+    """What others wrote to a record since a moment: its fields, None for one that they took away.
+
+    Attributes:
+        live: Whether the record exists by the last of it; None if nothing of that is known.
+    """
+
+    fields: dict[str, str | None]
+    live: bool | None
+
+    def over(self, old: Texts) -> dict[str, str]:
+        """How the record reads with that, from how it read before."""
+        return {name: text for name, text in {**old, **self.fields}.items() if text is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class _Spoilt:
     """A record that these identities have written to.
 
@@ -147,9 +168,31 @@ def _edits(connection: sqlite3.Connection, case: Case, rows: list[tuple[Any, ...
         then = states_at(connection, name, [*records], case.since)
         now = states_at(connection, name, [*records], case.until)
         for key, spoilt in records.items():
-            edit = _edit(case.actors, spoilt, then[key], now[key])
+            last = _last_of_others(connection, case, name, key, then[key])
+            edit = _edit(case.actors, spoilt, last, then[key], now[key])
             if edit is not None:
                 yield name, key, edit
+
+
+def _last_of_others(connection: sqlite3.Connection, case: Case, collection: str, key: str, then: State) -> _Last:
+    """What others wrote since the moment: operations of this file, and records that a sync brought first as theirs.
+
+    What else a sync brought may hold values of several nodes, and says nothing here.
+    """
+    steps = life(connection, collection, key, -1)
+    fields: dict[str, str | None] = {}
+    live: bool | None = None
+    lived, before = then
+    for step in reversed([step for step in steps if case.since < step.lsn <= case.until]):
+        lives, texts = step.after
+        born = step.kind == Kind.MERGE and not lived and step is steps[-1]
+        if step.dot.actor not in case.actors and (born or step.kind in _OWN):
+            old = before if lived else {}
+            changed = {name for name in old.keys() | texts.keys() if old.get(name) != texts.get(name)}
+            fields |= {name: texts.get(name) for name in changed} if lives else {}
+            live = lives
+        lived, before = lives, texts
+    return _Last(fields, live)
 
 
 def _without(record: Record, actors: frozenset[Actor]) -> Record:
@@ -162,18 +205,19 @@ def _without(record: Record, actors: frozenset[Actor]) -> Record:
     return Record(lives, {name: cell for name, cell in cells.items() if cell})
 
 
-def _edit(actors: frozenset[Actor], spoilt: _Spoilt, then: State, now: State) -> Edit | None:
+def _edit(actors: frozenset[Actor], spoilt: _Spoilt, last: _Last, then: State, now: State) -> Edit | None:
     """What takes back what these identities wrote, where it still stands; None if nothing of it shows."""
     (lived, old), (lives, new) = then, now
     record, rest = spoilt.record, spoilt.rest
-    if not (spoilt.stands or (lived and not rest.existence)):
+    known = lived if last.live is None else last.live
+    if not (spoilt.stands or (known and not rest.existence)):
         return Delete() if lives else None
-    before = {**(old if lived else {}), **spoilt.texts}
+    before = {**last.over(old if lived else {}), **spoilt.texts}
     if not lives:
         return Put(before)
     fields = {name for name, cell in record.cells.items() if any(dot.actor in actors for dot in cell)}
-    if lived and len(rest.existence) < len(record.existence):
-        fields |= old.keys() - new.keys()  # who removed a field has left nothing but the frontier
+    if known and len(rest.existence) < len(record.existence):
+        fields |= before.keys() - new.keys()  # who removed a field has left nothing but the frontier
     changed = {name: before[name] for name in fields & before.keys() if new.get(name) != before[name]}
     gone = frozenset(fields & new.keys() - before.keys())
     return Update(changed, gone) if changed or gone else None

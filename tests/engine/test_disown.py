@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import Engine, ReadOnlyEngine, Remove, UsageError
 
-from ..nodes import meet, opened
+from ..nodes import heal, meet, opened
 
 
 async def _all(node: Engine) -> dict[str, dict[str, object]]:
@@ -111,15 +111,49 @@ async def test_what_others_wrote_at_the_same_time_stays(tmp_path: Path):
         await meet(bad, good)
         assert (await _all(good))["lost"] == {"n": -1, "m": 0}
         done = await good.disown("bad", since)
+        assert done.named
         assert (done.written, done.deleted) == (3, 1)
         assert await _all(good) == {
             "won": {"n": 1, "m": 0},
             "lost": {"n": 1, "m": 0},
             "other": {"n": 1},
-            "fresh": {"m": 1},
+            "fresh": {"n": 1, "m": 1},
             "fresh too": {"n": 1},
         }
         again = await good.disown("bad", since)
+        assert (again.written, again.deleted) == (0, 0)
+
+
+@pytest.mark.parametrize("where", ["hub", "author"])
+async def test_what_others_made_since_comes_back_as_they_left_it(tmp_path: Path, where: str):
+    async with (
+        opened(tmp_path / "hub.db", space="plant", name="hub") as hub,
+        opened(tmp_path / "a.db", space="plant", name="a") as a,
+        opened(tmp_path / "d.db", space="plant", name="d") as d,
+    ):
+        await a["t"].put("old", {"n": 0, "m": 0})
+        await heal(hub, a, d)
+        node = hub if where == "hub" else a
+        since = (await node.status()).lsn
+        await a["t"].put("inn2", {"title": "important"})
+        await a["t"].put("two", {"title": "fine", "n": 1})
+        await node["t"].update("old", {"n": 1, "m": Remove()})
+        await heal(hub, a, d)
+        await d["t"].update("inn2", {"title": "bad"})
+        await d["t"].put("two", {"title": "bad", "more": 1})
+        await d["t"].update("old", {"n": -1, "m": -1})
+        await d["t"].put("own", {"n": -1})
+        await heal(hub, a, d)
+        assert (await _all(node))["inn2"] == {"title": "bad"}
+        await node.disown("d", since)
+        assert await _all(node) == {
+            "inn2": {"title": "important"},
+            "two": {"title": "fine", "n": 1},
+            "old": {"n": 1},
+        }
+        await heal(hub, a, d)
+        assert await _all(d) == await _all(node)
+        again = await node.disown("d", since)
         assert (again.written, again.deleted) == (0, 0)
 
 
