@@ -26,7 +26,7 @@ from .storage.birth import begin_incarnation
 from .storage.connection import connect_reader
 from .storage.copying import sync
 from .storage.declare import declared_schemas, keep_declared
-from .storage.faults import is_full, reachable, translated
+from .storage.faults import is_foreign, is_full, reachable, translated
 from .storage.grafting import graft
 from .storage.migrations import FORMAT, format_of, migrate
 from .storage.peers import stored_elsewhere
@@ -130,11 +130,11 @@ def _draw(path: Path, draft: Path, seams: Seams) -> tuple[Salvaged, tuple[Any, .
         migrate(target, str(draft))
         try:
             found = _read(path, draft, target)
-        except (sqlite3.DatabaseError, LookupError, NotADatabase) as error:
-            if isinstance(error, sqlite3.Error) and is_full(error):
+        except (sqlite3.DatabaseError, LookupError) as error:
+            if isinstance(error, sqlite3.Error) and (is_full(error) or is_foreign(error)):
                 raise
             raise DamagedFile(
-                f"not even whose file it is can be read: {error.what if isinstance(error, NotADatabase) else error}",
+                f"not even whose file it is can be read: {error}",
                 subject=str(path),
                 remedy="Keep it. Restore a backup, or make a new file and sync it: peers have all that left this one.",
             ) from error

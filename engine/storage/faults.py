@@ -26,6 +26,12 @@ REMEDY_DAMAGED = (
     " what it held; if not, check the device."
 )
 
+_READ_ONLY = "this user may not write the folder, the file, or the log that stands beside it (-wal, -shm)"
+_RIGHTS = (
+    "Give this user the right to write there: to read a file takes a log beside it as well. A -shm of another user may"
+    " be deleted while nobody has the file open."
+)
+
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
@@ -56,6 +62,11 @@ def is_full(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
+def is_foreign(error: sqlite3.Error) -> bool:
+    """Whether the file is no database at all."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB
+
+
 def disk_full(path: str) -> DiskFull:
     """What a write learns that found no room."""
     remedy = "Free space; the write was undone. Reads, deletes and what syncs send go on."
@@ -76,6 +87,11 @@ def fault(error: sqlite3.Error, path: str) -> HoldfastError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return FileLocked(what, subject=path, remedy="Another program holds the file; close it.")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return FileUnreadable(what, subject=path, remedy="Check folder, rights and device.")
+            is_right = code == sqlite3.SQLITE_READONLY
+            return FileUnreadable(
+                _READ_ONLY if is_right else what,
+                subject=path,
+                remedy=_RIGHTS if is_right else "Check folder, rights and device.",
+            )
         case _:
             return StorageError(what, subject=path, remedy="Report this: the engine did not expect it.")

@@ -220,7 +220,7 @@ async def test_only_what_is_gone_travels(sources: Path, tmp_path: Path):
 async def test_what_cannot_be_salvaged_is_left_as_it_is(sources: Path, tmp_path: Path):
     path = copied(sources, tmp_path)
     with raw(path) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'actor'").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'node'").fetchone()
     zero(path, page)
     before = path.read_bytes()
     with pytest.raises(DamagedFile) as caught:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from holdfast import Manual, Schema
-from holdfast.errors import FileLocked
+from holdfast.engine.storage.faults import fault
+from holdfast.errors import FileLocked, FileUnreadable
 
 from ..sources import ROOT, product_files, tree
 from .commands import Outcome, holdfast, make_conflict, ok, writer_process
@@ -141,3 +144,15 @@ def test_a_condition_with_a_lone_surrogate_is_refused_in_print(file: Path):
         done = holdfast("query", file, "tasks", "key = '\ud800'", *form)
         assert done.code == 2
         assert "udcff" in done.err or "ud800" in done.err
+
+
+def test_who_may_not_write_beside_a_file_is_told_so_when_reading_it(file: Path):
+    """It said only that something had been written, which nobody had asked for."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(sqlite3.OperationalError, match="readonly database") as caught:
+            connection.execute("DELETE FROM record")
+    error = fault(caught.value, str(file))
+    assert isinstance(error, FileUnreadable)
+    assert "may not write the folder" in error.what
+    assert "Give this user the right" in error.remedy

@@ -119,13 +119,16 @@ def test_a_file_of_which_any_page_is_lost_is_reported_and_all_but_one_repaired(t
     asyncio.run(make_nodes(path))
     pages = path.stat().st_size // PAGE_BYTES
     assert pages > 50
+    assert "--repair" in holdfast("verify", without_page(path, tmp_path / "words", 2)).err
     whole = 0
-    for number in range(1, pages + 1):
+    with closing(sqlite3.connect(path)) as connection:
+        listed = [number for (number,) in connection.execute("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")]
+    lost = sorted({*listed, *range(1, 15), *range(15, pages, 5)})  # what a file begins with, and some of the rest
+    for number in lost:
         damaged = without_page(path, tmp_path / f"{number}", number)
         found = holdfast("verify", damaged, "--json")
         assert found.code == 1, (number, found.err)
         assert found.value["problems"], number
-        assert "--repair" in holdfast("verify", damaged).err
         before = damaged.read_bytes()
         repaired = holdfast("verify", damaged, "--repair", "--json")
         if number in UNKNOWN_PAGES:
@@ -137,7 +140,7 @@ def test_a_file_of_which_any_page_is_lost_is_reported_and_all_but_one_repaired(t
         whole += repaired.value["salvaged"]["records"] == 60
         assert ok("verify", damaged).out.startswith("ok: "), number
         assert not [*damaged.parent.glob("*.new*")]
-    assert whole > pages * 0.8
+    assert whole > len(lost) * 0.8
 
 
 def test_a_file_without_its_first_page_and_its_witness_is_no_file_of_ours(tmp_path: Path):
