@@ -92,15 +92,17 @@ class Reserve:
         self.spent = not self._held
         return self._held
 
-    def cover(self, growth: int) -> bool:
-        """Keep room for a file that is to grow by so much, called before a commit; tells whether it had to.
+    def cover(self, growth: Callable[[], int]) -> bool:
+        """Keep room for a file that is to grow by so many bytes, called before a commit; tells whether it had to.
+
+        It is asked how many only on a disk that has become low: this runs with every commit.
 
         Raises:
             NoRoomError: There is none; the commit must not be made.
         """
-        if growth <= COVERED_BYTES or self.free() >= LOW_BYTES:
+        if self.free() >= LOW_BYTES or (size := growth()) <= COVERED_BYTES:
             return False
-        if not self._take(RESERVE_BYTES + growth):
+        if not self._take(RESERVE_BYTES + size):
             raise NoRoomError
         self._held = True
         return True

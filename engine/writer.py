@@ -162,7 +162,7 @@ class Writer:
 
         def cover() -> None:
             nonlocal covered
-            covered = reserve.cover(self._growth(connection))
+            covered = reserve.cover(lambda: self._growth(connection))
 
         done = self._commit_all(jobs, connection, cover)
         if covered:
