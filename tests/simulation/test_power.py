@@ -127,7 +127,7 @@ def test_when_the_power_is_off_nothing_is_read_or_written(ram):
     connection = driver.connect_writer(ram / "f.db", "full")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("CREATE TABLE t (a)")
-    driver.platters.cut_after(360)
+    driver.platters.cut_after(1)
     with pytest.raises(sqlite3.OperationalError) as caught:
         connection.execute("INSERT INTO t VALUES (1)")
     assert caught.value.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR
