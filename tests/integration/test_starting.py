@@ -279,7 +279,7 @@ async def test_a_part_that_says_nothing_is_begun_anew(tmp_path, head):
 
 
 async def test_a_starter_that_was_replaced_meanwhile_is_begun_anew(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "holdfast")
     async with trio(tmp_path) as (found, one, two), Proxy.before(found.address) as proxy:
         proxy.down = Weather(cut_after=60_000)
         with pytest.raises(LinkCut):
