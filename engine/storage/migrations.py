@@ -27,10 +27,14 @@ _SHOWN: Final = {
     5: (
         "CREATE TEMP VIEW record AS SELECT *, NULL AS returned FROM main.record",
         "CREATE TEMP VIEW place AS SELECT id, collection, key, live, doc FROM main.record",
-        "CREATE TEMP VIEW purging AS SELECT x'0100' AS fence, x'0100' AS horizon, 0 AS judged, NULL AS mark,"
-        " NULL AS marked_ms, NULL AS purged_ms, 0 AS term, 0 AS number, '' AS authority, 0 AS handing",
-        "CREATE TEMP VIEW member AS SELECT '' AS actor, '' AS label, 0 AS heard_ms, 0 AS marked, NULL AS out_ms,"
-        " NULL AS out_at WHERE 0",
+        (
+            "CREATE TEMP VIEW purging AS SELECT x'0100' AS fence, x'0100' AS horizon, 0 AS judged, NULL AS mark,"
+            " NULL AS marked_ms, NULL AS purged_ms, 0 AS term, 0 AS number, '' AS authority, 0 AS handing"
+        ),
+        (
+            "CREATE TEMP VIEW member AS SELECT '' AS actor, '' AS label, 0 AS heard_ms, 0 AS marked, NULL AS out_ms,"
+            " NULL AS out_at WHERE 0"
+        ),
     ),
     6: (
         "CREATE TEMP VIEW node AS SELECT *, NULL AS past FROM main.node",
