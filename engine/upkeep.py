@@ -35,6 +35,7 @@ class Upkeep:
         self._seen = self._changes = 0
         self._busy = self._stopped = False
         self._erasing = False
+        self._asked = False  # while a step was under way, which may have looked before that
 
     def committed(self, changes: int) -> None:
         """A commit was made; so many rows were changed since the file was opened."""
@@ -50,7 +51,7 @@ class Upkeep:
 
     def erased(self) -> None:
         """Values were erased: try behind every commit to remove what the write-ahead log holds of them."""
-        self._erasing = True
+        self._erasing = self._asked = True
         self.begin()
 
     async def remove_traces(self) -> bool:
@@ -65,6 +66,7 @@ class Upkeep:
         self._stopped = True
 
     def _step(self) -> None:
+        self._asked = False
         self._writer.run(_look_after).add_done_callback(self._looked_after)
 
     def _looked_after(self, done: asyncio.Future[tuple[Slice, bool]]) -> None:
@@ -72,8 +74,9 @@ class Upkeep:
         if done.cancelled() or error is not None:
             self._rest(error)
             return
-        part, self._erasing = done.result()
-        if part.more and not self._stopped:
+        part, traces = done.result()
+        self._erasing = traces or self._asked
+        if (part.more or self._asked) and not self._stopped:
             self._step()
         elif self._erasing and not self._stopped:
             self._thread.hand(remove_traces, self._removed)
@@ -82,9 +85,11 @@ class Upkeep:
 
     def _removed(self, removed: bool | None, error: BaseException | None) -> None:  # noqa: FBT001 - as `hand` calls it
         if removed and not error:
-            self._erasing = False
+            self._erasing = self._asked
             _log.info("what was erased is gone from the file")
         self._rest(error)
+        if self._asked:
+            self.begin()
 
     def _rest(self, error: BaseException | None) -> None:
         self._busy = False
