@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,8 +195,27 @@ class Plan:
     left: tuple[tuple[str, str], ...] = ()
 
 
+class _WayBack(ABC):
+    """A job that takes something back by ordinary writes, and can say before what it would write."""
+
+    __slots__ = ()
+
+    def __call__(self, tx: Tx) -> Plan:
+        """Write it; raises UsageError, HistoryTrimmed."""
+        return _written(tx, self._plan(tx.connection, tx.lsn))
+
+    def preview(self, connection: sqlite3.Connection) -> Plan:
+        """What would be written; raises UsageError, HistoryTrimmed."""
+        with _one_state(connection):
+            return self._plan(connection, head_of(connection))
+
+    @abstractmethod
+    def _plan(self, connection: sqlite3.Connection, head: int) -> Plan:
+        """What to write, as records read at `head`."""
+
+
 @dataclass(frozen=True, slots=True)
-class Reverting:
+class Reverting(_WayBack):
     """A job that lets records read as they did at an lsn."""
 
     collection: str
@@ -203,15 +223,6 @@ class Reverting:
     lsn: int
     author: str
     note: str
-
-    def __call__(self, tx: Tx) -> Plan:
-        """Write what reads otherwise."""
-        return _written(tx, self._plan(tx.connection, tx.lsn))
-
-    def preview(self, connection: sqlite3.Connection) -> Plan:
-        """What would be written; raises UsageError, HistoryTrimmed."""
-        with _one_state(connection):
-            return self._plan(connection, head_of(connection))
 
     def _plan(self, connection: sqlite3.Connection, head: int) -> Plan:
         check_past(self.lsn, head)
@@ -224,21 +235,12 @@ class Reverting:
 
 
 @dataclass(frozen=True, slots=True)
-class Undoing:
+class Undoing(_WayBack):
     """A job that takes back what the transaction of an lsn changed, where it still reads as that left it."""
 
     lsn: int
     author: str
     note: str
-
-    def __call__(self, tx: Tx) -> Plan:
-        """Write it; raises UsageError, HistoryTrimmed."""
-        return _written(tx, self._plan(tx.connection, tx.lsn))
-
-    def preview(self, connection: sqlite3.Connection) -> Plan:
-        """What would be written; raises UsageError, HistoryTrimmed."""
-        with _one_state(connection):
-            return self._plan(connection, head_of(connection))
 
     def _plan(self, connection: sqlite3.Connection, head: int) -> Plan:
         check_past(self.lsn, head)
